@@ -1,0 +1,36 @@
+import type { EventErrorCode } from '../errors.ts'
+import type { EventBatch } from '../event/event-batch.ts'
+
+/** An event of the source that the event form cannot hold; it becomes a dead letter, its neighbours go on. */
+export interface RejectedEvent {
+  readonly eventId: bigint
+  readonly code: EventErrorCode
+  /** Names the file, the row and the offending value. */
+  readonly message: string
+}
+
+/** Some events of a source, and where to go on after them. */
+export interface SourceChunk {
+  readonly events: EventBatch
+  readonly rejected: readonly RejectedEvent[]
+  /** Opaque to all but the source: hand it to `open` to go on after this chunk. */
+  readonly resume: string
+}
+
+export interface SourceReadOptions {
+  /** Events in a chunk at most. */
+  readonly eventsMax: number
+  /** From a chunk's `resume`; undefined begins at the beginning. */
+  readonly resume?: string
+  readonly signal: AbortSignal
+}
+
+/** Where events come from. Reading it twice gives the same events in the same order. */
+export interface EventSource {
+  /** The spec it was made of, such as `kaggle:DIR` or `sim:42`; part of the name of a run. */
+  readonly spec: string
+  /** Events in all where that is known at the start, for the progress bar. */
+  count(): Promise<number | undefined>
+  /** Chunks in order, with bounded memory whatever the source holds; the chunk's arrays are its reader's to keep. */
+  read(options: SourceReadOptions): AsyncIterable<SourceChunk>
+}
