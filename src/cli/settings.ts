@@ -1,0 +1,151 @@
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { switchFlag } from './command.ts'
+
+const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+
+/** Settings that every long-running role has. */
+export const roleSettings = {
+  name: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
+    .optional()
+    .describe('name of this instance in metrics and heartbeats (default: made of host and process)')
+    .meta({ value: 'name' }),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('address to listen on; 0.0.0.0 opens the port to the network')
+    .meta({ value: 'address' }),
+  logLevel: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('how much to log, as JSON lines on stderr')
+    .meta({ value: 'level' }),
+}
+
+export function portSetting(fallback: number, what: string) {
+  return {
+    port: count(0, 65_535)
+      .default(fallback)
+      .describe(`port of ${what}; 0 takes any free one`)
+      .meta({ value: 'port' }),
+  }
+}
+
+/** Where the stream lives. */
+export const brokerSettings = {
+  broker: z
+    .string()
+    .describe('where the stream lives: redis://HOST:PORT, rediss://HOST:PORT (TLS) or sqlite:FILE')
+    .meta({ value: 'url' }),
+  ...brokerTuning(),
+}
+
+export function brokerTuning() {
+  return {
+    stream: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
+      .default('nustream')
+      .describe('name of the stream, first part of its keys; several can share a broker')
+      .meta({ value: 'name' }),
+    partitions: count(1, 256)
+      .default(1)
+      .describe(
+        'partitions of the stream, the same for every role; more than one spreads it over a Redis Cluster',
+      )
+      .meta({ value: 'n' }),
+    visibilityMs: count(500, 3_600_000)
+      .default(30_000)
+      .describe(
+        'a batch held longer by a silent consumer goes to another; too low repeats work, too high delays it',
+      )
+      .meta({ value: 'ms' }),
+    brokerUser: z.string().optional().describe('ACL user of Redis').meta({ value: 'user' }),
+    brokerPassword: z.string().optional().describe('password of Redis').meta({ secret: true }),
+    brokerCa: z
+      .string()
+      .optional()
+      .describe('PEM file of the authority that signed the TLS certificate of Redis')
+      .meta({ value: 'file' }),
+  }
+}
+
+export const modelSettings = {
+  model: z
+    .string()
+    .default('linefit')
+    .describe('a model folder, linefit (built in), or the URL of a model server')
+    .meta({ value: 'model' }),
+  threads: count(1, 256)
+    .optional()
+    .describe('inference threads for a model in this process (default: the number of processor cores)')
+    .meta({ value: 'n' }),
+  token: z.string().optional().describe('bearer token of the model server').meta({ secret: true }),
+}
+
+export const emitSettings = {
+  source: z
+    .string()
+    .default('sim:1')
+    .describe('sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…] or watch:DIR')
+    .meta({ value: 'source' }),
+  rate: z
+    .union(
+      [z.literal('max'), z.coerce.number().positive().max(10_000_000)],
+      'expected a number above 0, or max',
+    )
+    .default(3000)
+    .describe(
+      'events per second, with the irregular arrivals of a real detector; max for as fast as possible',
+    )
+    .meta({ value: 'events/s|max' }),
+  batch: count(1, 4096)
+    .default(256)
+    .describe('events that travel together; more saves work, fewer saves waiting')
+    .meta({ value: 'events' }),
+  events: count(1, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('stop after this many events')
+    .meta({ value: 'n' }),
+  loop: switchFlag('start the source over when it ends'),
+  run: z
+    .string()
+    .regex(/^[\w.:-]{1,128}$/, 'expected 1 to 128 letters, digits, dots, dashes, colons or underscores')
+    .optional()
+    .describe(
+      'name of this emission: an interrupted one goes on where it stopped, a finished one stays finished',
+    )
+    .meta({ value: 'name' }),
+  backlogMax: count(1, 100_000_000)
+    .default(20_000)
+    .describe('pause while more events than this wait in the broker')
+    .meta({ value: 'events' }),
+}
+
+export const consumeSettings = {
+  onLoan: count(1, 1024)
+    .optional()
+    .describe('batches held at once (default: enough to keep the model busy)')
+    .meta({ value: 'n' }),
+  attemptsMax: count(1, 100)
+    .default(3)
+    .describe(
+      'deliveries after which a batch that kills its consumers is taken apart to find the event at fault',
+    )
+    .meta({ value: 'n' }),
+  shutdownMs: count(0, 600_000)
+    .default(10_000)
+    .describe('time to finish what is on loan when asked to stop')
+    .meta({ value: 'ms' }),
+}
+
+export const jsonSetting = {
+  json: switchFlag('print the result as one JSON object on the last line of stdout'),
+}
+
+/** A name for this process that two machines or two processes do not share. */
+export function instanceName(given: string | undefined): string {
+  return given ?? `${hostname()}-${process.pid}`
+}
