@@ -1,0 +1,59 @@
+import type { Logger } from 'pino'
+import { Gauge, type Registry } from 'prom-client'
+import type { Broker } from '../broker/broker.ts'
+
+export interface HeartbeatOptions {
+  readonly broker?: Pick<Broker, 'beat'>
+  readonly role: string
+  readonly instance: string
+  /** A reader may call this part dead after a few times this long. */
+  readonly everyMs?: number
+  /** Where its /health and /metrics are. */
+  readonly url?: string | undefined
+  readonly registry: Registry
+  readonly log?: Logger
+  readonly signal: AbortSignal
+}
+
+/**
+ * Beats until `signal` aborts. A beat means: this process is up and its event loop turns. It says nothing about
+ * progress, which lag and rates tell, so that a consumer that waits for a model server is not called dead.
+ * The gauge beats whatever the broker does; the beat in the broker (where the name is known after the part has
+ * vanished) has at most one attempt under way. Never throws.
+ */
+export function startHeartbeat(options: HeartbeatOptions): void {
+  const { broker, role, instance, everyMs = 5_000, url, registry, log, signal } = options
+  if (signal.aborted) return
+  const gauge = heartbeatGauge(registry)
+  let underWay = false
+  const beat = (): void => {
+    gauge.set({ role, instance }, Date.now() / 1000)
+    if (underWay || broker === undefined) return
+    underWay = true
+    broker
+      .beat({ role, instance, everyMs, url })
+      .catch((error: unknown) => log?.debug({ err: error }, 'heartbeat not stored'))
+      .finally(() => {
+        underWay = false
+      })
+  }
+  beat()
+  const timer = setInterval(beat, everyMs)
+  timer.unref()
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+}
+
+/** The gauge alone. Two parts in one process share it, told apart by their labels. */
+export function heartbeatGauge(registry: Registry): Gauge<'role' | 'instance'> {
+  const known = registry.getSingleMetric(HEARTBEAT_METRIC)
+  // A metric of this name is only ever made here.
+  if (known !== undefined) return known as Gauge<'role' | 'instance'>
+  return new Gauge({
+    name: HEARTBEAT_METRIC,
+    help: 'Unix time of the last heartbeat: the process was up and its event loop turned.',
+    labelNames: ['role', 'instance'] as const,
+    registers: [registry],
+  })
+}
+
+const HEARTBEAT_METRIC = 'nustream_heartbeat_timestamp_seconds'

@@ -1,0 +1,93 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Registry } from 'prom-client'
+import { type Listening, type ListenOptions, listen } from './listen.ts'
+import { maskSecrets } from './secrets.ts'
+import { within } from './within.ts'
+
+/** How a part is. `live`: restarting would not help it. `ready`: it can do its work now. */
+export interface Health {
+  readonly live: boolean
+  readonly ready: boolean
+  /** Facts for a person who looks: what is not ready and why. No secrets. */
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+export interface TelemetryOptions extends ListenOptions {
+  readonly registry: Registry
+  /** Asked at every request to /health; one that takes longer than two seconds counts as not ready. */
+  readonly health: () => Health | Promise<Health>
+}
+
+export interface TelemetryServer extends Listening, AsyncDisposable {
+  /** Stops listening and drops open connections. Idempotent. */
+  close(): Promise<void>
+}
+
+const HEALTH_WITHIN_MS = 2_000
+
+/**
+ * Serves `/metrics` (Prometheus text), `/health` (JSON; 200 when live and ready, otherwise 503), and for probes that
+ * ask one thing `/health/live` and `/health/ready`.
+ * @throws UsageError `port_taken`
+ */
+export async function openTelemetryServer(options: TelemetryOptions): Promise<TelemetryServer> {
+  const server = createServer({ requestTimeout: 5_000, keepAliveTimeout: 5_000 }, (request, response) => {
+    void serve(request, response, options)
+  })
+  const listening = await listen(server, options)
+  const close = async (): Promise<void> => {
+    if (!server.listening) return
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeAllConnections()
+    await closed
+  }
+  return { ...listening, close, [Symbol.asyncDispose]: close }
+}
+
+interface Answer {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: TelemetryOptions,
+): Promise<void> {
+  const { status, type, body } = await answer(request, options).catch((error: unknown) =>
+    toAnswer(500, { error: maskSecrets(String(error)) }),
+  )
+  if (response.destroyed) return
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+  response.end(request.method === 'HEAD' ? '' : body)
+}
+
+async function answer(request: IncomingMessage, { registry, health }: TelemetryOptions): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return toAnswer(405, { error: 'only GET and HEAD' })
+  const path = request.url?.split('?', 1)[0]
+  switch (path) {
+    case '/metrics':
+      return { status: 200, type: registry.contentType, body: await registry.metrics() }
+    case '/health':
+    case '/health/live':
+    case '/health/ready': {
+      const state = await within(async () => health(), HEALTH_WITHIN_MS).catch(
+        (error: unknown): Health => ({
+          live: true,
+          ready: false,
+          details: { health: maskSecrets(String(error)) },
+        }),
+      )
+      const good = path === '/health/live' ? state.live : state.live && state.ready
+      return toAnswer(good ? 200 : 503, { status: good ? 'ok' : 'unavailable', ...state })
+    }
+    default:
+      return toAnswer(404, { error: 'there are /metrics, /health, /health/live and /health/ready' })
+  }
+}
+
+function toAnswer(status: number, body: unknown): Answer {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(body)}\n` }
+}
