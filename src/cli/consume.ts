@@ -1,0 +1,75 @@
+import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
+import { archive } from '../archive/archive.ts'
+import { archiveMetrics } from '../archive/metrics.ts'
+import { consume } from '../consumer/consume.ts'
+import { consumerMetrics } from '../consumer/metrics.ts'
+import { archiveSettings } from './archive.ts'
+import { addCommand } from './command.ts'
+import { brokerHealth, openRoleBroker, openRoleInferrer, runRole } from './role.ts'
+import {
+  brokerSettings,
+  consumeSettings,
+  jsonSetting,
+  modelSettings,
+  portSetting,
+  roleSettings,
+} from './settings.ts'
+
+export function addConsume(program: Command): void {
+  addCommand(program, {
+    name: 'consume',
+    summary: 'take events from the stream, ask the model and store predictions',
+    description:
+      'Takes batches from the stream, asks a model (in this process, or a model server) for directions, and stores predictions. Bad events become dead letters with a reason; nothing else is touched by them.',
+    examples: [
+      'nustream consume --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
+      'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --archive predictions',
+    ],
+    shape: {
+      ...modelSettings,
+      ...brokerSettings,
+      ...consumeSettings,
+      archive: archiveSettings.out
+        .optional()
+        .describe('also keep predictions as Parquet files in this folder'),
+      archiveIntervalMs: archiveSettings.intervalMs,
+      ...roleSettings,
+      ...portSetting(9102, '/metrics and /health'),
+      ...jsonSetting,
+    },
+    run: (config) =>
+      runRole('consumer', config, async (role) => {
+        const broker = await openRoleBroker(config, role)
+        const inferrer = await openRoleInferrer(config, role)
+        const stopping = new AbortController()
+        role.parts.defer(async () => stopping.abort())
+        await role.watch({ broker, health: () => brokerHealth(broker, { model: inferrer.model }) })
+        const keeping = config.archive
+          ? archive({
+              broker,
+              dir: config.archive,
+              intervalMs: config.archiveIntervalMs,
+              metrics: archiveMetrics(role.registry),
+              log: role.log,
+              signal: stopping.signal,
+            })
+          : undefined
+        const report = await consume({
+          broker,
+          inferrer,
+          consumer: role.instance,
+          onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
+          attemptsMax: config.attemptsMax,
+          shutdownMs: config.shutdownMs,
+          metrics: consumerMetrics(role.registry),
+          log: role.log,
+          signal: role.signal,
+        })
+        stopping.abort()
+        await keeping
+        if (config.json) console.log(JSON.stringify(report))
+        else console.log(`predicted ${report.predicted} events, ${report.deadLettered} dead letters`)
+      }),
+  })
+}

@@ -1,0 +1,125 @@
+import type { Command } from 'commander'
+import { z } from 'zod'
+import type { Broker, StoredDeadLetter } from '../broker/broker.ts'
+import { openBroker } from '../broker/open.ts'
+import { UsageError } from '../errors.ts'
+import { renderTable } from '../evaluation/table.ts'
+import { decodeEvents } from '../event/wire.ts'
+import { addCommand } from './command.ts'
+import { toBrokerOptions } from './role.ts'
+import { brokerSettings, jsonSetting } from './settings.ts'
+
+const ACTIONS = ['list', 'show', 'replay', 'drop'] as const
+
+export function addDeadLetters(program: Command): void {
+  addCommand(program, {
+    name: 'dead-letters',
+    summary: 'look at events that could not be processed, replay or drop them',
+    examples: [
+      'nustream dead-letters list --broker redis://127.0.0.1:6379',
+      'nustream dead-letters show 1732398000000-0 --broker sqlite:stream.db',
+      'nustream dead-letters replay all --broker redis://127.0.0.1:6379',
+    ],
+    arguments: [
+      { spec: '<action>', description: `one of ${ACTIONS.join(', ')}` },
+      { spec: '[id]', description: 'id of a dead letter; replay and drop also take "all"' },
+    ],
+    shape: {
+      ...brokerSettings,
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(50)
+        .describe('most dead letters to list')
+        .meta({ value: 'n' }),
+      ...jsonSetting,
+    },
+    run: async (config, [action = '', id]) => {
+      if (!isAction(action))
+        throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
+      if (action !== 'list' && id === undefined)
+        throw new UsageError('flag_invalid', `${action} needs the id of a dead letter; list shows them`)
+      await using broker = await openBroker(config.broker, toBrokerOptions(config))
+      if (action === 'list') return list(broker, config)
+      if (action === 'show') return show(broker, id ?? '', config.json)
+      return change(broker, action, id ?? '')
+    },
+  })
+}
+
+function isAction(text: string): text is (typeof ACTIONS)[number] {
+  return (ACTIONS as readonly string[]).includes(text)
+}
+
+async function list(broker: Broker, config: { limit: number; json: boolean }): Promise<number> {
+  const letters = await broker.deadLetters({ limit: config.limit })
+  if (config.json) {
+    console.log(JSON.stringify(letters.map(toRecord)))
+    return 0
+  }
+  if (letters.length === 0) {
+    console.log('no dead letters')
+    return 0
+  }
+  const rows = letters.map((letter) => {
+    const { id, died, event, code, message } = toRecord(letter)
+    return [id, died, event ?? '–', code, message]
+  })
+  console.log(renderTable([['id', 'died', 'event', 'reason', 'message'], ...rows]))
+  return 0
+}
+
+async function show(broker: Broker, id: string, json: boolean): Promise<number> {
+  const letter = await broker.deadLetter(id)
+  if (!letter) throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
+  const record = { ...toRecord(letter), pulses: pulsesOf(letter) }
+  console.log(JSON.stringify(record, undefined, json ? 0 : 2))
+  return 0
+}
+
+async function change(broker: Broker, action: 'replay' | 'drop', id: string): Promise<number> {
+  let changed = 0
+  const apply = (one: string) =>
+    action === 'replay' ? broker.replayDeadLetter(one) : broker.dropDeadLetter(one)
+  if (id === 'all') {
+    // What dies again while this runs is newer than these and stays for the next time.
+    for (const letter of await broker.deadLetters({ limit: 1_000_000 }))
+      if (await apply(letter.id)) changed += 1
+  } else {
+    if (!(await apply(id))) throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
+    changed = 1
+  }
+  console.log(`${action === 'replay' ? 'replayed' : 'dropped'} ${changed} dead letters`)
+  return 0
+}
+
+function toRecord(letter: StoredDeadLetter) {
+  return {
+    id: letter.id,
+    died: new Date(letter.diedAtMs).toISOString(),
+    batch: letter.batchId,
+    event: letter.eventId?.toString(),
+    code: letter.code,
+    message: letter.message,
+    attempts: letter.attempts,
+    payloadBytes: letter.payload.length,
+  }
+}
+
+/** The event's pulses as columns, where its payload can be read at all. */
+function pulsesOf({ payload }: StoredDeadLetter) {
+  try {
+    const { batch } = decodeEvents(payload)
+    const [from, to] = [batch.offsets[0], batch.offsets[batch.offsets.length - 1]]
+    return {
+      sensor_id: [...batch.sensorIds.subarray(from, to)],
+      time: [...batch.times.subarray(from, to)],
+      charge: [...batch.charges.subarray(from, to)],
+      auxiliary: [...batch.auxiliary.subarray(from, to)],
+    }
+  } catch {
+    return undefined
+  }
+}

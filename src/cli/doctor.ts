@@ -1,0 +1,106 @@
+import { access, constants } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { openBroker } from '../broker/open.ts'
+import { UsageError } from '../errors.ts'
+import { openInferrer } from '../inference/open.ts'
+import { addCommand } from './command.ts'
+import { toBrokerOptions } from './role.ts'
+import { brokerTuning, jsonSetting, modelSettings } from './settings.ts'
+import { packageVersion } from './version.ts'
+
+interface Finding {
+  readonly what: string
+  readonly ok: boolean
+  readonly says: string
+}
+
+const settings = {
+  broker: z.string().optional().describe('also try this broker').meta({ value: 'url' }),
+  ...brokerTuning(),
+  model: modelSettings.model
+    .unwrap()
+    .optional()
+    .describe('also try this model folder or model server')
+    .meta({ value: 'model' }),
+  token: modelSettings.token,
+  ...jsonSetting,
+}
+
+type Config = z.infer<z.ZodObject<typeof settings>>
+
+export function addDoctor(program: Command): void {
+  addCommand(program, {
+    name: 'doctor',
+    summary: 'try what nustream needs and say what is wrong and how to mend it',
+    examples: [
+      'nustream doctor',
+      'nustream doctor --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
+    ],
+    shape: settings,
+    run: async (config) => {
+      const findings = [checkNode(), await checkTemporaryFolder(), await tryModel('linefit', config)]
+      if (config.broker) findings.push(...(await tryBroker(config.broker, config)))
+      if (config.model) findings.push(await tryModel(config.model, config))
+      if (config.json) console.log(JSON.stringify(findings))
+      else for (const { what, ok, says } of findings) console.log(`${ok ? '✔' : '✘'} ${what}: ${says}`)
+      return findings.every((finding) => finding.ok) ? 0 : 1
+    },
+  })
+}
+
+function checkNode(): Finding {
+  const major = Number(process.versions.node.split('.')[0])
+  const says = `Node ${process.versions.node} on ${process.platform} ${process.arch}, nustream ${packageVersion()}`
+  return { what: 'program', ok: major >= 24, says: major >= 24 ? says : `${says}; needs Node 24 or later` }
+}
+
+async function checkTemporaryFolder(): Promise<Finding> {
+  const what = 'temporary folder'
+  try {
+    await access(tmpdir(), constants.W_OK)
+    return { what, ok: true, says: tmpdir() }
+  } catch {
+    return { what, ok: false, says: `${tmpdir()} cannot be written; set TMPDIR to a folder that can` }
+  }
+}
+
+async function tryBroker(url: string, config: Config): Promise<Finding[]> {
+  try {
+    await using broker = await openBroker(url, toBrokerOptions({ ...config, broker: url }))
+    await broker.ping()
+    const { unreadBatches, onLoanBatches, oldestAgeMs } = await broker.backlog()
+    const totals = await broker.totals()
+    const waiting = `${unreadBatches} batches unread, ${onLoanBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
+    const account = `emitted ${totals.emitted}, predicted ${totals.predicted}, dead letters ${totals.deadLettered}`
+    const beats = (await broker.heartbeats()).map((beat) => ({
+      what: `${beat.role} ${beat.instance}`,
+      ok: beat.alive,
+      says: `last heartbeat ${Math.round((Date.now() - beat.beatAtMs) / 1000)} s ago${beat.url ? `, ${beat.url}` : ''}`,
+    }))
+    return [{ what: 'broker', ok: true, says: `answers; ${waiting}; ${account}` }, ...beats]
+  } catch (error) {
+    return [{ what: 'broker', ok: false, says: toSentence(error) }]
+  }
+}
+
+async function tryModel(spec: string, config: Config): Promise<Finding> {
+  try {
+    const { token } = config
+    await using inferrer = await openInferrer(spec, { threads: 1, ...(token && { token }) })
+    await inferrer.ready()
+    return {
+      what: `model ${spec}`,
+      ok: true,
+      says: `${inferrer.model.name} ${inferrer.model.version} is ready`,
+    }
+  } catch (error) {
+    return { what: `model ${spec}`, ok: false, says: toSentence(error) }
+  }
+}
+
+function toSentence(error: unknown): string {
+  if (error instanceof UsageError) return error.message
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander'
+import { emit } from '../emitter/emit.ts'
+import { emitterMetrics } from '../emitter/metrics.ts'
+import { openSource } from '../source/open.ts'
+import { addCommand } from './command.ts'
+import { brokerHealth, openRoleBroker, runRole } from './role.ts'
+import { brokerSettings, emitSettings, jsonSetting, portSetting, roleSettings } from './settings.ts'
+
+export function addEmit(program: Command): void {
+  addCommand(program, {
+    name: 'emit',
+    summary: 'read events from a source and publish them to the stream',
+    description:
+      'Reads events from a data set or the simulator, paces them like the detector and publishes them in batches. Goes on where it stopped after a crash, and pauses while the stream is too full.',
+    examples: [
+      'nustream emit --source kaggle:icecube --broker redis://127.0.0.1:6379',
+      'nustream emit --source sim:42 --rate max --events 100000 --broker redis://127.0.0.1:6379',
+      'nustream emit --source watch:/data/incoming --broker sqlite:stream.db --run night-7',
+    ],
+    shape: {
+      ...emitSettings,
+      ...brokerSettings,
+      ...roleSettings,
+      ...portSetting(9101, '/metrics and /health'),
+      ...jsonSetting,
+    },
+    run: (config) =>
+      runRole('emitter', config, async (role) => {
+        const source = await openSource(config.source)
+        const broker = await openRoleBroker(config, role)
+        await role.watch({ broker, health: () => brokerHealth(broker, { source: source.spec }) })
+        const report = await emit({
+          source,
+          broker,
+          rate: config.rate,
+          batchEvents: config.batch,
+          backlogMaxEvents: config.backlogMax,
+          loop: config.loop,
+          ...(config.run && { run: config.run }),
+          ...(config.events && { eventsMax: config.events }),
+          metrics: emitterMetrics(role.registry),
+          log: role.log,
+          signal: role.signal,
+        })
+        if (config.json) console.log(JSON.stringify(report))
+        else console.log(`emitted ${report.emitted} events in ${report.batches} batches from ${source.spec}`)
+      }),
+  })
+}

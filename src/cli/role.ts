@@ -1,0 +1,121 @@
+import { availableParallelism } from 'node:os'
+import type { Logger } from 'pino'
+import { Registry } from 'prom-client'
+import type { Broker } from '../broker/broker.ts'
+import { openBroker } from '../broker/open.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
+import { openInferrer } from '../inference/open.ts'
+import { startHeartbeat } from '../telemetry/heartbeat.ts'
+import { createLog, type LogLevel } from '../telemetry/log.ts'
+import { processMetrics } from '../telemetry/process-metrics.ts'
+import { type Health, openTelemetryServer, type TelemetryServer } from '../telemetry/server.ts'
+import { listenForInterrupt } from './interrupt.ts'
+import { instanceName } from './settings.ts'
+import { packageVersion } from './version.ts'
+
+export interface RoleConfig {
+  readonly name?: string | undefined
+  readonly host: string
+  readonly port: number
+  readonly logLevel: LogLevel
+}
+
+export interface BrokerConfig {
+  readonly broker: string
+  readonly stream: string
+  readonly partitions: number
+  readonly visibilityMs: number
+  readonly brokerUser?: string | undefined
+  readonly brokerPassword?: string | undefined
+  readonly brokerCa?: string | undefined
+}
+
+/** What a role is given to run with. */
+export interface Role {
+  readonly instance: string
+  readonly log: Logger
+  readonly registry: Registry
+  /** Aborts when the process is asked to stop. */
+  readonly signal: AbortSignal
+  /** Closes what it is given when the role ends, last opened first. */
+  readonly parts: AsyncDisposableStack
+  /** Serves /metrics and /health, and beats into the broker where there is one. */
+  watch(options: WatchOptions): Promise<TelemetryServer>
+}
+
+export interface WatchOptions {
+  readonly health: () => Health | Promise<Health>
+  readonly broker?: Broker
+}
+
+/** Runs a role until it returns or the process is asked to stop; returns the exit code. */
+export async function runRole(
+  kind: string,
+  config: RoleConfig,
+  body: (role: Role) => Promise<void>,
+): Promise<number> {
+  using interrupt = listenForInterrupt()
+  await using parts = new AsyncDisposableStack()
+  const instance = instanceName(config.name)
+  const log = createLog({ level: config.logLevel, role: kind, instance })
+  const registry = new Registry()
+  processMetrics(registry, { version: packageVersion(), role: kind })
+  const ended = new AbortController()
+  parts.defer(async () => ended.abort())
+  const { signal } = interrupt
+  const watch = async ({ health, broker }: WatchOptions) => {
+    const server = parts.use(
+      await openTelemetryServer({ host: config.host, port: config.port, registry, health }),
+    )
+    const beat = { role: kind, instance, url: server.url, registry, log, signal: ended.signal }
+    startHeartbeat(broker ? { ...beat, broker } : beat)
+    log.info({ url: server.url }, 'serving /metrics and /health')
+    return server
+  }
+  await body({ instance, log, registry, signal, parts, watch })
+  return interrupt.exitCode()
+}
+
+/** The broker that the settings name, closed with the role. */
+export async function openRoleBroker(
+  config: BrokerConfig,
+  role: Pick<Role, 'log' | 'parts'>,
+): Promise<Broker> {
+  return role.parts.use(await openBroker(config.broker, toBrokerOptions(config, role.log)))
+}
+
+export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
+  return {
+    stream: config.stream,
+    partitions: config.partitions,
+    visibilityMs: config.visibilityMs,
+    ...(config.brokerUser && { username: config.brokerUser }),
+    ...(config.brokerPassword && { password: config.brokerPassword }),
+    ...(config.brokerCa && { caFile: config.brokerCa }),
+    ...(log && { log }),
+  }
+}
+
+export interface ModelConfig {
+  readonly model: string
+  readonly threads?: number | undefined
+  readonly token?: string | undefined
+}
+
+export async function openRoleInferrer(
+  config: ModelConfig,
+  role: Pick<Role, 'log' | 'parts'>,
+): Promise<Inferrer> {
+  const { model, threads = availableParallelism(), token } = config
+  return role.parts.use(await openInferrer(model, { threads, log: role.log, ...(token && { token }) }))
+}
+
+/** Ready when the broker answers. */
+export async function brokerHealth(broker: Broker, details: Record<string, unknown>): Promise<Health> {
+  try {
+    await broker.ping()
+    return { live: true, ready: true, details }
+  } catch (error) {
+    return { live: true, ready: false, details: { ...details, broker: String(error) } }
+  }
+}

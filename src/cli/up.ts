@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import type { Broker } from '../broker/broker.ts'
+import { consume } from '../consumer/consume.ts'
+import { consumerMetrics } from '../consumer/metrics.ts'
+import { emit } from '../emitter/emit.ts'
+import { emitterMetrics } from '../emitter/metrics.ts'
+import { openSource } from '../source/open.ts'
+import { renderAccount, toAccount } from './account.ts'
+import { addCommand } from './command.ts'
+import { brokerHealth, openRoleBroker, openRoleInferrer, type Role, runRole } from './role.ts'
+import {
+  brokerTuning,
+  consumeSettings,
+  emitSettings,
+  jsonSetting,
+  modelSettings,
+  portSetting,
+  roleSettings,
+} from './settings.ts'
+import { showStatus } from './status-line.ts'
+
+const settings = {
+  ...emitSettings,
+  ...modelSettings,
+  broker: z
+    .string()
+    .optional()
+    .describe(
+      'where the stream lives (default: a SQLite file for this run alone); with sqlite:FILE or redis:// a run goes on after a crash',
+    )
+    .meta({ value: 'url' }),
+  ...brokerTuning(),
+  ...consumeSettings,
+  ...roleSettings,
+  logLevel: roleSettings.logLevel
+    .unwrap()
+    .default('warn')
+    .describe('how much to log, as JSON lines on stderr')
+    .meta({ value: 'level' }),
+  ...portSetting(8080, '/metrics and /health'),
+  ...jsonSetting,
+}
+
+type Config = z.infer<z.ZodObject<typeof settings>>
+
+export function addUp(program: Command): void {
+  addCommand(program, {
+    name: 'up',
+    summary: 'run the whole stream in one place, with no server needed',
+    description:
+      'Runs emitter, broker, consumer and model together: events flow from the source and each gets a direction. Stops after --events or when the source ends, then prints the account.',
+    examples: [
+      'nustream up',
+      'nustream up --events 20000 --json',
+      'nustream up --source kaggle:icecube --model models/mine --rate max',
+      'nustream up --broker sqlite:stream.db --run night-7 --events 1000000',
+    ],
+    shape: settings,
+    run: (config) => runRole('up', config, (role) => up(config, role)),
+  })
+}
+
+async function up(config: Config, role: Role): Promise<void> {
+  const url = config.broker ?? `sqlite:${join(await temporaryFolder(role), 'stream.db')}`
+  const source = await openSource(config.source)
+  const broker = await openRoleBroker({ ...config, broker: url }, role)
+  const inferrer = await openRoleInferrer(config, role)
+  const server = await role.watch({ broker, health: () => brokerHealth(broker, { model: inferrer.model }) })
+  if (!config.json) console.error(`metrics and health at ${server.url}/metrics and ${server.url}/health`)
+  const startedAt = performance.now()
+  const before = await broker.totals()
+  const drained = new AbortController()
+  // A broken consumer must stop the emitter, and the other way round.
+  const failed = new AbortController()
+  const consuming = consume({
+    broker,
+    inferrer,
+    consumer: role.instance,
+    onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
+    attemptsMax: config.attemptsMax,
+    shutdownMs: config.shutdownMs,
+    metrics: consumerMetrics(role.registry),
+    log: role.log,
+    signal: drained.signal,
+  }).catch((error: unknown) => {
+    failed.abort(error)
+    throw error
+  })
+  consuming.catch(() => {})
+  const status = showStatus(broker, { quiet: config.json, eventsMax: config.events })
+  try {
+    await emit({
+      source,
+      broker,
+      rate: config.rate,
+      batchEvents: config.batch,
+      backlogMaxEvents: config.backlogMax,
+      loop: config.loop,
+      ...(config.run && { run: config.run }),
+      ...(config.events && { eventsMax: config.events }),
+      metrics: emitterMetrics(role.registry),
+      log: role.log,
+      signal: AbortSignal.any([role.signal, failed.signal]),
+    })
+    await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
+  } finally {
+    drained.abort()
+    status.end()
+  }
+  const report = await consuming
+  const totals = await broker.totals()
+  const account = toAccount({
+    totals,
+    predictedHere: totals.predicted - before.predicted,
+    seconds: (performance.now() - startedAt) / 1000,
+    latencyMs: report.latencyMs,
+    meanAngularErrorRad: report.meanAngularErrorRad,
+    model: inferrer.model,
+    source: source.spec,
+  })
+  console.log(config.json ? JSON.stringify(account) : renderAccount(account))
+}
+
+async function temporaryFolder(role: Role): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'nustream-'))
+  role.parts.defer(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+const DRAIN_POLL_MS = 20
+
+/** Returns when nothing is unread or on loan, or when the given time is over. */
+async function waitUntilDrained(broker: Broker, failed: AbortSignal, withinMs?: number): Promise<void> {
+  const deadline = performance.now() + (withinMs ?? Number.POSITIVE_INFINITY)
+  while (!failed.aborted && performance.now() < deadline) {
+    const { unreadBatches, onLoanBatches } = await broker.backlog()
+    if (unreadBatches + onLoanBatches === 0) return
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+  }
+}
