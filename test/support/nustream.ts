@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Owner } from './redis.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+export interface NustreamProcess {
+  readonly child: ChildProcess
+  /** What it has printed so far. */
+  stdout(): string
+  stderr(): string
+  /** Resolves when it has ended, with its exit code (or undefined when a signal ended it). */
+  readonly ended: Promise<number | undefined>
+  /** Sends a signal and waits for the end. */
+  kill(signal?: NodeJS.Signals): Promise<number | undefined>
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+}
+
+/** Runs `nustream` as a process of its own; it ends with the owner, and with this process. */
+export function startNustream(
+  args: readonly string[],
+  owner?: Owner,
+  options: StartOptions = {},
+): NustreamProcess {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd && { cwd: options.cwd }),
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (chunk: Buffer) => {
+    stdout += chunk
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk
+  })
+  const killOnExit = () => child.kill('SIGKILL')
+  process.once('exit', killOnExit)
+  const ended = once(child, 'close').then(([code]) => {
+    process.off('exit', killOnExit)
+    return code === null ? undefined : Number(code)
+  })
+  const kill = (signal: NodeJS.Signals = 'SIGKILL') => {
+    child.kill(signal)
+    return ended
+  }
+  owner?.onTestFinished(async () => void (await kill()))
+  return { child, stdout: () => stdout, stderr: () => stderr, ended, kill }
+}
