@@ -1,0 +1,163 @@
+import { EventError } from '../errors.ts'
+import { type ArrowRecordBatch, unreadable } from './arrow-read.ts'
+import type { ArrowField, ArrowSchema } from './arrow-schema.ts'
+
+/** A column of the schema, and where its nodes and buffers begin in each record batch. */
+export interface ColumnPlace {
+  readonly field: ArrowField
+  readonly node: number
+  readonly buffer: number
+}
+
+/** A value type of ours: its name in Arrow, and the array that holds it. */
+export interface ValueType<T> {
+  readonly name: string
+  readonly Array: TypedArrayOf<T>
+}
+
+interface TypedArrayOf<T> {
+  readonly BYTES_PER_ELEMENT: number
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T
+}
+
+export const int64: ValueType<BigInt64Array> = { name: 'int64', Array: BigInt64Array }
+export const int32: ValueType<Int32Array> = { name: 'int32', Array: Int32Array }
+export const uint16: ValueType<Uint16Array> = { name: 'uint16', Array: Uint16Array }
+export const uint8: ValueType<Uint8Array> = { name: 'uint8', Array: Uint8Array }
+export const float32: ValueType<Float32Array> = { name: 'float32', Array: Float32Array }
+export const float64: ValueType<Float64Array> = { name: 'float64', Array: Float64Array }
+
+export interface Values<T> {
+  readonly values: T
+  /** Arrow's validity bitmap, or undefined where no value is null. */
+  readonly valid: Uint8Array | undefined
+}
+
+export interface Lists<T> extends Values<T> {
+  /** As they came: neither their order nor their end is checked. [rows + 1] */
+  readonly offsets: Int32Array
+  readonly validLists: Uint8Array | undefined
+}
+
+/** Columns by name, each with its place. Columns that nobody asks for are stepped over. */
+export function placeColumns(schema: ArrowSchema): Map<string, ColumnPlace> {
+  const places = new Map<string, ColumnPlace>()
+  let node = 0
+  let buffer = 0
+  for (const field of schema.fields) {
+    if (places.has(field.name)) throw mismatch(`column ${field.name} appears twice`)
+    places.set(field.name, { field, node, buffer })
+    const size = sizeOf(field)
+    node += size.nodes
+    buffer += size.buffers
+  }
+  return places
+}
+
+/** @throws EventError `wire_schema_mismatch` naming the column, the type found and the type wanted */
+export function wantColumn(
+  places: ReadonlyMap<string, ColumnPlace>,
+  name: string,
+  types: readonly string[],
+): ColumnPlace {
+  const place = places.get(name)
+  if (!place) throw mismatch(`column ${name} is missing; wanted ${types[0]}`)
+  if (!types.includes(place.field.type)) {
+    throw mismatch(`column ${name} is ${place.field.type}; wanted ${types[0]}`)
+  }
+  return place
+}
+
+export function mismatch(message: string): EventError {
+  return new EventError('wire_schema_mismatch', message)
+}
+
+/** Values of a plain column, one per row: a view of the bytes that came, or a copy where those are not aligned. */
+export function readValues<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Values<T> {
+  return readRows(batch, { ...place, rows: batch.length }, type)
+}
+
+/** Lists and their values, as views where alignment allows. */
+export function readLists<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Lists<T> {
+  const { field, node, buffer } = place
+  const rows = checkedRows(batch, node, field.name, batch.length)
+  const [valueRows] = batch.header.int64PairAt(1, node + 1)
+  const values = readRows(
+    batch,
+    // A list has two buffers, validity and offsets; its values' come next.
+    { field, node: node + 1, buffer: buffer + 2, rows: valueRows },
+    type,
+  )
+  return {
+    ...values,
+    offsets: readOffsets(batch, place, rows),
+    validLists: readValidity(batch, place, rows),
+  }
+}
+
+/** Whether a value is there, by Arrow's validity bitmap. */
+export function isValid(valid: Uint8Array | undefined, index: number): boolean {
+  return valid === undefined || (valid[index >> 3] & (1 << (index & 7))) !== 0
+}
+
+function readRows<T>(
+  batch: ArrowRecordBatch,
+  place: ColumnPlace & { readonly rows: number },
+  type: ValueType<T>,
+): Values<T> {
+  const rows = checkedRows(batch, place.node, place.field.name, place.rows)
+  return {
+    values: viewBuffer(batch, place.buffer + 1, rows, type),
+    valid: readValidity(batch, place, rows),
+  }
+}
+
+function checkedRows(batch: ArrowRecordBatch, node: number, name: string, rows: number): number {
+  const [length] = batch.header.int64PairAt(1, node)
+  // Bodies are held in memory, so no honest count is near the bound of an int32 offset.
+  if (length !== rows || length < 0 || length > 0x7fffffff) {
+    throw unreadable(`column ${name} has ${length} rows in a record batch of ${rows}`)
+  }
+  return length
+}
+
+function readOffsets(batch: ArrowRecordBatch, { field, buffer }: ColumnPlace, rows: number): Int32Array {
+  // A writer may leave the buffer out where there is no list.
+  if (rows === 0) return new Int32Array(1)
+  if (!field.type.startsWith('large_')) return viewBuffer(batch, buffer + 1, rows + 1, int32)
+  const wide = viewBuffer(batch, buffer + 1, rows + 1, int64)
+  // What an int32 cannot hold becomes -1, which no check of offsets lets through.
+  return Int32Array.from(wide, (offset) => (offset >= 0n && offset <= 0x7fffffffn ? Number(offset) : -1))
+}
+
+function readValidity(batch: ArrowRecordBatch, place: ColumnPlace, rows: number): Uint8Array | undefined {
+  const [, nulls] = batch.header.int64PairAt(1, place.node)
+  return nulls === 0 ? undefined : viewBuffer(batch, place.buffer, Math.ceil(rows / 8), uint8)
+}
+
+function viewBuffer<T>(batch: ArrowRecordBatch, index: number, count: number, type: ValueType<T>): T {
+  const [offset, length] = batch.header.int64PairAt(2, index)
+  const { body } = batch
+  const wantedBytes = count * type.Array.BYTES_PER_ELEMENT
+  if (offset < 0 || length < wantedBytes || offset + wantedBytes > body.length) {
+    throw unreadable(
+      `buffer ${index} of a record batch has ${length} bytes at ${offset} of ${body.length}; ` +
+        `${count} values of ${type.name} need ${wantedBytes}`,
+    )
+  }
+  const at = body.byteOffset + offset
+  if (at % type.Array.BYTES_PER_ELEMENT === 0) return new type.Array(body.buffer, at, count)
+  return new type.Array(body.slice(offset, offset + wantedBytes).buffer, 0, count)
+}
+
+function sizeOf(field: ArrowField): { nodes: number; buffers: number } {
+  if (field.buffers === undefined) {
+    throw mismatch(`column ${field.name} is ${field.type}, which cannot be stepped over; leave it out`)
+  }
+  const size = { nodes: 1, buffers: field.buffers }
+  for (const child of field.children.map(sizeOf)) {
+    size.nodes += child.nodes
+    size.buffers += child.buffers
+  }
+  return size
+}

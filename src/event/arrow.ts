@@ -1,0 +1,82 @@
+import {
+  type DataType,
+  Field,
+  Float32,
+  Float64,
+  Int32,
+  Int64,
+  List,
+  makeData,
+  RecordBatch,
+  RecordBatchStreamWriter,
+  Schema,
+  Struct,
+  Uint8,
+  Uint16,
+} from 'apache-arrow'
+
+export type ColumnArray = BigInt64Array | Int32Array | Uint16Array | Uint8Array | Float32Array | Float64Array
+
+/** A column to write. With `offsets`, row `i` is the list of values `offsets[i]` to `offsets[i + 1]` (exclusive). */
+export interface ColumnToWrite {
+  readonly name: string
+  readonly values: ColumnArray
+  /** Ascending from 0 to the length of `values`. [rows + 1] */
+  readonly offsets?: Int32Array
+  /** NaN is written as null. */
+  readonly nullable?: boolean
+}
+
+/** One Arrow IPC stream of one record batch: columns of `rows` rows, and the schema's metadata. */
+export function writeArrowStream(
+  columns: readonly ColumnToWrite[],
+  rows: number,
+  metadata: ReadonlyMap<string, string>,
+): Uint8Array {
+  const children = columns.map((column) => toData(column, rows))
+  const fields = columns.map(
+    ({ name, nullable = false }, i) => new Field<DataType>(name, children[i].type, nullable),
+  )
+  const type = new Struct(fields)
+  const batch = new RecordBatch(
+    new Schema(fields, new Map(metadata)),
+    makeData({ type, length: rows, nullCount: 0, children }),
+  )
+  const writer = new RecordBatchStreamWriter()
+  writer.write(batch)
+  writer.finish()
+  return writer.toUint8Array(true)
+}
+
+function toData({ values, offsets, nullable }: ColumnToWrite, rows: number) {
+  if (!offsets) return toPlainData(values, nullable ? nullsOf(values) : undefined)
+  const child = toPlainData(values)
+  const type = new List(new Field<DataType>('item', child.type, false))
+  return makeData({ type, length: rows, nullCount: 0, valueOffsets: offsets, child })
+}
+
+function toPlainData(values: ColumnArray, nulls?: Nulls) {
+  const common = { length: values.length, nullCount: 0, ...nulls }
+  if (values instanceof BigInt64Array) return makeData({ ...common, type: new Int64(), data: values })
+  if (values instanceof Int32Array) return makeData({ ...common, type: new Int32(), data: values })
+  if (values instanceof Uint16Array) return makeData({ ...common, type: new Uint16(), data: values })
+  if (values instanceof Uint8Array) return makeData({ ...common, type: new Uint8(), data: values })
+  if (values instanceof Float32Array) return makeData({ ...common, type: new Float32(), data: values })
+  return makeData({ ...common, type: new Float64(), data: values })
+}
+
+interface Nulls {
+  readonly nullCount: number
+  readonly nullBitmap: Uint8Array
+}
+
+/** NaNs as Arrow's validity bitmap: a set bit is a value that is there. */
+function nullsOf(values: ColumnArray): Nulls | undefined {
+  const nullBitmap = new Uint8Array(Math.ceil(values.length / 8))
+  let nullCount = 0
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) nullCount++
+    else nullBitmap[i >> 3] |= 1 << (i & 7)
+  }
+  return nullCount === 0 ? undefined : { nullCount, nullBitmap }
+}

@@ -1,0 +1,72 @@
+import { type EventBatch, eventCount, pulseCount, sliceEvents, type Truth } from './event-batch.ts'
+
+/** Events of all batches in order, as one. A single batch comes back itself; several are copied. */
+export function concatEvents(batches: readonly EventBatch[]): EventBatch {
+  if (batches.length === 1) return batches[0]
+  const into = allocateEvents(
+    batches.reduce((sum, batch) => sum + eventCount(batch), 0),
+    batches.reduce((sum, batch) => sum + pulseCount(batch), 0),
+    batches.some((batch) => batch.truth),
+  )
+  let at = 0
+  for (const batch of batches) {
+    copyEvents(into, at, batch)
+    at += eventCount(batch)
+  }
+  return into
+}
+
+/**
+ * The events at `indices`, in that order; an index may come twice. Neighbours in ascending order are a view, as of
+ * `sliceEvents`; otherwise pulses are copied.
+ * @throws RangeError where an index is not one of the batch's
+ */
+export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): EventBatch {
+  const chosen = Array.from(indices)
+  for (const index of chosen) {
+    if (!Number.isInteger(index) || index < 0 || index >= eventCount(batch)) {
+      throw new RangeError(`no event ${index} in a batch of ${eventCount(batch)}`)
+    }
+  }
+  const first = chosen[0] ?? 0
+  if (chosen.every((index, i) => index === first + i)) return sliceEvents(batch, first, first + chosen.length)
+
+  const pulses = chosen.reduce((sum, i) => sum + batch.offsets[i + 1] - batch.offsets[i], 0)
+  const into = allocateEvents(chosen.length, pulses, batch.truth !== undefined)
+  for (const [i, index] of chosen.entries()) copyEvents(into, i, sliceEvents(batch, index, index + 1))
+  return into
+}
+
+/** Room for that many, with offsets 0 and truth unknown. */
+export function allocateEvents(events: number, pulses: number, hasTruth: boolean): EventBatch {
+  const truth: Truth = {
+    azimuth: new Float64Array(events).fill(Number.NaN),
+    zenith: new Float64Array(events).fill(Number.NaN),
+  }
+  return {
+    eventIds: new BigInt64Array(events),
+    offsets: new Int32Array(events + 1),
+    sensorIds: new Uint16Array(pulses),
+    times: new Float32Array(pulses),
+    charges: new Float32Array(pulses),
+    auxiliary: new Uint8Array(pulses),
+    ...(hasTruth && { truth }),
+  }
+}
+
+/** Writes the events of `from` into `into` as its events `at` and following; those before must have been written. */
+function copyEvents(into: EventBatch, at: number, from: EventBatch): void {
+  const events = eventCount(from)
+  const first = from.offsets[0]
+  const last = from.offsets[events]
+  const row = into.offsets[at]
+  into.eventIds.set(from.eventIds, at)
+  for (let i = 1; i <= events; i++) into.offsets[at + i] = row + from.offsets[i] - first
+  into.sensorIds.set(from.sensorIds.subarray(first, last), row)
+  into.times.set(from.times.subarray(first, last), row)
+  into.charges.set(from.charges.subarray(first, last), row)
+  into.auxiliary.set(from.auxiliary.subarray(first, last), row)
+  if (!from.truth || !into.truth) return
+  into.truth.azimuth.set(from.truth.azimuth, at)
+  into.truth.zenith.set(from.truth.zenith, at)
+}
