@@ -19,8 +19,14 @@ import type { PredictionBatch, PredictionOrigin } from './prediction-batch.ts'
 import { readNullable } from './truth-columns.ts'
 import { checkWireVersion, wireMetadata } from './wire-schema.ts'
 
-/** The wire form of predictions, specified in docs/wire-format.md: one Arrow IPC stream of one record batch. */
-export function encodePredictionBatch(predictions: PredictionBatch): Uint8Array {
+/**
+ * The wire form of predictions, specified in docs/wire-format.md: one Arrow IPC stream of one record batch.
+ * `notes` are further entries of the metadata; readers of predictions step over them.
+ */
+export function encodePredictionBatch(
+  predictions: PredictionBatch,
+  notes: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
   const { eventIds, azimuth, zenith, kappa, degenerate, pulses, truth, origin } = predictions
   const rows = eventIds.length
   const unknown = new Float64Array(rows).fill(Number.NaN)
@@ -35,7 +41,11 @@ export function encodePredictionBatch(predictions: PredictionBatch): Uint8Array 
     { name: 'true_zenith', values: truth?.zenith ?? unknown, nullable: true },
     { name: 'angular_error', values: truth ? openingAngles(predictions, truth) : unknown, nullable: true },
   ]
-  return writeArrowStream(columns, rows, new Map([...wireMetadata('predictions'), ...toMetadata(origin)]))
+  return writeArrowStream(
+    columns,
+    rows,
+    new Map([...notes, ...wireMetadata('predictions'), ...toMetadata(origin)]),
+  )
 }
 
 /**
