@@ -1,0 +1,148 @@
+import { Counter, exponentialBuckets, Gauge, Histogram, type Registry } from 'prom-client'
+import { EVENT_ERROR_CODES, UNAVAILABLE_CODES, type UnavailableCode } from '../errors.ts'
+
+/** Why something was tried again: the world was away, or the model failed on a batch as a whole. */
+export type RetryReason = UnavailableCode | 'model_failed' | 'model_timeout'
+
+export type ConsumerMetrics = ReturnType<typeof consumerMetrics>
+
+// 1 ms to 60 s, dense around the promise of 500 ms
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60]
+// 0.1 ms to 6.5 s
+const SHORT_SECONDS = exponentialBuckets(0.0001, 2, 17)
+// 1 to 32,768 events
+const BATCH_EVENTS = exponentialBuckets(1, 2, 16)
+// 0.6 degrees to 180 degrees; 1.571 is chance
+const RADIANS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.571, 2, 2.5, 3.15]
+// no better than a guess (0.1) to a tenth of a degree (1e6)
+const KAPPAS = exponentialBuckets(0.1, 10, 8)
+
+/** Every metric that the consumer exports. Labels are closed sets; never an id or a message. */
+export function consumerMetrics(registry: Registry) {
+  const registers = [registry]
+  const metrics = {
+    ...fates(registers),
+    ...durations(registers),
+    ...quality(registers),
+    ...stream(registers),
+  }
+  // Known reasons stand at 0 from the start, so that the first one is an increase.
+  for (const outcome of OUTCOMES) metrics.events.inc({ outcome }, 0)
+  for (const code of EVENT_ERROR_CODES) metrics.deadLetters.inc({ code }, 0)
+  for (const reason of [...UNAVAILABLE_CODES, 'model_failed', 'model_timeout'] as const) {
+    metrics.retries.inc({ reason }, 0)
+  }
+  return metrics
+}
+
+const OUTCOMES = ['predicted', 'dead_lettered', 'repeated'] as const
+
+function fates(registers: Registry[]) {
+  return {
+    events: new Counter({
+      name: 'nustream_consumer_events_total',
+      help: 'Events by fate; repeated ones belong to a batch that had been settled before.',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    deadLetters: new Counter({
+      name: 'nustream_consumer_dead_letters_total',
+      help: 'Dead letters by reason.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    redeliveries: new Counter({
+      name: 'nustream_consumer_redeliveries_total',
+      help: 'Batches that had been on loan before and came back.',
+      registers,
+    }),
+    splits: new Counter({
+      name: 'nustream_consumer_splits_total',
+      help: 'Batches put back in parts because consumers died holding them.',
+      registers,
+    }),
+    releases: new Counter({
+      name: 'nustream_consumer_releases_total',
+      help: 'Batches given back unharmed.',
+      registers,
+    }),
+    retries: new Counter({
+      name: 'nustream_consumer_retries_total',
+      help: 'Tries again by reason.',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+  }
+}
+
+function durations(registers: Registry[]) {
+  const seconds = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `nustream_consumer_${name}_seconds`, help, buckets, registers })
+  return {
+    batchEvents: new Histogram({
+      name: 'nustream_consumer_batch_events',
+      help: 'Events in a delivered batch.',
+      buckets: BATCH_EVENTS,
+      registers,
+    }),
+    queueWait: seconds('queue_wait', 'From emitted to delivered, per batch.', SECONDS),
+    decode: seconds('decode', 'Decoding and checking a batch.', SHORT_SECONDS),
+    inference: seconds('inference', 'One call of the model.', SECONDS),
+    settle: seconds('settle', 'Storing and acknowledging a batch.', SECONDS),
+    latency: seconds('latency', 'From emitted to stored, per batch.', SECONDS),
+  }
+}
+
+function quality(registers: Registry[]) {
+  return {
+    angularError: new Histogram({
+      name: 'nustream_consumer_angular_error_radians',
+      help: 'Opening angle between prediction and truth, per event whose truth is known.',
+      buckets: RADIANS,
+      registers,
+    }),
+    kappa: new Histogram({
+      name: 'nustream_consumer_kappa',
+      help: 'Concentration that the model gives its predictions, per event.',
+      buckets: KAPPAS,
+      registers,
+    }),
+    degenerate: new Counter({
+      name: 'nustream_consumer_degenerate_events_total',
+      help: 'Predicted events that fixed no direction, so that a last resort was taken.',
+      registers,
+    }),
+    modelInfo: new Gauge({
+      name: 'nustream_consumer_model_info',
+      help: 'Always 1; the labels say which model makes the predictions now.',
+      labelNames: ['model', 'version'] as const,
+      registers,
+    }),
+  }
+}
+
+function stream(registers: Registry[]) {
+  const gauge = (name: string, help: string) => new Gauge({ name: `nustream_${name}`, help, registers })
+  return {
+    onLoan: gauge('consumer_on_loan_batches', 'Batches that this consumer holds now.'),
+    careful: gauge(
+      'consumer_careful',
+      '1 while this consumer takes one batch at a time because one came back from a consumer that may have died of it.',
+    ),
+    brokerUp: gauge('broker_up', '1 where the broker answered the last time it was asked.'),
+    backlogBatches: new Gauge({
+      name: 'nustream_broker_backlog_batches',
+      help: 'Batches not yet settled, by state.',
+      labelNames: ['state'] as const,
+      registers,
+    }),
+    backlogEvents: gauge('broker_backlog_events', 'Events not yet settled.'),
+    oldestAge: gauge('broker_oldest_age_seconds', 'Age of the oldest batch not yet settled.'),
+    totals: new Gauge({
+      name: 'nustream_broker_events',
+      help: 'Events since the stream began, by fate, as the broker counts them.',
+      labelNames: ['fate'] as const,
+      registers,
+    }),
+  }
+}

@@ -1,0 +1,53 @@
+import type { Broker } from '../broker/broker.ts'
+import { within } from '../telemetry/within.ts'
+import type { ConsumerMetrics } from './metrics.ts'
+
+export interface WatchBacklogOptions {
+  readonly broker: Pick<Broker, 'ping' | 'backlog' | 'totals'>
+  readonly metrics: Pick<
+    ConsumerMetrics,
+    'brokerUp' | 'backlogBatches' | 'backlogEvents' | 'oldestAge' | 'totals'
+  >
+  readonly everyMs: number
+  readonly signal: AbortSignal
+}
+
+/**
+ * Keeps the gauges of the broker's backlog current until `signal` aborts. A broker that does not answer in time shows
+ * as down and leaves the other gauges as they were; it is never asked twice at once.
+ */
+export function watchBacklog({ broker, metrics, everyMs, signal }: WatchBacklogOptions): void {
+  let asking = false
+  const look = async (): Promise<void> => {
+    if (asking || signal.aborted) return
+    asking = true
+    try {
+      await within(() => readInto(broker, metrics), everyMs, signal)
+    } catch {
+      // The reason is the business of whoever needs the broker; here it is only counted as down.
+      metrics.brokerUp.set(0)
+    } finally {
+      asking = false
+    }
+  }
+  void look()
+  const timer = setInterval(() => void look(), everyMs)
+  timer.unref()
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+}
+
+async function readInto(
+  broker: WatchBacklogOptions['broker'],
+  metrics: WatchBacklogOptions['metrics'],
+): Promise<void> {
+  await broker.ping() // throws at once when the broker is away, where the others would wait for it
+  const [backlog, totals] = await Promise.all([broker.backlog(), broker.totals()])
+  metrics.brokerUp.set(1)
+  metrics.backlogBatches.set({ state: 'unread' }, backlog.unreadBatches)
+  metrics.backlogBatches.set({ state: 'on_loan' }, backlog.onLoanBatches)
+  metrics.backlogEvents.set(backlog.events)
+  metrics.oldestAge.set(backlog.oldestAgeMs / 1000)
+  metrics.totals.set({ fate: 'emitted' }, totals.emitted)
+  metrics.totals.set({ fate: 'predicted' }, totals.predicted)
+  metrics.totals.set({ fate: 'dead_lettered' }, totals.deadLettered)
+}
