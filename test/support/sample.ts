@@ -1,0 +1,12 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * Folder of ten real events in the Kaggle layout, where this machine has one (`NUSTREAM_SAMPLE_DATA`, or beside the
+ * repository); undefined otherwise. They are the competition's, so the project does not contain them.
+ */
+export function sampleFolder(): string | undefined {
+  const beside = fileURLToPath(new URL('../../../shared/data/kaggle-sample', import.meta.url))
+  const folder = process.env['NUSTREAM_SAMPLE_DATA'] ?? beside
+  return existsSync(folder) ? folder : undefined
+}
