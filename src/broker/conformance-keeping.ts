@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest'
+import type { Broker, StoredPredictions } from './broker.ts'
+import type { OpenHome } from './conformance.ts'
+import { batch, ids, onlook, onlookNow, predicted, settleAll, take } from './conformance-support.ts'
+
+const DEAD = { visibilityMs: 250, renewMs: 1_000_000_000 }
+
+async function pass(broker: Broker, from: number, to: number): Promise<void> {
+  for (let i = from; i < to; i++) await broker.publish(batch(`b${i}`))
+  await settleAll(broker, to - from)
+}
+
+function cursorsOf(stored: readonly StoredPredictions[]): Map<number, string> {
+  return new Map(stored.map(({ partition, cursor }) => [partition, cursor]))
+}
+
+export function describeKeeping(openHome: OpenHome): void {
+  describe('predictions()', () => {
+    it('shows each onlooker everything, in the order of storing within a partition', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open()
+      for (let i = 0; i < 20; i++) await broker.publish(batch(`b${i}`))
+      const settled = await settleAll(broker, 20, { onLoanMax: 1 })
+      for (const onlooker of [broker, await home.open()]) {
+        const seen = await onlook(onlooker, 20)
+        for (let partition = 0; partition < broker.partitions; partition++) {
+          const here = ids(seen.filter((stored) => stored.partition === partition))
+          expect(here).toEqual(settled.filter((id) => here.includes(id)))
+        }
+        expect(ids(seen).toSorted()).toEqual(settled.toSorted())
+      }
+    })
+
+    it('goes on after a cursor, and waits for more', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open()
+      await pass(broker, 0, 10)
+      const seen = await onlook(broker, 6)
+      const rest = onlook(await home.open(), 6, cursorsOf(seen))
+      await pass(broker, 10, 12)
+      expect(new Set(ids([...seen, ...(await rest)])).size).toBe(12)
+    })
+
+    it('can start at what comes from now on', async (t) => {
+      const broker = await (await openHome(t)).open()
+      await pass(broker, 0, 3)
+      const stop = new AbortController()
+      const seen: string[] = []
+      const looking = (async () => {
+        for await (const stored of broker.predictions({ live: true, signal: stop.signal }))
+          seen.push(stored.batchId)
+      })()
+      // A live onlooker says nothing about when it has begun, so the stream goes on until it is seen.
+      for (let i = 3; seen.length === 0 && i < 200; i++) await pass(broker, i, i + 1)
+      stop.abort()
+      await looking
+      expect(seen.length).toBeGreaterThan(0)
+      expect(seen).not.toContain('b0')
+      expect(seen).not.toContain('b2')
+    })
+
+    it('ends when aborted and when closed', async (t) => {
+      const broker = await (await openHome(t)).open()
+      const stop = new AbortController()
+      const aborted = Array.fromAsync(broker.predictions({ signal: stop.signal }))
+      const closed = Array.fromAsync(broker.predictions({ signal: new AbortController().signal }))
+      stop.abort()
+      expect(await aborted).toEqual([])
+      await broker.close()
+      expect(await closed).toEqual([])
+    })
+  })
+
+  describe('trimming', () => {
+    it('never touches what is unread or on loan', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open({ ...DEAD, upkeepMs: 10, predictionsMax: 5 })
+      for (let i = 0; i < 60; i++) await broker.publish(batch(`b${i}`))
+      const onLoan = await take(broker, 10, { consumer: 'dead', onLoanMax: 10 })
+      await settleAll(broker, 30, { consumer: 'c1' })
+      await expect
+        .poll(async () => (await onlookNow(broker)).length)
+        .toBeLessThanOrEqual(5 * broker.partitions)
+      const left = await take(await home.open(DEAD), 30, { consumer: 'c2', withinMs: 10_000 })
+      expect(left.length).toBe(30)
+      expect(left.map((delivery) => delivery.payload.length).every((length) => length > 0)).toBe(true)
+      expect(ids(left)).toEqual(expect.arrayContaining(ids(onLoan)))
+    })
+
+    it('keeps the newest predictions up to the bound, whoever only looks on', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open({ upkeepMs: 10, predictionsMax: 5 })
+      const idle = broker.predictions({ signal: t.signal })[Symbol.asyncIterator]()
+      await pass(broker, 0, 1)
+      await idle.next()
+      await pass(broker, 1, 61)
+      await expect.poll(async () => (await onlookNow(broker)).length).toBe(5 * broker.partitions)
+      expect(ids(await onlookNow(broker))).toContain('b60')
+    })
+
+    it('keeps what a live reader has not taken, until the reader has been idle for too long', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open({ upkeepMs: 10, predictionsMax: 2, idleMaxMs: 1_500 })
+      await broker.holdPredictions('archive', new Map())
+      await pass(broker, 0, 30)
+      expect((await onlookNow(broker)).length).toBe(30)
+      const taken = (await onlookNow(broker)).slice(0, 9)
+      const missing = 30 - 9
+      await broker.holdPredictions('archive', cursorsOf(taken))
+      await expect.poll(async () => (await onlookNow(broker, 100)).length).toBeLessThanOrEqual(30)
+      const kept = ids(await onlookNow(broker, 100))
+      const untaken = 30 - kept.filter((id) => ids(taken).includes(id)).length
+      expect(untaken).toBeGreaterThanOrEqual(missing)
+      await expect
+        .poll(async () => (await onlookNow(broker, 100)).length, { timeout: 10_000 })
+        .toBe(2 * broker.partitions)
+    })
+
+    it('remembers settled batches up to the bound', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open({ upkeepMs: 10, settledMax: 3 })
+      await pass(broker, 0, 10)
+      await expect.poll(async () => await broker.publish(batch('b0'))).toBe('stored')
+      const [again] = await take(broker, 1)
+      expect(await broker.settle(again, predicted(again))).toBe('settled')
+    })
+  })
+}

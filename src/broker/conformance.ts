@@ -1,0 +1,58 @@
+import { describe, expect, it, type TestContext } from 'vitest'
+import type { Broker } from './broker.ts'
+import { describeDelivery } from './conformance-delivery.ts'
+import { describeFate } from './conformance-fate.ts'
+import { describeKeeping } from './conformance-keeping.ts'
+import { describePublishing } from './conformance-publishing.ts'
+import type { BrokerOptions } from './options.ts'
+
+/** A real place that keeps batches, of one test. */
+export interface BrokerHome {
+  /** Opens a broker on it, as one process would; the test's end closes it. */
+  open(options?: BrokerOptions): Promise<Broker>
+  /** Ends the home as by kill -9 where it is a process of its own, and brings it back. Open brokers ride it out. */
+  restart(): Promise<void>
+}
+
+export type OpenHome = (t: TestContext) => Promise<BrokerHome>
+
+/** The properties that every broker has, whatever keeps its batches. */
+export function describeBroker(name: string, openHome: OpenHome): void {
+  describe(name, () => {
+    describePublishing(openHome)
+    describeDelivery(openHome)
+    describeFate(openHome)
+    describeKeeping(openHome)
+
+    it('close() is idempotent, and a closed broker says that it is unavailable', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open()
+      await broker.ping()
+      await broker.close()
+      await broker.close()
+      await expect(broker.ping()).rejects.toMatchObject({ code: 'broker_unreachable' })
+      await expect(broker.totals()).rejects.toMatchObject({ code: 'broker_unreachable' })
+    })
+
+    it('beat() keeps a part alive until it misses its beats, and its name after that', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open()
+      await broker.beat({ role: 'consumer', instance: 'c1', everyMs: 60_000, url: 'http://127.0.0.1:9464' })
+      await broker.beat({ role: 'emitter', instance: 'e1', everyMs: 50, url: undefined })
+      const [consumer, emitter] = await broker.heartbeats()
+      expect(consumer).toMatchObject({
+        role: 'consumer',
+        instance: 'c1',
+        alive: true,
+        url: 'http://127.0.0.1:9464',
+      })
+      expect(Math.abs(Date.now() - consumer.beatAtMs)).toBeLessThan(10_000)
+      expect(emitter).toMatchObject({ role: 'emitter', instance: 'e1', everyMs: 50 })
+      await expect
+        .poll(async () => (await broker.heartbeats()).map((beat) => beat.alive))
+        .toEqual([true, false])
+      await broker.beat({ role: 'emitter', instance: 'e1', everyMs: 60_000, url: undefined })
+      expect((await broker.heartbeats()).map((beat) => beat.alive)).toEqual([true, true])
+    })
+  })
+}

@@ -1,0 +1,31 @@
+import { UsageError } from '../errors.ts'
+import type { Broker } from './broker.ts'
+import type { BrokerOptions } from './options.ts'
+import { openSqliteBroker } from './sqlite.ts'
+
+/**
+ * Opens the broker that `url` names: `redis://…`, `rediss://…` or `sqlite:FILE`.
+ * @throws UsageError when the URL is wrong, the file foreign, or the server refuses us
+ * @throws UnavailableError when the server does not answer in time
+ */
+export async function openBroker(url: string, options: BrokerOptions = {}): Promise<Broker> {
+  if (url.startsWith('sqlite:')) return await openSqliteBroker(sqlitePath(url), options)
+  if (/^rediss?:\/\//.test(url)) {
+    // Loaded on demand: a pipeline on SQLite needs no Redis client.
+    const { openRedisBroker } = await import('./redis.ts')
+    return await openRedisBroker(url, options)
+  }
+  const scheme = /^[a-z0-9+.-]+:/i.exec(url)?.[0] ?? ''
+  throw new UsageError(
+    'broker_url_invalid',
+    `broker URL begins with "${scheme}"; it must be redis://HOST:PORT, rediss://HOST:PORT or sqlite:FILE`,
+  )
+}
+
+/** `sqlite:FILE`, `sqlite:/abs/FILE` and `sqlite:///abs/FILE` all name a file. */
+function sqlitePath(url: string): string {
+  const path = url.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, '')
+  if (path === '')
+    throw new UsageError('broker_url_invalid', 'broker URL sqlite: names no file; write sqlite:FILE')
+  return path
+}

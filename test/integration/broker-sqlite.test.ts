@@ -1,0 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'vitest'
+import { type BrokerHome, describeBroker } from '../../src/broker/conformance.ts'
+import { openBroker } from '../../src/broker/open.ts'
+
+for (const partitions of [1, 3]) {
+  describeBroker(`SQLite broker of ${partitions} partition(s)`, (t) => openSqliteHome(t, partitions))
+}
+
+async function openSqliteHome(t: TestContext, partitions: number): Promise<BrokerHome> {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-sqlite-'))
+  t.onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return {
+    async open(options = {}) {
+      const broker = await openBroker(`sqlite:${join(folder, 'broker.db')}`, { partitions, ...options })
+      t.onTestFinished(() => broker.close())
+      return broker
+    },
+    // The file is nobody's process: there is nothing to kill but the brokers themselves, as other tests do.
+    restart: async () => undefined,
+  }
+}
