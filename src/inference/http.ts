@@ -1,0 +1,159 @@
+import { EventError, UnavailableError, UsageError } from '../errors.ts'
+import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { encodeEventBatch } from '../event/wire.ts'
+import { decodeAnswer } from './answer-wire.ts'
+import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
+import type { Inference, Inferrer, ModelIdentity } from './inferrer.ts'
+
+export interface HttpInferrerOptions {
+  /** Bearer token of the model server. */
+  readonly token?: string | undefined
+  /** For one batch, from the first byte sent to the last received. */
+  readonly timeoutMs?: number
+  /** Batches asked for at once; each has a connection of its own, which is kept open. */
+  readonly concurrency?: number
+  /** Certificate of the authority that signed the server's, where it is none that Node knows. */
+  readonly ca?: string | Buffer | undefined
+}
+
+const ARROW_TYPE = 'application/vnd.apache.arrow.stream'
+const READY_TIMEOUT_MS = 5_000
+const UNKNOWN: ModelIdentity = { name: 'unknown', version: 'unknown' }
+
+/**
+ * A model server of ours as an inferrer: batches travel as Arrow to `POST /predict`. A server that is away does not fail
+ * the opening: `infer` and `ready` say so, and its model's name is "unknown" until it has answered once.
+ * @throws UsageError when the URL is none, or the server does not take the token
+ */
+export async function openHttpInferrer(url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
+  const { concurrency = 4, timeoutMs = 30_000, token, ca } = options
+  const inferrer = new HttpInferrer(
+    openHttpCaller(toBase(url), { concurrency, token, ca }),
+    concurrency,
+    timeoutMs,
+  )
+  try {
+    await inferrer.ready()
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) {
+      await inferrer[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+  return inferrer
+}
+
+function toBase(url: string): URL {
+  const parsed = URL.parse(url)
+  if (parsed && /^https?:$/.test(parsed.protocol)) return parsed
+  throw new UsageError(
+    'flag_invalid',
+    `"${url}" is no URL of a model server; it looks like http://127.0.0.1:8500`,
+  )
+}
+
+class HttpInferrer implements Inferrer {
+  readonly concurrency: number
+  readonly #caller: HttpCaller
+  readonly #timeoutMs: number
+  #model = UNKNOWN
+
+  constructor(caller: HttpCaller, concurrency: number, timeoutMs: number) {
+    this.#caller = caller
+    this.concurrency = concurrency
+    this.#timeoutMs = timeoutMs
+  }
+
+  get model(): ModelIdentity {
+    return this.#model
+  }
+
+  async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+    const answer = await this.#caller.call({
+      method: 'POST',
+      path: 'predict',
+      type: ARROW_TYPE,
+      body: encodeEventBatch(batch),
+      timeoutMs: this.#timeoutMs,
+      signal,
+    })
+    if (answer.status !== 200) throw this.#refusal(answer, eventCount(batch))
+    const inference = this.#decode(answer, batch)
+    this.#model = inference.model
+    return inference
+  }
+
+  async ready(): Promise<void> {
+    const answer = await this.#caller.call({ method: 'GET', path: 'health', timeoutMs: READY_TIMEOUT_MS })
+    if (answer.status !== 200) throw this.#refusal(answer, 0)
+    const health = readHealth(answer)
+    if (health.authorized === false) throw this.#unauthorized()
+    this.#model = { name: String(health.model), version: String(health.version) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#caller.close()
+  }
+
+  /** Whatever is wrong with an answer is the answer's fault: another batch may fare better. */
+  #decode({ body }: HttpAnswer, batch: EventBatch): Inference {
+    try {
+      return decodeAnswer(body, batch)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      const message = `${this.#caller.name} gave no answer in wire form: ${reason}`
+      throw new EventError('model_failed', message, { cause: error })
+    }
+  }
+
+  #refusal(answer: HttpAnswer, events: number): Error {
+    const { status } = answer
+    const said = `${this.#caller.name} answered ${status}: ${messageOf(answer)}`
+    if (status === 401 || status === 403) return this.#unauthorized()
+    if (status === 503 || status === 429 || status === 504) {
+      return new UnavailableError('model_overloaded', said, {
+        retryAfterSeconds: answer.retryAfterSeconds ?? 1,
+      })
+    }
+    // Proxies say so of a server that is away.
+    if (status === 502) return new UnavailableError('model_unreachable', said)
+    if (events === 0) return new UnavailableError('model_unreachable', said)
+    return new EventError('model_failed', `${said} (a batch of ${events} events)`)
+  }
+
+  #unauthorized(): UsageError {
+    return new UsageError(
+      'unauthorized',
+      `${this.#caller.name} does not take the token; give the one that the model server was started with`,
+    )
+  }
+}
+
+interface Health {
+  readonly model?: unknown
+  readonly version?: unknown
+  readonly authorized?: unknown
+}
+
+function readHealth({ body }: HttpAnswer): Health {
+  try {
+    const health: unknown = JSON.parse(Buffer.from(body).toString())
+    if (typeof health === 'object' && health !== null && 'model' in health) return health
+  } catch {
+    // Said below: what is no JSON is no model server of ours either.
+  }
+  throw new UnavailableError('model_unreachable', 'what answers at /health is no nustream model server')
+}
+
+/** Our servers say what is wrong as JSON; of others, the beginning of whatever they say. */
+function messageOf({ body }: HttpAnswer): string {
+  const text = Buffer.from(body.subarray(0, 4096)).toString()
+  try {
+    const { error } = JSON.parse(text)
+    const message = typeof error === 'string' ? error : error?.message
+    if (typeof message === 'string') return message.slice(0, 500)
+  } catch {
+    // Not JSON: the text itself is all there is.
+  }
+  return text.slice(0, 200)
+}

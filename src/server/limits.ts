@@ -1,0 +1,44 @@
+/** Every bound of the model server. Sizes in bytes, times in milliseconds. */
+export interface ServerLimits {
+  /** Largest JSON body; a larger one is refused before it is read. */
+  readonly jsonBodyBytesMax: number
+  /** Largest Arrow or binary tensor body. */
+  readonly binaryBodyBytesMax: number
+  /** Bodies held at once, all requests together; above it the server answers 503. */
+  readonly bodiesBytesMax: number
+  /** Events of one request. */
+  readonly requestEventsMax: number
+  /** Events (or tensor rows) that wait for a free worker; above it the server answers 503. */
+  readonly queueEventsMax: number
+  /** Events merged into one batch: a larger one keeps a worker long and fills no better. */
+  readonly batchEventsMax: number
+  /** From the last byte of the request to its answer; after it the caller gets 504 and its place is freed. */
+  readonly deadlineMs: number
+  /** For the headers of a request to arrive. */
+  readonly headersTimeoutMs: number
+  /** For a whole request to arrive. */
+  readonly requestTimeoutMs: number
+  /** An idle connection is kept open this long. */
+  readonly keepAliveMs: number
+  /** Connections at once; more are refused. */
+  readonly connectionsMax: number
+  /** For requests in flight to finish once the server closes; then their connections are cut. */
+  readonly closeWithinMs: number
+}
+
+const MIB = 1024 * 1024
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  jsonBodyBytesMax: 32 * MIB,
+  binaryBodyBytesMax: 64 * MIB,
+  bodiesBytesMax: 256 * MIB,
+  requestEventsMax: 16_384,
+  queueEventsMax: 16_384,
+  batchEventsMax: 64,
+  deadlineMs: 30_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  keepAliveMs: 75_000,
+  connectionsMax: 4096,
+  closeWithinMs: 15_000,
+}

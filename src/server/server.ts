@@ -1,0 +1,120 @@
+import { type FastifyInstance, fastify } from 'fastify'
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+import type { EventBatch } from '../event/event-batch.ts'
+import type { Inference, Inferrer } from '../inference/inferrer.ts'
+import { BodyBudget } from './bodies.ts'
+import { Coalescer } from './coalesce.ts'
+import { docsPage } from './docs-page.ts'
+import { errorAnswerer, sendError } from './errors-out.ts'
+import { eventWork } from './event-work.ts'
+import { type Guards, guardInference } from './guard.ts'
+import { healthRoutes } from './health.ts'
+import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
+import { type ServerMetrics, serverMetrics } from './metrics.ts'
+import { predictRoute } from './predict.ts'
+import { RequestError } from './request-error.ts'
+import { tokenCheck } from './token.ts'
+
+export interface ServerOptions {
+  /** Stays the caller's: it is disposed after the server is closed, not by it. */
+  readonly model: Inferrer
+  /** Callers of /predict and /v2 must send it as a bearer token; open to all where undefined. */
+  readonly token?: string | undefined
+  readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer } | undefined
+  readonly limits?: Partial<ServerLimits>
+  readonly registry: Registry
+  readonly log: Logger
+  /** Of this program, for the OpenAPI page. */
+  readonly version?: string
+}
+
+/**
+ * The model server as a value: call `inject` on it, or make it a process with `listenServer`. `close` refuses new
+ * requests, finishes those in flight and then resolves.
+ */
+export function buildServer(options: ServerOptions): FastifyInstance {
+  const { model, token, registry, log, version = '0' } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const guards: Guards = { allows: tokenCheck(token), budget: new BodyBudget(limits.bodiesBytesMax), limits }
+  const app = createApp(limits, options.tls)
+  const metrics = serverMetrics(registry, {
+    queuedEvents: () => events.queuedEvents,
+    bodiesBytes: () => guards.budget.heldBytes,
+    model: () => model.model,
+  })
+  const events: Coalescer<EventBatch, Inference> = new Coalescer(
+    eventWork(model),
+    { ...limits, concurrency: model.concurrency },
+    metrics.watch('events'),
+  )
+  // Schemas are for the page only: checking and writing by hand is faster and names the field at fault.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setErrorHandler(errorAnswerer(log))
+  app.setNotFoundHandler((request, reply) =>
+    sendError(
+      new RequestError('not_found', `there is no ${request.method} here; see /docs`),
+      request.url,
+      reply,
+    ),
+  )
+  countRequests(app, metrics)
+  closeInTime(app, limits.closeWithinMs)
+  app.addHook('onClose', () => events.close())
+  docsPage(app, version, token !== undefined)
+  // A plugin of its own, because plugins load in order: the page must be there before the routes that it describes.
+  app.register((scope, _options, done) => {
+    healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs: Date.now() })
+    done()
+  })
+  app.register((scope, _options, done) => {
+    guardInference(scope, guards)
+    const { requestEventsMax } = limits
+    predictRoute(scope, { events, metrics, model: () => model.model, requestEventsMax }, guards)
+    done()
+  })
+  return app
+}
+
+function createApp(limits: ServerLimits, tls: ServerOptions['tls']): FastifyInstance {
+  const timeouts = {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    // Node looks for requests out of time only this often.
+    connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
+  }
+  const options = {
+    logger: false,
+    bodyLimit: Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax),
+    keepAliveTimeout: limits.keepAliveMs,
+    requestTimeout: limits.requestTimeoutMs,
+    routerOptions: { maxParamLength: 256 },
+  } as const
+  // An HTTPS server differs in nothing that a route can see.
+  const app = tls
+    ? (fastify({ ...options, https: { ...timeouts, ...tls } }) as unknown as FastifyInstance)
+    : fastify({ ...options, http: timeouts })
+  app.server.maxConnections = limits.connectionsMax
+  return app
+}
+
+function countRequests(app: FastifyInstance, metrics: ServerMetrics): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    metrics.request(request.routeOptions.url ?? 'unmatched', reply.statusCode, reply.elapsedTime / 1000)
+    done()
+  })
+}
+
+/** Connections that are still open when the time is up are cut, or one slow caller could hold up the end for ever. */
+function closeInTime(app: FastifyInstance, withinMs: number): void {
+  let timer: NodeJS.Timeout | undefined
+  app.addHook('preClose', (done) => {
+    timer = setTimeout(() => app.server.closeAllConnections(), withinMs)
+    done()
+  })
+  app.addHook('onClose', (_app, done) => {
+    clearTimeout(timer)
+    done()
+  })
+}
