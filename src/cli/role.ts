@@ -25,6 +25,7 @@ export interface BrokerConfig {
   readonly stream: string
   readonly partitions: number
   readonly visibilityMs: number
+  readonly predictionsMax: number
   readonly brokerUser?: string | undefined
   readonly brokerPassword?: string | undefined
   readonly brokerCa?: string | undefined
@@ -89,9 +90,10 @@ export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
     stream: config.stream,
     partitions: config.partitions,
     visibilityMs: config.visibilityMs,
+    predictionsMax: config.predictionsMax,
     ...(config.brokerUser && { username: config.brokerUser }),
     ...(config.brokerPassword && { password: config.brokerPassword }),
-    ...(config.brokerCa && { caFile: config.brokerCa }),
+    ...(config.brokerCa && { tlsCaFile: config.brokerCa }),
     ...(log && { log }),
   }
 }
@@ -118,4 +120,12 @@ export async function brokerHealth(broker: Broker, details: Record<string, unkno
   } catch (error) {
     return { live: true, ready: false, details: { ...details, broker: String(error) } }
   }
+}
+
+/** Resolves when the process is asked to stop. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -62,6 +62,10 @@ export function brokerTuning() {
         'a batch held longer by a silent consumer goes to another; too low repeats work, too high delays it',
       )
       .meta({ value: 'ms' }),
+    predictionsMax: count(1, 100_000_000)
+      .default(10_000)
+      .describe('batches of predictions kept in the broker, per partition, for those who look later')
+      .meta({ value: 'n' }),
     brokerUser: z.string().optional().describe('ACL user of Redis').meta({ value: 'user' }),
     brokerPassword: z.string().optional().describe('password of Redis').meta({ secret: true }),
     brokerCa: z

@@ -36,6 +36,8 @@ export interface ChaosResult {
 const MEAN_PAUSE_MS = 700
 const VISIBILITY_MS = 3_000
 const FINISH_WITHIN_MS = 300_000
+/** The count at the end reads every prediction. */
+const KEEP_ALL = ['--predictions-max', '1000000']
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   options.report(
@@ -90,7 +92,7 @@ function emitFlags(options: ChaosOptions): string[] {
 
 async function openRedisStage(options: ChaosOptions): Promise<Stage> {
   const redis = await startRedis()
-  const common = ['--port', '0', '--log-level', 'warn']
+  const common = ['--port', '0', '--log-level', 'warn', ...KEEP_ALL]
   const broker = ['--broker', redis.url, '--visibility-ms', String(VISIBILITY_MS), ...common]
   const serverPort = String(20_000 + Math.floor(Math.random() * 20_000))
   const emitter = supervise('emitter', ['emit', ...emitFlags(options), ...broker])
@@ -133,7 +135,16 @@ async function openRedisStage(options: ChaosOptions): Promise<Stage> {
 async function openSqliteStage(options: ChaosOptions): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'nustream-chaos-'))
   const url = `sqlite:${join(folder, 'stream.db')}`
-  const flags = ['--broker', url, '--visibility-ms', String(VISIBILITY_MS), '--port', '0', '--json']
+  const flags = [
+    '--broker',
+    url,
+    '--visibility-ms',
+    String(VISIBILITY_MS),
+    '--port',
+    '0',
+    '--json',
+    ...KEEP_ALL,
+  ]
   const up = supervise('up', ['up', ...emitFlags(options), '--model', 'linefit', '--threads', '1', ...flags])
   return {
     url,

@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { UsageError } from '../errors.ts'
+import { openLocalModel } from '../inference/local.ts'
+import { buildServer } from '../server/server.ts'
+import { startHeartbeat } from '../telemetry/heartbeat.ts'
+import { listen } from '../telemetry/listen.ts'
+import { addCommand } from './command.ts'
+import { openRoleBroker, runRole, untilAborted } from './role.ts'
+import { brokerTuning, modelSettings, portSetting, roleSettings } from './settings.ts'
+import { packageVersion } from './version.ts'
+
+const settings = {
+  model: modelSettings.model.describe('a model folder, or linefit (built in)').meta({ value: 'model' }),
+  threads: modelSettings.threads,
+  token: modelSettings.token,
+  tlsKey: z
+    .string()
+    .optional()
+    .describe('PEM file of the private key; with --tls-cert the server speaks HTTPS')
+    .meta({ value: 'file' }),
+  tlsCert: z.string().optional().describe('PEM file of the certificate').meta({ value: 'file' }),
+  queueMax: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(16_384)
+    .describe('events that may wait for the model before callers are told to come back later (503)')
+    .meta({ value: 'events' }),
+  broker: z.string().optional().describe('also send heartbeats to this broker').meta({ value: 'url' }),
+  ...brokerTuning(),
+  ...roleSettings,
+  ...portSetting(8500, 'the model server'),
+}
+
+export function addServe(program: Command): void {
+  addCommand(program, {
+    name: 'serve',
+    summary: 'serve a model over HTTP',
+    description:
+      'Serves a model: POST /predict takes raw events, /v2 speaks the Open Inference Protocol, /docs shows both. The bearer token comes from NUSTREAM_TOKEN.',
+    examples: [
+      'nustream serve --model models/linefit-onnx --port 8500',
+      `curl -s localhost:8500/predict -H 'content-type: application/json' -d '{"pulses":[{"sensor_id":100,"time":9900,"charge":1,"auxiliary":false},{"sensor_id":160,"time":10400,"charge":1,"auxiliary":false}]}'`,
+    ],
+    shape: settings,
+    run: (config) =>
+      runRole('server', config, async (role) => {
+        const { threads = availableParallelism(), token } = config
+        const tls = readTls(config.tlsKey, config.tlsCert)
+        const model = role.parts.use(await openLocalModel(config.model, { threads, log: role.log }))
+        const server = buildServer({
+          model,
+          token,
+          ...(tls && { tls }),
+          limits: { queueEventsMax: config.queueMax },
+          registry: role.registry,
+          log: role.log,
+          version: packageVersion(),
+        })
+        role.parts.defer(() => server.close())
+        const { url } = await listen(server, config)
+        const beat = {
+          role: 'server',
+          instance: role.instance,
+          url,
+          registry: role.registry,
+          signal: role.signal,
+        }
+        const broker = config.broker
+          ? await openRoleBroker({ ...config, broker: config.broker }, role)
+          : undefined
+        startHeartbeat(broker ? { ...beat, broker } : beat)
+        role.log.info({ url, model: model.model }, 'serving')
+        console.log(`serving ${model.model.name} ${model.model.version} at ${url} (${url}/docs)`)
+        await untilAborted(role.signal)
+      }),
+  })
+}
+
+function readTls(keyFile: string | undefined, certFile: string | undefined) {
+  if (keyFile === undefined && certFile === undefined) return undefined
+  if (keyFile === undefined || certFile === undefined)
+    throw new UsageError('flag_invalid', '--tls-key and --tls-cert go together: give both or neither')
+  try {
+    return { key: readFileSync(keyFile), cert: readFileSync(certFile) }
+  } catch (error) {
+    throw new UsageError('flag_invalid', `TLS files: ${(error as Error).message}`, { cause: error })
+  }
+}
