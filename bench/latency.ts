@@ -1,0 +1,73 @@
+/** How long from an event's due time to its stored prediction at the detector's rate, and does the lag stay flat? */
+import { parseArgs } from 'node:util'
+import { openBroker } from '../src/broker/open.ts'
+import { startNustream } from '../test/support/nustream.ts'
+import { startRedis } from '../test/support/redis.ts'
+import { simulatedDataSet } from './support/data-set.ts'
+import { writeResult } from './support/result.ts'
+
+const { values } = parseArgs({
+  options: {
+    rate: { type: 'string', default: '3000' },
+    seconds: { type: 'string', default: '60' },
+    model: { type: 'string', default: 'test/fixtures/models/transformer-d64x4' },
+    batch: { type: 'string', default: '256' },
+  },
+})
+const events = Number(values.rate) * Number(values.seconds)
+await using redis = await startRedis(undefined, { args: ['--appendfsync', 'everysec'] })
+const common = ['--broker', redis.url, '--port', '0', '--log-level', 'warn']
+const consume = startNustream(['consume', '--model', values.model, '--json', ...common])
+const source = `kaggle:${await simulatedDataSet(50_000)}`
+await new Promise((resolve) => setTimeout(resolve, 3_000)) // the model is loaded and warm
+const flags = [
+  '--source',
+  source,
+  '--loop',
+  '--rate',
+  values.rate,
+  '--events',
+  String(events),
+  '--batch',
+  values.batch,
+]
+const emit = startNustream(['emit', ...flags, ...common])
+await using broker = await openBroker(redis.url)
+const lag: { second: number; events: number }[] = []
+const startedAt = performance.now()
+for (;;) {
+  const { predicted, deadLettered } = await broker.totals()
+  if (predicted + deadLettered >= events) break
+  if (consume.child.exitCode !== null) throw new Error(consume.stderr())
+  const { events: waiting } = await broker.backlog()
+  lag.push({ second: (performance.now() - startedAt) / 1000, events: waiting })
+  await new Promise((resolve) => setTimeout(resolve, 250))
+}
+await emit.ended
+await consume.kill('SIGTERM')
+const report = JSON.parse(consume.stdout().trim().split('\n').at(-1) ?? '') as {
+  predicted: number
+  latencyMs: { p50: number; p99: number }
+}
+const half = Math.floor(lag.length / 2)
+const meanLag = (part: typeof lag) => part.reduce((sum, sample) => sum + sample.events, 0) / part.length
+writeResult('latency', {
+  question: `latency at ${values.rate} events/s over Redis, emitter and consumer as processes, from due time to stored prediction`,
+  command: `npm run bench -- latency --rate ${values.rate} --seconds ${values.seconds} --model ${values.model}`,
+  parameters: {
+    rate: Number(values.rate),
+    seconds: Number(values.seconds),
+    batch: Number(values.batch),
+    arrivals: 'Poisson',
+  },
+  rows: [
+    {
+      model: values.model,
+      predicted: report.predicted,
+      'p50 ms': Math.round(report.latencyMs.p50),
+      'p99 ms': Math.round(report.latencyMs.p99),
+      'mean lag, first half (events)': Math.round(meanLag(lag.slice(0, half))),
+      'mean lag, second half (events)': Math.round(meanLag(lag.slice(half))),
+    },
+  ],
+})
