@@ -1,0 +1,72 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, it } from 'vitest'
+
+const run = promisify(execFile)
+
+/** npm on the Node that runs the tests, whatever Node the machine has. */
+function npm(args: readonly string[], cwd: string) {
+  const env = {
+    ...process.env,
+    PATH: `${dirname(process.execPath)}:${process.env['PATH']}`,
+    ONNXRUNTIME_NODE_INSTALL: 'skip',
+    NODE_OPTIONS: '',
+  }
+  const cli = process.env['npm_execpath']
+  const [command, first] = cli ? [process.execPath, [cli]] : ['npm', []]
+  return run(command, [...first, ...args], { cwd, env, maxBuffer: 2 ** 24 })
+}
+
+describe('the package that npm pack makes', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-pack-'))
+
+  beforeAll(async () => {
+    await npm(['pack', '--pack-destination', folder], process.cwd())
+    const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz')) ?? ''
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+    await npm(['install', '--no-audit', '--no-fund', `./${tarball}`], folder)
+    return () => rmSync(folder, { recursive: true, force: true })
+  }, 300_000)
+
+  it('runs the stream where it is installed', async () => {
+    const args = [
+      join(folder, 'node_modules/nustream/dist/cli/main.js'),
+      'up',
+      '--events',
+      '300',
+      '--port',
+      '0',
+      '--json',
+    ]
+    const { stdout } = await run(process.execPath, args, { cwd: folder })
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ emitted: 300, predicted: 300 })
+  })
+
+  it('is a library with declarations', async () => {
+    writeFileSync(
+      join(folder, 'library.mjs'),
+      `import { decodeEventBatch, encodeEventBatch, openLocalModel, openSource } from 'nustream'
+       const source = await openSource('sim:3')
+       const signal = new AbortController().signal
+       for await (const { events } of source.read({ eventsMax: 20, signal })) {
+         const model = await openLocalModel('linefit', { threads: 1 })
+         const { azimuth } = await model.infer(decodeEventBatch(encodeEventBatch(events)))
+         console.log(azimuth.length, azimuth.every(Number.isFinite))
+         await model[Symbol.asyncDispose]()
+         break
+       }`,
+    )
+    const { stdout } = await run(process.execPath, ['library.mjs'], { cwd: folder })
+    expect(stdout.trim()).toBe('20 true')
+    const files = readdirSync(join(folder, 'node_modules/nustream/dist'))
+    expect(files).toEqual(expect.arrayContaining(['api.js', 'api.d.ts']))
+  })
+
+  it('carries no tests and no sources of the clone', () => {
+    const files = readdirSync(join(folder, 'node_modules/nustream'), { recursive: true }).map(String)
+    expect(files.filter((file) => /\.test\.|^src\/|^test\/|^training\//.test(file))).toEqual([])
+  })
+})
