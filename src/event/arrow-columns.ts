@@ -74,14 +74,14 @@ export function mismatch(message: string): EventError {
 
 /** Values of a plain column, one per row: a view of the bytes that came, or a copy where those are not aligned. */
 export function readValues<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Values<T> {
-  return readRows(batch, { ...place, rows: batch.length }, type)
+  return readRows(batch, { ...place, rows: batch.rows }, type)
 }
 
 /** Lists and their values, as views where alignment allows. */
 export function readLists<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Lists<T> {
   const { field, node, buffer } = place
-  const rows = checkedRows(batch, node, field.name, batch.length)
-  const [valueRows] = batch.header.int64PairAt(1, node + 1)
+  const rows = checkedRows(batch, node, field.name, batch.rows)
+  const [valueRows] = nodeAt(batch, node + 1)
   const values = readRows(
     batch,
     // A list has two buffers, validity and offsets; its values' come next.
@@ -112,8 +112,14 @@ function readRows<T>(
   }
 }
 
+function nodeAt({ nodes }: ArrowRecordBatch, index: number): readonly [rows: number, nulls: number] {
+  if (index >= nodes.length)
+    throw unreadable(`a record batch has ${nodes.length} nodes; node ${index} is missing`)
+  return nodes[index]
+}
+
 function checkedRows(batch: ArrowRecordBatch, node: number, name: string, rows: number): number {
-  const [length] = batch.header.int64PairAt(1, node)
+  const [length] = nodeAt(batch, node)
   // Bodies are held in memory, so no honest count is near the bound of an int32 offset.
   if (length !== rows || length < 0 || length > 0x7fffffff) {
     throw unreadable(`column ${name} has ${length} rows in a record batch of ${rows}`)
@@ -131,18 +137,18 @@ function readOffsets(batch: ArrowRecordBatch, { field, buffer }: ColumnPlace, ro
 }
 
 function readValidity(batch: ArrowRecordBatch, place: ColumnPlace, rows: number): Uint8Array | undefined {
-  const [, nulls] = batch.header.int64PairAt(1, place.node)
+  const [, nulls] = nodeAt(batch, place.node)
   return nulls === 0 ? undefined : viewBuffer(batch, place.buffer, Math.ceil(rows / 8), uint8)
 }
 
 function viewBuffer<T>(batch: ArrowRecordBatch, index: number, count: number, type: ValueType<T>): T {
-  const [offset, length] = batch.header.int64PairAt(2, index)
+  const [offset, length] = batch.buffers[index] ?? [0, -1]
   const { body } = batch
   const wantedBytes = count * type.Array.BYTES_PER_ELEMENT
   if (offset < 0 || length < wantedBytes || offset + wantedBytes > body.length) {
+    const found = length < 0 ? 'is missing' : `has ${length} bytes at ${offset} of ${body.length}`
     throw unreadable(
-      `buffer ${index} of a record batch has ${length} bytes at ${offset} of ${body.length}; ` +
-        `${count} values of ${type.name} need ${wantedBytes}`,
+      `buffer ${index} of a record batch ${found}; ${count} values of ${type.name} need ${wantedBytes}`,
     )
   }
   const at = body.byteOffset + offset

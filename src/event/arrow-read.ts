@@ -2,12 +2,13 @@ import { EventError } from '../errors.ts'
 import { type ArrowSchema, readSchema } from './arrow-schema.ts'
 import { type FlatTable, flatRoot } from './flatbuffer.ts'
 
-/** One record batch: its metadata, and the bytes that its buffers lie in. */
+/** One record batch as its metadata describes it; none of the figures is checked against another yet. */
 export interface ArrowRecordBatch {
-  /** Rows. */
-  readonly length: number
-  /** Arrow's `RecordBatch` table: nodes in slot 1, buffers in slot 2. */
-  readonly header: FlatTable
+  readonly rows: number
+  /** One per column and per child of a column, depth first: how many rows, how many of them null. */
+  readonly nodes: readonly (readonly [rows: number, nulls: number])[]
+  /** Where the buffers of each node lie in the body, in bytes. */
+  readonly buffers: readonly (readonly [offset: number, length: number])[]
   readonly body: Uint8Array
 }
 
@@ -57,10 +58,7 @@ function readStream(bytes: Uint8Array): ArrowStream {
       if (schema) throw unreadable('a second schema in one Arrow stream')
       schema = readSchema(header)
     } else if (kind === MESSAGE.recordBatch) {
-      if (header.table(3)) {
-        throw unreadable('the Arrow record batch is compressed; write it without compression')
-      }
-      batches.push({ length: header.int64(0), header, body })
+      batches.push(readRecordBatch(header, body))
     } else if (kind !== MESSAGE.dictionary) {
       // Dictionaries belong to columns that are not ours: a column of ours that is one fails by its type.
       throw unreadable(`unknown kind of Arrow message: ${kind}`)
@@ -68,6 +66,13 @@ function readStream(bytes: Uint8Array): ArrowStream {
   }
   if (!schema) throw unreadable('an Arrow stream without a schema')
   return { schema, batches }
+}
+
+function readRecordBatch(header: FlatTable, body: Uint8Array): ArrowRecordBatch {
+  if (header.table(3)) throw unreadable('the Arrow record batch is compressed; write it without compression')
+  const pairs = (slot: number) =>
+    Array.from({ length: header.lengthOf(slot, 16) }, (_, i) => header.int64PairAt(slot, i))
+  return { rows: header.int64(0), nodes: pairs(1), buffers: pairs(2), body }
 }
 
 /** Messages up to the end marker, which is asked for: without it a cut between two messages would go unseen. */

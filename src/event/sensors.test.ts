@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { sampleFolder } from '../../test/support/sample.ts'
 import { STRINGS_CM } from './sensor-table.ts'
 import {
   depthOf,
@@ -12,8 +13,7 @@ import {
   stringOf,
 } from './sensors.ts'
 
-const { NUSTREAM_SAMPLE_DATA = '../shared/data/kaggle-sample' } = process.env
-const geometry = join(NUSTREAM_SAMPLE_DATA, 'sensor_geometry.csv')
+const folder = sampleFolder()
 
 function position(sensorId: number): number[] {
   return [...sensorPositions.subarray(sensorId * 3, sensorId * 3 + 3)]
@@ -35,8 +35,11 @@ describe('sensorPositions', () => {
     for (const [i, value] of extent.entries()) expect(value).toBeCloseTo(published[i], 2)
   })
 
-  it.skipIf(!existsSync(geometry))('agrees with sensor_geometry.csv to 0.01 m', () => {
-    const rows = readFileSync(geometry, 'utf8').trim().split('\n').slice(1)
+  it.skipIf(!folder)('agrees with sensor_geometry.csv to 0.01 m', () => {
+    const rows = readFileSync(join(folder ?? '', 'sensor_geometry.csv'), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
     expect(rows).toHaveLength(SENSOR_COUNT)
     for (const row of rows) {
       const [id, ...xyz] = row.split(',').map(Number)

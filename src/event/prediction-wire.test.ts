@@ -1,0 +1,57 @@
+import { tableFromIPC } from 'apache-arrow'
+import { describe, expect, it } from 'vitest'
+import { randomEvents } from '../../test/support/random-events.ts'
+import { EventError } from '../errors.ts'
+import { writeArrowStream } from './arrow.ts'
+import type { PredictionBatch } from './prediction-batch.ts'
+import { decodePredictionBatch, encodePredictionBatch } from './prediction-wire.ts'
+import { encodeEventBatch } from './wire.ts'
+
+const predictions: PredictionBatch = {
+  origin: {
+    batchId: 'sim:42/7',
+    model: 'linefit',
+    modelVersion: '1.0',
+    consumer: 'C1 of µ',
+    emittedAtMs: 1_763_900_000_000.25,
+    predictedAtMs: 1_763_900_000_123,
+  },
+  eventIds: BigInt64Array.of(24n, 2_147_483_627n, -1n),
+  azimuth: Float64Array.of(1, 2, 3),
+  zenith: Float64Array.of(0.5, 1.5, 2.5),
+  kappa: Float64Array.of(12.5, Number.NaN, 0),
+  degenerate: Uint8Array.of(0, 1, 0),
+  pulses: Int32Array.of(61, 1, 178_250),
+  truth: { azimuth: Float64Array.of(1, Number.NaN, 3), zenith: Float64Array.of(0.75, Number.NaN, 2.5) },
+}
+
+describe('predictions on the wire', () => {
+  it('come back as they went', () => {
+    expect(decodePredictionBatch(encodePredictionBatch(predictions))).toEqual(predictions)
+  })
+
+  it('come back without truth where none is known', () => {
+    const { truth, ...blind } = predictions
+    expect(decodePredictionBatch(encodePredictionBatch(blind))).toEqual(blind)
+    expect(truth).toBeDefined()
+  })
+
+  it('carry the angular error, null where the truth is not known', () => {
+    const errors = tableFromIPC(encodePredictionBatch(predictions)).getChild('angular_error')
+    expect(errors?.get(0)).toBeCloseTo(0.25, 12)
+    expect(errors?.get(1)).toBeNull()
+    expect(errors?.get(2)).toBe(0)
+  })
+
+  it.each([
+    { name: 'events in their place', bytes: encodeEventBatch(randomEvents()), message: /holds "events\/1"/ },
+    {
+      name: 'missing columns',
+      bytes: writeArrowStream([], 0, new Map([['nustream.schema', 'predictions/1']])),
+      message: /column true_azimuth is missing; wanted float64/,
+    },
+  ])('are refused by name: $name', ({ bytes, message }) => {
+    expect(() => decodePredictionBatch(bytes)).toThrow(EventError)
+    expect(() => decodePredictionBatch(bytes)).toThrow(message)
+  })
+})
