@@ -1,0 +1,159 @@
+import { SENSORS_PER_STRING, STRING_COUNT } from '../event/sensors.ts'
+import { firstSensorBelow, sensorEfficiency, sensorLayer, sensorZ, stringX, stringY } from './detector.ts'
+import {
+  acceptance,
+  angleBin,
+  cascadeEmission,
+  cascadeFlux,
+  PHOTOELECTRONS_PER_FLUX,
+  trackFlux,
+} from './light.ts'
+import { MuonTrack } from './muon.ts'
+import {
+  CHERENKOV_COS,
+  CHERENKOV_COT,
+  CHERENKOV_SIN,
+  ICE_LIGHT_SPEED,
+  LIGHT_SPEED,
+  layerOf,
+  pathAbsorption,
+  pathScattering,
+  TRACK_DELAY_PER_M,
+} from './optics.ts'
+import { delayRate, delayShape, effectiveDistance } from './pandel.ts'
+import type { Arrival, Photocathodes } from './photocathodes.ts'
+import { VISIBLE_SHARE } from './pmt.ts'
+
+/** A straight line through (x, y, z), m, at time 0, along the unit vector (px, py, pz), at the speed of light. */
+export interface Line {
+  x: number
+  y: number
+  z: number
+  px: number
+  py: number
+  pz: number
+}
+
+/** Visible photo-electrons per (photon per m² per photon per metre). */
+const VISIBLE_PER_FLUX = PHOTOELECTRONS_PER_FLUX * VISIBLE_SHARE
+/** Fewer photo-electrons than this at a sensor are left out. */
+const NEGLIGIBLE = 1e-4
+/** Keeps divisions by a distance finite. */
+const TINY = 1e-9
+
+/** Light of muon tracks and cascades at the sensors, string by string so that far ones cost nothing. */
+export class Illumination {
+  readonly #cathodes: Photocathodes
+  readonly #arrival: Arrival = { directNs: 0, shape: 0, rate: 0 }
+  #line: Line = { x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
+  #track: MuonTrack = new MuonTrack()
+  #sourceLayer = 0
+  #lightMetres = 0
+
+  constructor(cathodes: Photocathodes) {
+    this.#cathodes = cathodes
+  }
+
+  /** The light along a muon's track, without its `losses`. */
+  addTrack(line: Line, track: MuonTrack): void {
+    this.#line = line
+    this.#track = track
+    const { px, py, pz } = line
+    const sin2 = px * px + py * py
+    // A bare muon's light falls to some hundredths of a photo-electron at 160 m, and by e in 60 m more.
+    const reach = 160 + 60 * Math.log(track.brightest)
+    for (let string = 0; string < STRING_COUNT; string++) {
+      const hx = stringX[string] - line.x
+      const hy = stringY[string] - line.y
+      // Where the track, taken as an endless line, comes closest to the string.
+      const nearestL = sin2 > TINY ? (hx * px + hy * py) / sin2 : 0
+      const ox = hx - nearestL * px
+      const oy = hy - nearestL * py
+      const across2 = ox * ox + oy * oy
+      if (across2 > reach * reach) continue
+      const nearestZ = line.z + nearestL * pz
+      const span = Math.sqrt((reach * reach - across2) / (sin2 + TINY))
+      const end = (string + 1) * SENSORS_PER_STRING
+      for (let sensor = firstSensorBelow(string, nearestZ + span); sensor < end; sensor++) {
+        const dz = sensorZ[sensor] - nearestZ
+        if (dz > span) continue
+        if (dz < -span) break
+        const d = Math.sqrt(across2 + dz * dz * sin2)
+        this.#lightFromTrack(sensor, d, nearestL + dz * pz, (dz * sin2) / (d + TINY))
+      }
+    }
+  }
+
+  /** A sensor `d` m off the track, closest to it at `l`; `outward`: vertical part of the unit vector from track to sensor. */
+  #lightFromTrack(sensor: number, d: number, l: number, outward: number): void {
+    const emitted = l - d * CHERENKOV_COT
+    // Scattering spreads the light of a stretch of track over a sensor, the wider the farther.
+    const smear = 8 + 0.4 * d
+    const light = this.#track.meanLight(emitted - smear, emitted + smear)
+    if (light <= 0) return
+    const layer = sensorLayer[sensor]
+    const sourceLayer = layerOf(this.#line.z + emitted * this.#line.pz)
+    const s = pathScattering(layer, sourceLayer)
+    const a = pathAbsorption(layer, sourceLayer)
+    const flux = VISIBLE_PER_FLUX * light * trackFlux(d, s, a) * sensorEfficiency[sensor]
+    if (flux < NEGLIGIBLE) return
+    const upward = CHERENKOV_COS * this.#line.pz + CHERENKOV_SIN * outward
+    const seen = 1 + directShare(d, s) * (acceptance[angleBin(upward)] - 1)
+    const count = this.#cathodes.drawCount(flux * seen)
+    if (count === 0) return
+    const arrival = this.#arrival
+    arrival.directNs = (l + TRACK_DELAY_PER_M * d) / LIGHT_SPEED
+    arrival.shape = delayShape(effectiveDistance(d, upward), s)
+    arrival.rate = delayRate(a)
+    this.#cathodes.add(sensor, count, arrival)
+  }
+
+  /** A point of light `l` m along `line`; `lightMetres`: as much light as that many metres of a bare muon. */
+  addCascade(line: Line, l: number, lightMetres: number): void {
+    this.#line = line
+    this.#lightMetres = lightMetres
+    const z = line.z + l * line.pz
+    this.#sourceLayer = layerOf(z)
+    // In the clearest ice light falls by e in 84 m; reach ends where some thousandths of a photo-electron are left.
+    const reach = 30 + 84 * Math.log(1 + lightMetres / 20)
+    for (let string = 0; string < STRING_COUNT; string++) {
+      const hx = stringX[string] - line.x - l * line.px
+      const hy = stringY[string] - line.y - l * line.py
+      const across2 = hx * hx + hy * hy
+      if (across2 > reach * reach) continue
+      const span = Math.sqrt(reach * reach - across2)
+      const along = hx * line.px + hy * line.py
+      const end = (string + 1) * SENSORS_PER_STRING
+      for (let sensor = firstSensorBelow(string, z + span); sensor < end; sensor++) {
+        const dz = sensorZ[sensor] - z
+        if (dz > span) continue
+        if (dz < -span) break
+        const d = Math.sqrt(across2 + dz * dz)
+        const count = this.#lightFromCascade(sensor, d, dz / (d + TINY), (along + dz * line.pz) / (d + TINY))
+        if (count === 0) continue
+        this.#arrival.directNs = l / LIGHT_SPEED + d / ICE_LIGHT_SPEED
+        this.#cathodes.add(sensor, count, this.#arrival)
+      }
+    }
+  }
+
+  /** A sensor `d` m off; `upward` and `forward`: parts of the unit vector from cascade to sensor along z and the axis. */
+  #lightFromCascade(sensor: number, d: number, upward: number, forward: number): number {
+    const s = pathScattering(this.#sourceLayer, sensorLayer[sensor])
+    const a = pathAbsorption(this.#sourceLayer, sensorLayer[sensor])
+    const flux = VISIBLE_PER_FLUX * this.#lightMetres * cascadeFlux(d, s, a) * sensorEfficiency[sensor]
+    if (flux < NEGLIGIBLE) return 0
+    const emission = cascadeEmission[angleBin(forward)]
+    const seen = 1 + directShare(d, s) * (emission * acceptance[angleBin(upward)] - 1)
+    const count = this.#cathodes.drawCount(flux * seen)
+    if (count === 0) return 0
+    this.#arrival.shape = delayShape(effectiveDistance(d, upward), s)
+    this.#arrival.rate = delayRate(a)
+    return count
+  }
+}
+
+/** Share of the light that still remembers the direction it set out in; the rest comes from all sides alike. */
+function directShare(d: number, s: number): number {
+  return 1 / (1 + d * s)
+}

@@ -1,0 +1,171 @@
+import { toSourceVector } from '../event/direction.ts'
+import type { Illumination, Line } from './illumination.ts'
+import { CASCADE_METRES_PER_GEV, hadronicShare, hadronicSpread } from './light.ts'
+import { MuonTrack } from './muon.ts'
+import type { Random } from './random.ts'
+
+/** What a neutrino left in the ice. */
+export type Topology = 'through-going track' | 'starting track' | 'cascade'
+
+/**
+ * Composition of the triggered events. It is not published for the challenge's events; these shares are set such that the
+ * published statistics of pulses and the error of the line fit come out.
+ */
+const THROUGH_GOING_SHARE = 0.3
+const STARTING_SHARE = 0.2
+
+/** Zenith density (1 + k cos θ) / 2 in cos θ: k from the published quartiles 1.005, 1.527 and 2.055. */
+const DOWN_GOING_EXCESS = 0.088
+
+export interface Neutrino {
+  readonly topology: Topology
+  /** Where it came from, radians. */
+  readonly azimuth: number
+  readonly zenith: number
+}
+
+/** Draws what is fixed about an event before it is known whether it triggers. */
+export function drawNeutrino(random: Random): Neutrino {
+  const u = random.uniform()
+  const topology =
+    u < THROUGH_GOING_SHARE
+      ? 'through-going track'
+      : u < THROUGH_GOING_SHARE + STARTING_SHARE
+        ? 'starting track'
+        : 'cascade'
+  const k = DOWN_GOING_EXCESS
+  // Solves (c + 1) / 2 + k (c² - 1) / 4 = v for the cosine.
+  const v = random.uniform()
+  const cosine = (Math.sqrt(1 - k * (2 - k - 4 * v)) - 1) / k
+  return {
+    topology,
+    azimuth: 2 * Math.PI * random.uniform(),
+    zenith: Math.acos(Math.max(-1, Math.min(1, cosine))),
+  }
+}
+
+/** Radius and half height of the instrumented volume, m. */
+const DETECTOR_RADIUS_M = 560
+const DETECTOR_HALF_HEIGHT_M = 505
+/** Energies of attempts: dN/dE ∝ E^-index from least to most. */
+interface Spectrum {
+  leastGev: number
+  mostGev: number
+  index: number
+}
+const SPECTRA: Record<Topology, Spectrum> = {
+  'through-going track': { leastGev: 30, mostGev: 1e7, index: 1.6 },
+  'starting track': { leastGev: 10, mostGev: 1e7, index: 1.6 },
+  cascade: { leastGev: 10, mostGev: 1e7, index: 1.6 },
+}
+
+/** Draws one attempt after another at energy and place, and lights the detector with it. */
+export class Interactions {
+  readonly #random: Random
+  readonly #illumination: Illumination
+  readonly #track = new MuonTrack()
+  readonly #line: Line = { x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
+
+  constructor(random: Random, illumination: Illumination) {
+    this.#random = random
+    this.#illumination = illumination
+  }
+
+  /** One try of the neutrino to be seen: photo-electrons for an energy and a place drawn at random. */
+  attempt(neutrino: Neutrino): void {
+    const [x, y, z] = toSourceVector(neutrino.azimuth, neutrino.zenith)
+    this.#line.px = -x
+    this.#line.py = -y
+    this.#line.pz = -z
+    const energy = drawPower(this.#random, SPECTRA[neutrino.topology])
+    switch (neutrino.topology) {
+      case 'cascade':
+        this.#cascade(energy)
+        break
+      case 'starting track':
+        this.#startingTrack(energy)
+        break
+      case 'through-going track':
+        this.#throughGoingTrack(energy)
+        break
+    }
+  }
+
+  #throughGoingTrack(energy: number): void {
+    this.#placeBeside(margin(energy))
+    this.#lightMuon(energy, -900)
+  }
+
+  #startingTrack(energy: number): void {
+    this.#placeInside(margin(energy) / 2)
+    const inelasticity = this.#drawInelasticity(energy)
+    this.#lightHadrons(energy * inelasticity)
+    this.#lightMuon(energy * (1 - inelasticity), 0)
+  }
+
+  #cascade(energy: number): void {
+    this.#placeInside(margin(energy))
+    const inelasticity = this.#drawInelasticity(energy)
+    this.#lightHadrons(energy * inelasticity)
+    // Three in ten scatter by the neutral current: the neutrino takes the rest away.
+    if (this.#random.uniform() < 0.3) return
+    this.#illumination.addCascade(this.#line, 0, energy * (1 - inelasticity) * CASCADE_METRES_PER_GEV)
+  }
+
+  #lightHadrons(energy: number): void {
+    const spread = 1 + hadronicSpread(energy) * this.#random.normal()
+    const share = hadronicShare(energy) * Math.max(0.1, Math.min(1.9, spread))
+    this.#illumination.addCascade(this.#line, 0, energy * share * CASCADE_METRES_PER_GEV)
+  }
+
+  #lightMuon(energy: number, start: number): void {
+    const track = this.#track
+    track.propagate(this.#random, energy, start, 1100)
+    this.#illumination.addTrack(this.#line, track)
+    for (let i = 0; i < track.losses; i++) {
+      this.#illumination.addCascade(this.#line, track.lossAt[i], track.lossGev[i] * CASCADE_METRES_PER_GEV)
+    }
+  }
+
+  /** Fraction of the energy that goes into hadrons: its mean falls from 0.5 at 100 GeV to 0.25 at PeV. */
+  #drawInelasticity(energy: number): number {
+    const power = Math.max(1, Math.min(3, 1 + 0.5 * Math.log10(energy / 100)))
+    return this.#random.uniform() ** power
+  }
+
+  /** A point in a cylinder around the detector, `marginM` wider on all sides. */
+  #placeInside(marginM: number): void {
+    const radius = (DETECTOR_RADIUS_M + marginM) * Math.sqrt(this.#random.uniform())
+    const angle = 2 * Math.PI * this.#random.uniform()
+    this.#line.x = radius * Math.cos(angle)
+    this.#line.y = radius * Math.sin(angle)
+    this.#line.z = (DETECTOR_HALF_HEIGHT_M + marginM) * (2 * this.#random.uniform() - 1)
+  }
+
+  /** A line through a disc that faces it at the detector's centre, `marginM` wider than the detector. */
+  #placeBeside(marginM: number): void {
+    const line = this.#line
+    const radius = (DETECTOR_RADIUS_M + marginM) * Math.sqrt(this.#random.uniform())
+    const angle = 2 * Math.PI * this.#random.uniform()
+    const u = radius * Math.cos(angle)
+    const v = radius * Math.sin(angle)
+    const across = Math.hypot(line.px, line.py)
+    const ex = across > 1e-6 ? -line.py / across : 1
+    const ey = across > 1e-6 ? line.px / across : 0
+    // The second axis of the disc is the cross product of the direction and the first, which is horizontal.
+    line.x = u * ex - v * line.pz * ey
+    line.y = u * ey + v * line.pz * ex
+    line.z = v * (line.px * ey - line.py * ex)
+  }
+}
+
+/** Brighter events are seen from farther outside, m. */
+function margin(energyGev: number): number {
+  return Math.min(400, 30 * Math.log(1 + energyGev / 100))
+}
+
+function drawPower(random: Random, { leastGev, mostGev, index }: Spectrum): number {
+  const power = 1 - index
+  const least = leastGev ** power
+  return (least + random.uniform() * (mostGev ** power - least)) ** (1 / power)
+}
