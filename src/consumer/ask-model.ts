@@ -1,5 +1,4 @@
 import { ok } from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { EventError, UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
@@ -8,6 +7,7 @@ import { type BackoffOptions, createBackoff } from './backoff.ts'
 import { type Blame, isAnswer, searchCulprit } from './culprit.ts'
 import type { RetryReason } from './metrics.ts'
 import type { Slots } from './slots.ts'
+import { waitMs } from './wait.ts'
 
 export interface AskOptions {
   readonly inferrer: Inferrer
@@ -73,7 +73,7 @@ async function tryUpTo(
     const world = result instanceof UnavailableError ? result : undefined
     if (options.stopping.aborted) throw world ?? options.stopping.reason
     options.onRetry(world?.code ?? (result as Blame).reason, world ?? (result as Blame).error)
-    await sleep(backoff.nextMs(world?.retryAfterSeconds), undefined, { signal: options.stopping })
+    await waitMs(backoff.nextMs(world?.retryAfterSeconds), options.stopping)
   }
 }
 
@@ -125,7 +125,7 @@ async function wasReady({ inferrer, backoff, stopping, onRetry }: AskOptions): P
       if (!(error instanceof UnavailableError || error instanceof OutOfTime)) throw error
       const world = error instanceof UnavailableError ? error : undefined
       onRetry(world?.code ?? 'model_timeout', error)
-      await sleep(pauses.nextMs(world?.retryAfterSeconds), undefined, { signal: stopping })
+      await waitMs(pauses.nextMs(world?.retryAfterSeconds), stopping)
     }
   }
 }

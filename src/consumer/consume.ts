@@ -1,7 +1,7 @@
 import type { Delivery } from '../broker/broker.ts'
 import { UnavailableError } from '../errors.ts'
 import { within } from '../telemetry/within.ts'
-import { reconstruct } from './reconstruct.ts'
+import { putBack, reconstruct } from './reconstruct.ts'
 import type { ConsumeReport } from './report.ts'
 import { type ConsumeOptions, createRun, type Run } from './run.ts'
 import { watchBacklog } from './watch-backlog.ts'
@@ -10,7 +10,7 @@ import { watchBacklog } from './watch-backlog.ts'
  * Takes batches from the broker, asks the model, and stores each event's prediction or dead letter in the step that
  * acknowledges its batch, until `signal` aborts. Then finishes what is on loan within `shutdownMs` and gives back the
  * rest. A broker or model that is away is waited for; an unknown error stops the consumer, and its batch comes back
- * through the broker.
+ * through the broker in parts.
  * @throws the unknown error
  */
 export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
@@ -77,8 +77,17 @@ async function take(delivery: Delivery, run: Run): Promise<void> {
   try {
     await reconstruct(delivery, run)
   } catch (error) {
-    if (isInterruption(error, run)) await giveBack(delivery, run)
-    else run.fail(error, delivery)
+    if (isInterruption(error, run)) return giveBack(delivery, run)
+    run.fail(error, delivery)
+    await putBackAtEnd(delivery, error, run)
+  }
+}
+
+async function putBackAtEnd(delivery: Delivery, cause: unknown, run: Run): Promise<void> {
+  try {
+    await within(() => putBack(delivery, cause, run), RELEASE_WITHIN_MS)
+  } catch (error) {
+    run.log.warn({ err: error, batchId: delivery.batchId }, 'batch not put back, it comes back by itself')
   }
 }
 
@@ -86,7 +95,8 @@ async function take(delivery: Delivery, run: Run): Promise<void> {
 function isInterruption(error: unknown, { stopping, giveUp }: Run): boolean {
   if (giveUp.aborted) return true
   if (!stopping.aborted) return false
-  return error instanceof UnavailableError || (error instanceof Error && error.name === 'AbortError')
+  if (error === stopping.reason || error instanceof UnavailableError) return true
+  return error instanceof Error && error.name === 'AbortError'
 }
 
 /** A broker that is away would keep us waiting; the loan then ends by itself with its visibility timeout. */

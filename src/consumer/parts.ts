@@ -5,6 +5,13 @@ import { encodeEventBatch } from '../event/wire.ts'
 /** A batch that consumers died of is put back in so many parts: 256 events are 16 batches of 16, then single events. */
 const PARTS_MAX = 16
 
+const PART_MARK = '~'
+
+/** How often the events of a batch have been put back: each time adds one mark to its id. */
+export function timesPutBack(batchId: string): number {
+  return /(?:~\d+)*$/.exec(batchId)?.[0].split(PART_MARK).slice(1).length ?? 0
+}
+
 /** The events of a delivery in up to 16 batches of nearly equal size, with ids that follow from its own. */
 export function toParts(delivery: Delivery, batch: EventBatch): BatchMessage[] {
   const events = eventCount(batch)
@@ -13,7 +20,7 @@ export function toParts(delivery: Delivery, batch: EventBatch): BatchMessage[] {
     const from = Math.floor((part * events) / parts)
     const to = Math.floor(((part + 1) * events) / parts)
     return {
-      batchId: `${delivery.batchId}/${part}`,
+      batchId: `${delivery.batchId}${PART_MARK}${part}`,
       payload: encodeEventBatch(sliceEvents(batch, from, to)),
       events: to - from,
       emittedAtMs: delivery.emittedAtMs,

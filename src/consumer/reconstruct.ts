@@ -1,6 +1,6 @@
 import type { Delivery, Settlement, SettleResult } from '../broker/broker.ts'
 import { EventError, UnavailableError } from '../errors.ts'
-import { eventCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { selectEvents } from '../event/select.ts'
 import { type DecodedEvents, decodeEvents } from '../event/wire.ts'
@@ -8,7 +8,7 @@ import type { Inference, ModelIdentity } from '../inference/inferrer.ts'
 import { askModel } from './ask-model.ts'
 import { createBackoff } from './backoff.ts'
 import { batchDeadLetter, eventDeadLetter, type Reason } from './dead-letter.ts'
-import { toParts } from './parts.ts'
+import { timesPutBack, toParts } from './parts.ts'
 import { recordDelivery, recordSettled } from './record.ts'
 import type { Run } from './run.ts'
 import { goodIndices, toFate } from './settlement.ts'
@@ -54,7 +54,7 @@ function decode(delivery: Delivery, { metrics }: Run): DecodedEvents | EventErro
   }
 }
 
-function ask(batch: Parameters<typeof askModel>[0], run: Run): Promise<Inference> {
+function ask(batch: EventBatch, run: Run): Promise<Inference> {
   const { metrics, limit, log } = run
   return askModel(batch, {
     ...run,
@@ -66,14 +66,30 @@ function ask(batch: Parameters<typeof askModel>[0], run: Run): Promise<Inference
   })
 }
 
+/**
+ * Puts a delivery back that this consumer is about to end of, in parts at the end of the stream: after a restart others
+ * come first, and the event at fault comes to stand alone. Alone it is given up after `attemptsMax` such ends.
+ */
+export async function putBack(delivery: Delivery, cause: unknown, run: Run): Promise<void> {
+  const decoded = decode(delivery, run)
+  if (decoded instanceof EventError) return
+  const { batch } = decoded
+  const isLastTime = eventCount(batch) === 1 && timesPutBack(delivery.batchId) >= run.attemptsMax
+  if (!isLastTime) return split(delivery, batch, run)
+  const message = `consumers ended ${run.attemptsMax + 1} times or more on this event: ${String(cause)}`
+  const deadLetters = [eventDeadLetter(delivery, batch, 0, { code: 'attempts_exhausted', message })]
+  await settle(delivery, { predictions: undefined, predicted: 0, deadLetters }, run)
+}
+
+async function split(delivery: Delivery, batch: EventBatch, run: Run): Promise<void> {
+  await patiently(() => run.broker.split(delivery, toParts(delivery, batch)), run)
+  run.metrics.splits.inc()
+  run.log.warn({ batchId: delivery.batchId, attempt: delivery.attempt }, 'batch put back in parts')
+}
+
 /** Consumers have died holding this batch: the event at fault is sought by handing it out in ever smaller parts. */
 async function takeApart(delivery: Delivery, { batch, faults }: DecodedEvents, run: Run): Promise<void> {
-  if (eventCount(batch) > 1) {
-    await patiently(() => run.broker.split(delivery, toParts(delivery, batch)), run)
-    run.metrics.splits.inc()
-    run.log.warn({ batchId: delivery.batchId, attempt: delivery.attempt }, 'batch put back in parts')
-    return
-  }
+  if (eventCount(batch) > 1) return split(delivery, batch, run)
   const reason: Reason = faults[0] ?? { code: 'attempts_exhausted', message: exhausted(delivery) }
   const deadLetters = eventCount(batch) === 0 ? [] : [eventDeadLetter(delivery, batch, 0, reason)]
   await settle(delivery, { predictions: undefined, predicted: 0, deadLetters }, run)

@@ -41,7 +41,7 @@ export interface Run extends Required<Omit<ConsumeOptions, 'signal'>> {
   readonly stopping: AbortSignal
   /** Aborts `shutdownMs` after `stopping`: give back what is not finished. */
   readonly giveUp: AbortSignal
-  /** The first unknown error stops the consumer; its delivery stays on loan, so that the attempt counts. */
+  /** The first unknown error stops the consumer. */
   fail(error: unknown, delivery: Delivery): void
   /** @throws what `fail` was told */
   throwIfFailed(): void

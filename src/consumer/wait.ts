@@ -1,8 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
-/** Waits so long. @throws AbortError when the signal aborts */
+/** Waits so long. @throws the signal's reason when it aborts */
 export async function waitMs(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  try {
+    await untilAborted(promise, signal)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The result of work that has a deadline of its own, unless `signal` aborts first. @throws the signal's reason then */
