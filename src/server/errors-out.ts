@@ -49,8 +49,6 @@ export function sendError(error: RequestError, url: string, reply: FastifyReply)
     reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterSeconds ?? 1))))
   }
   if (code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="nustream"')
-  // The rest of such a body is not wanted: the connection cannot be used again.
-  if (code === 'body_too_large') reply.header('connection', 'close')
   reply.send(JSON.stringify({ error: isOpenInference(url) ? message : { code, message } }))
 }
 

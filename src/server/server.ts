@@ -2,7 +2,8 @@ import { type FastifyInstance, fastify } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { EventBatch } from '../event/event-batch.ts'
-import type { Inference, Inferrer } from '../inference/inferrer.ts'
+import type { Inference } from '../inference/inferrer.ts'
+import type { NamedTensors } from '../inference/tensor.ts'
 import { BodyBudget } from './bodies.ts'
 import { Coalescer } from './coalesce.ts'
 import { docsPage } from './docs-page.ts'
@@ -10,15 +11,20 @@ import { errorAnswerer, sendError } from './errors-out.ts'
 import { eventWork } from './event-work.ts'
 import { type Guards, guardInference } from './guard.ts'
 import { healthRoutes } from './health.ts'
+import type { PredictParts } from './infer-events.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
+import { modelRoutes, protocolRoutes } from './open-inference.ts'
 import { predictRoute } from './predict.ts'
 import { RequestError } from './request-error.ts'
+import { networkDoor, networkOf, pulseDoor, type ServedModel } from './tensor-door.ts'
+import { type TensorAsk, tensorWork } from './tensor-work.ts'
 import { tokenCheck } from './token.ts'
+import { lingerOnUnreadBodies } from './unread-body.ts'
 
 export interface ServerOptions {
   /** Stays the caller's: it is disposed after the server is closed, not by it. */
-  readonly model: Inferrer
+  readonly model: ServedModel
   /** Callers of /predict and /v2 must send it as a bearer token; open to all where undefined. */
   readonly token?: string | undefined
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer } | undefined
@@ -39,7 +45,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   const guards: Guards = { allows: tokenCheck(token), budget: new BodyBudget(limits.bodiesBytesMax), limits }
   const app = createApp(limits, options.tls)
   const metrics = serverMetrics(registry, {
-    queuedEvents: () => events.queuedEvents,
+    queuedEvents: () => events.queuedEvents + (tensors?.queuedEvents ?? 0),
     bodiesBytes: () => guards.budget.heldBytes,
     model: () => model.model,
   })
@@ -48,6 +54,21 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     { ...limits, concurrency: model.concurrency },
     metrics.watch('events'),
   )
+  const network = networkOf(model)
+  const tensors: Coalescer<TensorAsk, NamedTensors> | undefined =
+    network &&
+    new Coalescer(
+      tensorWork(network),
+      { ...limits, concurrency: model.concurrency },
+      metrics.watch('tensors'),
+    )
+  const parts: PredictParts = {
+    events,
+    metrics,
+    model: () => model.model,
+    requestEventsMax: limits.requestEventsMax,
+  }
+  const door = network && tensors ? networkDoor(model, network, tensors, parts) : pulseDoor(model, parts)
   // Schemas are for the page only: checking and writing by hand is faster and names the field at fault.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
@@ -60,18 +81,26 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     ),
   )
   countRequests(app, metrics)
+  lingerOnUnreadBodies(app, Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax))
   closeInTime(app, limits.closeWithinMs)
-  app.addHook('onClose', () => events.close())
+  app.addHook('onClose', async () => {
+    await Promise.all([events.close(), tensors?.close()])
+  })
   docsPage(app, version, token !== undefined)
   // A plugin of its own, because plugins load in order: the page must be there before the routes that it describes.
   app.register((scope, _options, done) => {
     healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs: Date.now() })
+    protocolRoutes(scope, door, version)
     done()
   })
   app.register((scope, _options, done) => {
     guardInference(scope, guards)
-    const { requestEventsMax } = limits
-    predictRoute(scope, { events, metrics, model: () => model.model, requestEventsMax }, guards)
+    predictRoute(scope, parts, guards)
+    done()
+  })
+  app.register((scope, _options, done) => {
+    guardInference(scope, guards)
+    modelRoutes(scope, door, guards)
     done()
   })
   return app

@@ -1,0 +1,25 @@
+import type { FastifyInstance } from 'fastify'
+
+/** Long enough for a slow line to finish what it had in flight, short enough that nobody can feed us for ever. */
+const LINGER_MS = 5_000
+
+/**
+ * A refusal reaches a client that is still sending its body only when somebody goes on reading: closing the connection
+ * with unread bytes resets it, and the answer is lost on the way. So the rest is read and thrown away for a while
+ * (Node does that by itself once the answer is sent), and then the connection is cut.
+ */
+export function lingerOnUnreadBodies(app: FastifyInstance, bodyBytesMax: number): void {
+  app.addHook('onResponse', (request, _reply, done) => {
+    const { raw } = request
+    if (!raw.complete && !raw.destroyed) {
+      const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS)
+      raw.once('close', () => clearTimeout(timer))
+    }
+    done()
+  })
+  // A client that asks before it sends (RFC 9110 §10.1.1) gets the refusal instead of the go-ahead.
+  app.server.on('checkContinue', (request, response) => {
+    if (!(Number(request.headers['content-length']) > bodyBytesMax)) response.writeContinue()
+    app.server.emit('request', request, response)
+  })
+}
