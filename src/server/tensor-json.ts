@@ -66,7 +66,8 @@ function integerWriter(dtype: Dtype): Write {
 export function writeJsonData({ dtype, data }: Tensor): string {
   if (dtype === 'bool') return `[${Array.from(data, (value) => Number(value) !== 0).join(',')}]`
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) return `[${data.join(',')}]`
-  return JSON.stringify(Array.from<number | bigint, number>(data, Number))
+  // Not of bigints, as seen above; the union of the other arrays is too wide for the overloads of Array.from.
+  return JSON.stringify(Array.from(data as ArrayLike<number>))
 }
 
 function refuse(name: string, problem: string): RequestError {
