@@ -1,0 +1,200 @@
+import { access } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { EventError, NustreamError, UsageError } from '../errors.ts'
+import type { EventBatch } from '../event/event-batch.ts'
+import { checkGraph } from './check-graph.ts'
+import { checkParity, checkParityTensors, type ParityReport } from './check-parity.ts'
+import { checkTensors } from './check-tensors.ts'
+import type { Inference, Inferrer } from './inferrer.ts'
+import { LINE_FIT_IDENTITY } from './linefit.ts'
+import { hidesPadding, type ModelManifest } from './manifest.ts'
+import { readParityFixture } from './parity-fixture.ts'
+import { readManifest } from './read-manifest.ts'
+import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+import { selectedAtMost } from './select-pulses.ts'
+import type { GraphInfo, NamedTensors } from './tensor.ts'
+import { warmUpEvents } from './warm-up.ts'
+import type { WorkerModel } from './worker-messages.ts'
+import { WorkerPool } from './worker-pool.ts'
+
+export interface LocalModelOptions {
+  /** Worker threads, each with a session of its own; default: one per core. */
+  readonly threads?: number
+  readonly log?: Logger
+}
+
+export interface RunTensorsOptions {
+  /** Names of the outputs wanted; default all. */
+  readonly outputs?: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+/** A model in this process, on worker threads. */
+export interface LocalModel extends Inferrer {
+  /** Undefined for the built-in line fit. */
+  readonly manifest: ModelManifest | undefined
+  /** Real inputs and outputs of the network; undefined for the built-in line fit. */
+  readonly graph: GraphInfo | undefined
+  /** How near the model came to its parity fixture; undefined where it has none. */
+  readonly parity: ParityReport | undefined
+  /**
+   * Runs the network on tensors made elsewhere (the Open Inference Protocol). The arrays are copied.
+   * @throws EventError `model_failed` where the network cannot take them: unknown name, other type or shape
+   * @throws UnavailableError when asking again later may help
+   */
+  runTensors(inputs: NamedTensors, options?: RunTensorsOptions): Promise<NamedTensors>
+}
+
+/**
+ * Opens `linefit` or a model folder: checks its manifest, loads the network in every worker, checks that both fit, proves
+ * it on its parity fixture and warms it. Close it before the process exits: exiting during a run aborts the process.
+ * @throws UsageError `model_missing`, `model_manifest_invalid`, `model_unreadable`, `model_parity_failed`
+ */
+export async function openLocalModel(spec: string, options: LocalModelOptions = {}): Promise<LocalModel> {
+  const threads = options.threads ?? availableParallelism()
+  if (spec === 'linefit') return openParts({ kind: 'linefit' }, lineFitLimits(threads), options)
+  const folder = resolve(spec)
+  const manifest = await readManifest(folder)
+  await requireNetwork(folder)
+  const { limits } = manifest
+  return openParts(
+    { kind: 'onnx', folder, manifest },
+    {
+      threads,
+      tokensPerRun: limits.tokensPerRun,
+      eventsPerRun: limits.eventsPerRun,
+      equalLengths:
+        !hidesPadding(manifest.inputs) && manifest.inputs.some(({ layout }) => layout.startsWith('padded')),
+      tokensOf: (pulses) => selectedAtMost(manifest.pulses, pulses),
+    },
+    options,
+  )
+}
+
+async function openParts(
+  model: WorkerModel,
+  limits: SchedulerOptions,
+  { log }: LocalModelOptions,
+): Promise<LocalModel> {
+  const pool = new WorkerPool({
+    url: workerUrl(),
+    workerData: model,
+    threads: limits.threads,
+    onChange: () => scheduler.pump(),
+    ...(log && { log }),
+  })
+  const scheduler = new Scheduler(pool, limits)
+  try {
+    await startPool(pool, model)
+    if (model.kind === 'onnx' && pool.graph)
+      checkGraph(model.manifest, pool.graph, join(model.folder, 'model.json'))
+    await pool.runOnEach(warmUpEvents)
+    const parity = model.kind === 'onnx' ? await prove(model, scheduler, log) : undefined
+    return buildLocalModel({ model, pool, scheduler, parity, threads: limits.threads })
+  } catch (error) {
+    await pool.close()
+    throw error
+  }
+}
+
+/** One worker file, as TypeScript in the source tree and as JavaScript in the package. */
+function workerUrl(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+}
+
+/** The line fit takes no tensors: its runs are only as large as keeps all workers busy. */
+function lineFitLimits(threads: number): SchedulerOptions {
+  return { threads, tokensPerRun: 4096, eventsPerRun: 256, equalLengths: false, tokensOf: (pulses) => pulses }
+}
+
+async function requireNetwork(folder: string): Promise<void> {
+  const path = join(folder, 'model.onnx')
+  try {
+    await access(path)
+  } catch (cause) {
+    throw new UsageError('model_missing', `${path} cannot be read: the network lies beside model.json`, {
+      cause,
+    })
+  }
+}
+
+async function startPool(pool: WorkerPool, model: WorkerModel): Promise<void> {
+  try {
+    await pool.start()
+  } catch (cause) {
+    const path = model.kind === 'onnx' ? join(model.folder, 'model.onnx') : 'the line fit'
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UsageError('model_unreadable', `${path} cannot be loaded: ${reason}`, { cause })
+  }
+}
+
+async function prove(
+  { folder, manifest }: WorkerModel & { kind: 'onnx' },
+  scheduler: Scheduler,
+  log: Logger | undefined,
+): Promise<ParityReport | undefined> {
+  if (manifest.parity === null) {
+    log?.warn({ model: manifest.name }, 'model has no parity fixture: nothing proves its manifest')
+    return undefined
+  }
+  const fixture = await readParityFixture(folder, manifest.parity)
+  checkParityTensors(fixture, manifest)
+  return checkParity(fixture, (batch) => scheduler.infer(batch))
+}
+
+interface Parts {
+  readonly model: WorkerModel
+  readonly pool: WorkerPool
+  readonly scheduler: Scheduler
+  readonly parity: ParityReport | undefined
+  readonly threads: number
+}
+
+function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): LocalModel {
+  const manifest = model.kind === 'onnx' ? model.manifest : undefined
+  const identity = manifest ? { name: manifest.name, version: manifest.version } : LINE_FIT_IDENTITY
+  let closing: Promise<void> | undefined
+  return {
+    model: identity,
+    manifest,
+    graph: pool.graph,
+    parity,
+    // Two batches a worker: while one is answered the next is there already.
+    concurrency: 2 * threads,
+    async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+      const answers = await scheduler.infer(batch, signal)
+      return { model: identity, ...answers }
+    },
+    async ready() {
+      scheduler.throwIfUnable(1)
+    },
+    async runTensors(inputs, options = {}) {
+      if (manifest === undefined || pool.graph === undefined) {
+        throw new EventError(
+          'model_failed',
+          `${identity.name} is not a network: it takes events, not tensors`,
+        )
+      }
+      checkTensors(inputs, pool.graph, manifest)
+      try {
+        return await scheduler.runTensors(inputs, options.outputs, options.signal)
+      } catch (cause) {
+        if (cause instanceof NustreamError || options.signal?.aborted) throw cause
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new EventError('model_failed', `the model failed on these tensors: ${reason}`, { cause })
+      }
+    },
+    [Symbol.asyncDispose]() {
+      closing ??= close(pool, scheduler)
+      return closing
+    },
+  }
+}
+
+async function close(pool: WorkerPool, scheduler: Scheduler): Promise<void> {
+  const closed = pool.close()
+  scheduler.abandon(pool.noWorker())
+  await closed
+}

@@ -1,0 +1,116 @@
+import { join } from 'node:path'
+import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { type Answers, addFault, createAnswers } from './answers.ts'
+import { type BuildTensors, buildBuildTensors } from './build-tensors.ts'
+import type { Executor } from './executor.ts'
+import type { Run } from './features.ts'
+import type { ModelManifest } from './manifest.ts'
+import { type OnnxSession, openOnnxSession } from './onnx-session.ts'
+import { buildReadOutput, outputNames, type ReadOutput } from './read-output.ts'
+import { buildSelectPulses, type SelectPulses } from './select-pulses.ts'
+
+/** @throws Error of ONNX Runtime when the folder's network cannot be loaded */
+export async function openOnnxExecutor(folder: string, manifest: ModelManifest): Promise<Executor> {
+  const session = await openOnnxSession(join(folder, 'model.onnx'))
+  const parts: Parts = {
+    manifest,
+    session,
+    select: buildSelectPulses(manifest.pulses),
+    buildTensors: buildBuildTensors(manifest),
+    readOutput: buildReadOutput(manifest.output),
+    outputs: outputNames(manifest.output),
+  }
+  return {
+    graph: session.graph,
+    answer: (batch, runSizes) => answerAll(parts, batch, runSizes),
+    runTensors: (inputs, outputs) => session.run(inputs, outputs),
+    release: () => session.release(),
+  }
+}
+
+interface Parts {
+  readonly manifest: ModelManifest
+  readonly session: OnnxSession
+  readonly select: SelectPulses
+  readonly buildTensors: BuildTensors
+  readonly readOutput: ReadOutput
+  readonly outputs: readonly string[]
+}
+
+async function answerAll(parts: Parts, batch: EventBatch, runSizes: readonly number[]): Promise<Answers> {
+  const answers = createAnswers(eventCount(batch))
+  let from = 0
+  for (const size of runSizes) {
+    const run = chooseRun(parts, { batch, answers, from, to: from + size })
+    if (run.events.length) await answerRun(parts, run, answers)
+    from += size
+  }
+  return answers
+}
+
+interface Part {
+  readonly batch: EventBatch
+  readonly answers: Answers
+  readonly from: number
+  readonly to: number
+}
+
+/** Events `from` to `to` that the model can take; the others become faults. */
+function chooseRun({ manifest, select }: Parts, { batch, answers, from, to }: Part): Run {
+  const { pulses, limits } = manifest
+  const events = new Int32Array(to - from)
+  const starts = new Int32Array(to - from + 1)
+  let rows = new Int32Array(batch.offsets[to] - batch.offsets[from])
+  let count = 0
+  for (let event = from; event < to; event++) {
+    const chosen = select(batch, event)
+    if (chosen.length < pulses.min) {
+      const message = `the event has ${chosen.length} pulses; the model needs at least ${pulses.min} (pulses.min)`
+      addFault(answers, event, 'model_failed', message)
+    } else if (chosen.length > limits.pulsesPerEvent) {
+      const most = `${limits.pulsesPerEvent} (limits.pulsesPerEvent in model.json)`
+      addFault(
+        answers,
+        event,
+        'model_failed',
+        `the event has ${chosen.length} pulses; the model takes at most ${most}`,
+      )
+    } else {
+      rows.set(chosen, starts[count])
+      starts[count + 1] = starts[count] + chosen.length
+      events[count++] = event
+    }
+  }
+  rows = rows.subarray(0, starts[count])
+  return { batch, events: events.subarray(0, count), rows, starts: starts.subarray(0, count + 1) }
+}
+
+/** Halves a run on which the network throws, until the one event at fault stands alone. */
+async function answerRun(parts: Parts, run: Run, answers: Answers): Promise<void> {
+  try {
+    const outputs = await parts.session.run(parts.buildTensors(run), parts.outputs)
+    parts.readOutput(outputs, run.events, answers)
+  } catch (error) {
+    if (run.events.length === 1) {
+      addFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
+      return
+    }
+    const middle = Math.ceil(run.events.length / 2)
+    await answerRun(parts, partOfRun(run, 0, middle), answers)
+    await answerRun(parts, partOfRun(run, middle, run.events.length), answers)
+  }
+}
+
+function partOfRun(run: Run, from: number, to: number): Run {
+  const starts = run.starts.slice(from, to + 1)
+  return {
+    batch: run.batch,
+    events: run.events.subarray(from, to),
+    rows: run.rows.subarray(starts[0], starts[to - from]),
+    starts: starts.map((start) => start - run.starts[from]),
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

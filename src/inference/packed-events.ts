@@ -1,0 +1,53 @@
+import type { EventBatch } from '../event/event-batch.ts'
+
+/** Events without ids in one block of memory, which moves to another thread without a copy. */
+export interface PackedEvents {
+  readonly buffer: ArrayBuffer
+  readonly events: number
+  readonly pulses: number
+}
+
+/** One event of a batch that lies elsewhere. */
+export interface EventAt {
+  readonly batch: EventBatch
+  readonly event: number
+}
+
+/** The events in the order given, from any number of batches. */
+export function packEvents(events: readonly EventAt[]): PackedEvents {
+  let pulses = 0
+  for (const { batch, event } of events) pulses += batch.offsets[event + 1] - batch.offsets[event]
+  const packed = { buffer: new ArrayBuffer(bytesOf(events.length, pulses)), events: events.length, pulses }
+  const into = unpackEvents(packed)
+  let at = 0
+  for (const [i, { batch, event }] of events.entries()) {
+    const from = batch.offsets[event]
+    const to = batch.offsets[event + 1]
+    into.times.set(batch.times.subarray(from, to), at)
+    into.charges.set(batch.charges.subarray(from, to), at)
+    into.sensorIds.set(batch.sensorIds.subarray(from, to), at)
+    into.auxiliary.set(batch.auxiliary.subarray(from, to), at)
+    at += to - from
+    into.offsets[i + 1] = at
+  }
+  return packed
+}
+
+/** Views of the block as a batch; all its event ids are 0. */
+export function unpackEvents({ buffer, events, pulses }: PackedEvents): EventBatch {
+  const times = 4 * (events + 1)
+  const charges = times + 4 * pulses
+  const sensorIds = charges + 4 * pulses
+  return {
+    eventIds: new BigInt64Array(events),
+    offsets: new Int32Array(buffer, 0, events + 1),
+    times: new Float32Array(buffer, times, pulses),
+    charges: new Float32Array(buffer, charges, pulses),
+    sensorIds: new Uint16Array(buffer, sensorIds, pulses),
+    auxiliary: new Uint8Array(buffer, sensorIds + 2 * pulses, pulses),
+  }
+}
+
+function bytesOf(events: number, pulses: number): number {
+  return 4 * (events + 1) + 11 * pulses
+}

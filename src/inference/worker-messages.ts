@@ -1,0 +1,38 @@
+import type { InferenceFault } from './inferrer.ts'
+import type { ModelManifest } from './manifest.ts'
+import type { PackedEvents } from './packed-events.ts'
+import type { GraphInfo, NamedTensors } from './tensor.ts'
+
+/** What a worker is started with. */
+export type WorkerModel =
+  | { readonly kind: 'linefit' }
+  | { readonly kind: 'onnx'; readonly folder: string; readonly manifest: ModelManifest }
+
+export type Job =
+  | { readonly kind: 'events'; readonly events: PackedEvents; readonly runSizes: readonly number[] }
+  | {
+      readonly kind: 'tensors'
+      readonly inputs: NamedTensors
+      readonly outputs: readonly string[] | undefined
+    }
+
+export type JobAnswer =
+  | {
+      readonly kind: 'events'
+      /** azimuth, zenith, kappa, degenerate, one column after the other. [4 × events] */
+      readonly columns: Float64Array<ArrayBuffer>
+      readonly faults: readonly InferenceFault[]
+    }
+  | { readonly kind: 'tensors'; readonly outputs: NamedTensors }
+
+export type ToWorker =
+  | { readonly kind: 'job'; readonly id: number; readonly job: Job }
+  /** Finish what came before, give the model back, end the thread. */
+  | { readonly kind: 'close' }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly graph: GraphInfo | undefined }
+  /** The model cannot be loaded; the thread ends. */
+  | { readonly kind: 'unreadable'; readonly message: string }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: JobAnswer }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string }

@@ -1,0 +1,81 @@
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import type { Executor } from './executor.ts'
+import { buildLineFitExecutor } from './linefit-executor.ts'
+import { openOnnxExecutor } from './onnx-executor.ts'
+import { unpackEvents } from './packed-events.ts'
+import type { FromWorker, Job, JobAnswer, ToWorker, WorkerModel } from './worker-messages.ts'
+
+/** The thread of one model: answers one job after the other. Started by worker-pool.ts. */
+async function work(port: MessagePort, model: WorkerModel): Promise<void> {
+  let executor: Executor
+  try {
+    executor =
+      model.kind === 'linefit' ? buildLineFitExecutor() : await openOnnxExecutor(model.folder, model.manifest)
+  } catch (error) {
+    send(port, { kind: 'unreadable', message: messageOf(error) })
+    port.close()
+    return
+  }
+  // ONNX Runtime's run() gives way once before it begins, so two messages would interleave and overwrite each other's
+  // input buffers: each waits for the one before it. None of them rejects.
+  let last = Promise.resolve()
+  port.on('message', (message: ToWorker) => {
+    last = last.then(() =>
+      message.kind === 'close' ? close(port, executor) : answer(port, executor, message),
+    )
+  })
+  send(port, { kind: 'ready', graph: executor.graph })
+}
+
+async function answer(
+  port: MessagePort,
+  executor: Executor,
+  { id, job }: ToWorker & { kind: 'job' },
+): Promise<void> {
+  try {
+    const result = await perform(executor, job)
+    send(
+      port,
+      { kind: 'answer', id, answer: result },
+      result.kind === 'events' ? [result.columns.buffer] : [],
+    )
+  } catch (error) {
+    send(port, { kind: 'failed', id, message: messageOf(error) })
+  }
+}
+
+async function perform(executor: Executor, job: Job): Promise<JobAnswer> {
+  if (job.kind === 'tensors') {
+    return { kind: 'tensors', outputs: await executor.runTensors(job.inputs, job.outputs) }
+  }
+  const { azimuth, zenith, kappa, degenerate, faults } = await executor.answer(
+    unpackEvents(job.events),
+    job.runSizes,
+  )
+  const columns = new Float64Array(4 * azimuth.length)
+  columns.set(azimuth)
+  columns.set(zenith, azimuth.length)
+  columns.set(kappa, 2 * azimuth.length)
+  columns.set(degenerate, 3 * azimuth.length)
+  return { kind: 'events', columns, faults }
+}
+
+/** The session must be given back before the thread ends: ending it while a run is active aborts the process. */
+async function close(port: MessagePort, executor: Executor): Promise<void> {
+  try {
+    await executor.release()
+  } finally {
+    port.close()
+  }
+}
+
+function send(port: MessagePort, message: FromWorker, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+if (parentPort === null) throw new Error('worker.ts runs as a worker thread only')
+await work(parentPort, workerData)
