@@ -64,10 +64,10 @@ function integerWriter(dtype: Dtype): Write {
 
 /** Data of a tensor as a flat JSON list. JSON has no NaN and no infinity: both become null. */
 export function writeJsonData({ dtype, data }: Tensor): string {
-  if (dtype === 'bool') return `[${Array.from(data, (value) => Number(value) !== 0).join(',')}]`
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) return `[${data.join(',')}]`
   // Not of bigints, as seen above; the union of the other arrays is too wide for the overloads of Array.from.
-  return JSON.stringify(Array.from(data as ArrayLike<number>))
+  const values = Array.from(data as ArrayLike<number>)
+  return dtype === 'bool' ? `[${values.map((value) => value !== 0)}]` : JSON.stringify(values)
 }
 
 function refuse(name: string, problem: string): RequestError {
