@@ -1,5 +1,8 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 
+/** What src/parquet opens; to all others a thing to hand back. */
+export type DuckDb = DuckDBInstance
+
 export interface DuckDbOptions {
   /** DuckDB's own buffers at most, MB. What it cannot hold is an error, never a spill to disk. */
   readonly memoryLimitMb?: number
@@ -9,7 +12,7 @@ export interface DuckDbOptions {
  * A DuckDB with nothing in it, for reading or writing files: one thread (a second gains nothing on one file), rows kept
  * in their order, nothing loaded from the network, nothing spilt to disk. Close it with `closeSync`.
  */
-export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDBInstance> {
+export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDb> {
   return DuckDBInstance.create(':memory:', {
     threads: '1',
     memory_limit: `${options.memoryLimitMb ?? 1024}MB`,

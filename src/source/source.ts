@@ -3,7 +3,8 @@ import type { EventBatch } from '../event/event-batch.ts'
 
 /** An event of the source that the event form cannot hold; it becomes a dead letter, its neighbours go on. */
 export interface RejectedEvent {
-  readonly eventId: bigint
+  /** Undefined where the id itself is what cannot be read. */
+  readonly eventId: bigint | undefined
   readonly code: EventErrorCode
   /** Names the file, the row and the offending value. */
   readonly message: string

@@ -1,0 +1,122 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { UsageError } from '../errors.ts'
+import { type DuckDb, openDuckDb } from '../parquet/duckdb.ts'
+import { readFileEvents } from './read-file.ts'
+import type { EventSource, SourceChunk, SourceReadOptions } from './source.ts'
+import { type WatchedFile, WatchFolder } from './watch-folder.ts'
+import { WatchMemory } from './watch-memory.ts'
+
+/** What became of one file of a watched folder. */
+export interface FileFate {
+  readonly name: string
+  /** Undefined for a file that was emitted whole. */
+  readonly error: Error | undefined
+}
+
+export interface WatchOptions {
+  /** Pause between two looks at the folder. */
+  readonly pollMs?: number
+  readonly settleMs?: number
+  readonly brokenAfterMs?: number
+  /** Told of each file once; a broken one again when it has changed and is still broken. */
+  readonly onFile?: (fate: FileFate) => void
+}
+
+/**
+ * Each Parquet file that appears whole in the folder, in the order of appearance, endless. A file is remembered by
+ * name, size and footer, across restarts in the resume string (12 bytes a file): one that is touched is not emitted
+ * again, one that is replaced by another of the same name is. A broken file does not stop the stream.
+ * @throws UsageError `source_missing` when there is no such folder now
+ */
+export async function openWatch(
+  spec: string,
+  folder: string,
+  options: WatchOptions = {},
+): Promise<EventSource> {
+  const path = resolve(folder)
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new UsageError('source_missing', `watch: ${path}: no such folder`, { cause })
+  })
+  if (!found.isDirectory()) {
+    throw new UsageError('source_missing', `watch: ${path} is a file; try parquet:${folder}`)
+  }
+  return {
+    spec,
+    count: async () => undefined,
+    read: (readOptions) => watch({ spec, path, options }, readOptions),
+  }
+}
+
+interface Watch {
+  readonly spec: string
+  readonly path: string
+  readonly options: WatchOptions
+}
+
+async function* watch(
+  { spec, path, options }: Watch,
+  { eventsMax, resume, signal }: SourceReadOptions,
+): AsyncGenerator<SourceChunk> {
+  const { pollMs = 250, settleMs = 500, brokenAfterMs = 10_000, onFile } = options
+  const memory = new WatchMemory(resume, spec)
+  const folder = new WatchFolder(path, { settleMs, brokenAfterMs })
+  const db = await openDuckDb()
+  try {
+    while (!signal.aborted) {
+      // A folder that cannot be listed now may come back with its disk.
+      const { whole, broken } = await folder.scan().catch(() => ({ whole: [], broken: [] }))
+      for (const name of broken) onFile?.({ name, error: noFooter(name) })
+      memory.prune(new Set(whole.map(({ print }) => print)))
+      const waiting = whole.filter(({ print }) => !memory.isDone(print))
+      for (const file of waiting) {
+        const error = yield* readWhole({ db, file, memory, eventsMax, signal })
+        if (signal.aborted) return
+        if (error) folder.setBroken(file.name)
+        onFile?.({ name: file.name, error })
+      }
+      if (waiting.length === 0) await sleep(pollMs, undefined, { signal }).catch(() => undefined)
+    }
+  } finally {
+    db.closeSync()
+  }
+}
+
+interface WholeFile {
+  readonly db: DuckDb
+  readonly file: WatchedFile
+  readonly memory: WatchMemory
+  readonly eventsMax: number
+  readonly signal: AbortSignal
+}
+
+/** Chunks of one file; returns what stopped them, if anything did. */
+async function* readWhole({
+  db,
+  file,
+  memory,
+  eventsMax,
+  signal,
+}: WholeFile): AsyncGenerator<SourceChunk, Error | undefined> {
+  const { print, path } = file
+  try {
+    for await (const chunk of readFileEvents(db, path, { eventsMax, place: memory.place(print) })) {
+      if (signal.aborted) return undefined
+      memory.note(print, chunk.next)
+      yield { events: chunk.events, rejected: chunk.rejected, resume: memory.toResume() }
+    }
+    // A file without rows gives no chunk.
+    memory.note(print, undefined)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+function noFooter(name: string): UsageError {
+  return new UsageError(
+    'source_unreadable',
+    `${name}: not a whole Parquet file (truncated, or still being written)`,
+  )
+}
