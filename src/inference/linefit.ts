@@ -12,7 +12,7 @@ const CLEANING_DELAY_NS = 778
 const HUBER_MU_M = 153
 /** Distance (m) from the line beyond which a pulse is left out of the last fit. */
 const DEBIAS_RADIUS_M = 116
-const HUBER_ITERATIONS = 5
+const HUBER_ITERATIONS = 3
 /** Fewer non-auxiliary pulses than this, and all pulses are used. */
 const HLC_MIN = 3
 /** More pulses than this are thinned to every k-th in time: cleaning compares each with each. */
