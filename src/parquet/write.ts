@@ -4,16 +4,10 @@ import {
   BIGINT,
   DOUBLE,
   type DuckDBAppender,
-  DuckDBBigIntVector,
   type DuckDBConnection,
   DuckDBDataChunk,
-  DuckDBDoubleVector,
-  DuckDBFloatVector,
   type DuckDBInstance,
-  DuckDBIntegerVector,
   type DuckDBType,
-  DuckDBUSmallIntVector,
-  DuckDBUTinyIntVector,
   FLOAT,
   INTEGER,
   USMALLINT,
@@ -66,6 +60,21 @@ const ARRIVAL_TYPES: Record<ParquetColumn['from'], DuckDBType> = {
   float32: FLOAT,
   float64: DOUBLE,
   string: VARCHAR,
+}
+
+const ARRAYS: Record<ParquetColumn['from'], unknown> = {
+  int64: BigInt64Array,
+  int32: Int32Array,
+  uint16: Uint16Array,
+  uint8: Uint8Array,
+  float32: Float32Array,
+  float64: Float64Array,
+  string: Array,
+}
+
+interface RawVector {
+  readonly items: { set(values: ArrayLike<unknown>): void }
+  flush(): void
 }
 
 /** Most rows of a DuckDB chunk. */
@@ -193,27 +202,17 @@ export class ParquetWriter implements AsyncDisposable {
 
   /** Fills a column of the chunk with the values `from` to `to` (exclusive). */
   #fill(index: number, array: ColumnArray, from: number, to: number): void {
-    const vector = this.#chunk.getColumnVector(index)
+    const { name, from: kind } = this.#columns[index]
+    if (ARRAYS[kind] !== array.constructor) {
+      throw new Error(`column ${name} takes ${kind} values, not those of a ${array.constructor.name}`)
+    }
     if (Array.isArray(array)) {
       this.#chunk.setColumnValues(index, array.slice(from, to))
       return
     }
-    if (vector instanceof DuckDBBigIntVector && array instanceof BigInt64Array) {
-      vector.items.set(array.subarray(from, to))
-    } else if (vector instanceof DuckDBIntegerVector && array instanceof Int32Array) {
-      vector.items.set(array.subarray(from, to))
-    } else if (vector instanceof DuckDBUSmallIntVector && array instanceof Uint16Array) {
-      vector.items.set(array.subarray(from, to))
-    } else if (vector instanceof DuckDBUTinyIntVector && array instanceof Uint8Array) {
-      vector.items.set(array.subarray(from, to))
-    } else if (vector instanceof DuckDBFloatVector && array instanceof Float32Array) {
-      vector.items.set(array.subarray(from, to))
-    } else if (vector instanceof DuckDBDoubleVector && array instanceof Float64Array) {
-      vector.items.set(array.subarray(from, to))
-    } else {
-      const { name, from: kind } = this.#columns[index]
-      throw new Error(`column ${name} takes ${kind}, not a ${array.constructor.name}`)
-    }
+    // The vectors' own setters take one value each; their typed array is private in the types only.
+    const vector = this.#chunk.getColumnVector(index) as unknown as RawVector
+    vector.items.set(array.slice(from, to))
     vector.flush()
   }
 

@@ -16,7 +16,7 @@ export interface SimulatedSourceOptions {
  * is its index; a chunk's `resume` is the index of the event after it.
  * @throws UsageError `source_unknown` where the seed is no such number
  */
-export function createSimulatedSource(spec: string, options: SimulatedSourceOptions = {}): EventSource {
+export function openSimulated(spec: string, options: SimulatedSourceOptions = {}): EventSource {
   const seed = parseSeed(spec)
   return {
     spec: `sim:${seed}`,
