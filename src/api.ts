@@ -1,0 +1,25 @@
+/**
+ * What `import … from 'nustream'` gives: the event form, its wire form, sources and models. Documented in docs/api.md;
+ * whatever is not named here may change without notice.
+ */
+export {
+  EVENT_ERROR_CODES,
+  EventError,
+  type EventErrorCode,
+  NustreamError,
+  UnavailableError,
+  UsageError,
+} from './errors.ts'
+export { checkEvents, type EventFault } from './event/check.ts'
+export { angularDistance, type Direction, fromSourceVector, toSourceVector } from './event/direction.ts'
+export { type EventBatch, eventCount, pulseCount, sliceEvents, type Truth } from './event/event-batch.ts'
+export { openingAngles } from './event/opening-angles.ts'
+export type { PredictionBatch, PredictionOrigin } from './event/prediction-batch.ts'
+export { decodePredictionBatch, encodePredictionBatch } from './event/prediction-wire.ts'
+export { concatEvents, selectEvents } from './event/select.ts'
+export { SENSOR_COUNT, sensorPositions } from './event/sensors.ts'
+export { type DecodedEvents, decodeEventBatch, decodeEvents, encodeEventBatch } from './event/wire.ts'
+export type { Inference, InferenceFault, Inferrer, ModelIdentity } from './inference/inferrer.ts'
+export { type LocalModel, type LocalModelOptions, openLocalModel } from './inference/local.ts'
+export { openSource, type SourceOptions } from './source/open.ts'
+export type { EventSource, RejectedEvent, SourceChunk, SourceReadOptions } from './source/source.ts'
