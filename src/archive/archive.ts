@@ -1,0 +1,111 @@
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+import type { Logger } from 'pino'
+import type { Broker } from '../broker/broker.ts'
+import { within } from '../telemetry/within.ts'
+import { openFolder } from './folder.ts'
+import type { ArchiveMetrics } from './metrics.ts'
+import { nextWithin } from './next-within.ts'
+import { ArchiveWriter } from './writer.ts'
+
+export interface ArchiveOptions {
+  readonly broker: Broker
+  /** One archive alone writes to it; it holds what was archived and where to go on. */
+  readonly dir: string
+  /** A file is written as soon as it would have so many. */
+  readonly eventsPerFileMax?: number
+  /** Longest that a prediction waits for its file. */
+  readonly intervalMs?: number
+  readonly metrics: ArchiveMetrics
+  readonly log: Logger
+  readonly signal: AbortSignal
+  /** Name under which the broker keeps predictions for this archive; the same after a restart. */
+  readonly reader?: string
+}
+
+export interface ArchiveReport {
+  readonly files: number
+  readonly predictions: number
+}
+
+/** After the signal, reading goes on until nothing has come for so long, so that what was stored before is archived. */
+const LINGER_IDLE_MS = 250
+const LINGER_MAX_MS = 5_000
+/** The broker forgets a reader that it has not heard of for a day. */
+const HOLD_AGAIN_MS = 600_000
+/** A broker that is away must not keep an archive from stopping; the next hold makes good for one that was missed. */
+const HOLD_WITHIN_MS = 5_000
+
+/**
+ * Writes every stored prediction once into Parquet files, until `signal` aborts; then writes what is left. After any
+ * crash it goes on with what the folder does not hold yet, as the names of its files say. A full disk is waited for:
+ * nothing is read meanwhile, and the broker keeps what is not archived.
+ * @throws UsageError where `dir` cannot be a folder that we may write to
+ */
+export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
+  const { broker, dir, metrics, log, signal } = options
+  const writer = new ArchiveWriter({ dir, files: await openFolder(dir), metrics, log, signal })
+  const hold = createHold(options, writer)
+  await hold()
+  log.info({ dir, after: Object.fromEntries(writer.taken()) }, 'archiving')
+
+  const reading = new AbortController()
+  const stored = broker.predictions({ after: writer.taken(), signal: reading.signal })[Symbol.asyncIterator]()
+  try {
+    await writeAll(options, writer, { next: nextWithin(stored), hold })
+  } finally {
+    reading.abort()
+    await stored.return?.()
+  }
+  log.info(writer.report, 'archive stopped')
+  return writer.report
+}
+
+interface Source {
+  readonly next: ReturnType<typeof nextWithin<Parameters<ArchiveWriter['add']>[0]>>
+  readonly hold: () => Promise<void>
+}
+
+/** Reads and writes until there is nothing more to read, or until stopped and nothing more comes. */
+async function writeAll(
+  options: ArchiveOptions,
+  writer: ArchiveWriter,
+  { next, hold }: Source,
+): Promise<void> {
+  const { signal, intervalMs = 10_000, eventsPerFileMax = 200_000 } = options
+  let flushAt = performance.now() + intervalMs
+  let stopAt = Number.POSITIVE_INFINITY
+  for (;;) {
+    if (signal.aborted) stopAt = Math.min(stopAt, performance.now() + LINGER_MAX_MS)
+    const waitMs = signal.aborted ? LINGER_IDLE_MS : Math.max(0, flushAt - performance.now())
+    const stopping = signal.aborted
+    const item = await next(waitMs, signal)
+    if (item === 'ended' || (stopping && (item === 'late' || performance.now() > stopAt))) break
+    if (item !== 'late') writer.add(item)
+    if (writer.pending < eventsPerFileMax && performance.now() < flushAt) continue
+    await writer.flush()
+    await hold()
+    flushAt = performance.now() + intervalMs
+  }
+  await writer.flush()
+  await hold()
+}
+
+/** Tells the broker what is safe on disk, so that it may trim that and nothing after it. */
+function createHold(
+  { broker, dir, log, reader }: ArchiveOptions,
+  writer: ArchiveWriter,
+): () => Promise<void> {
+  const name = reader ?? `archive ${hostname()} ${resolve(dir)}`
+  let held: { readonly files: number; readonly at: number } | undefined
+  return async () => {
+    const { files } = writer.report
+    if (held?.files === files && performance.now() - held.at < HOLD_AGAIN_MS) return
+    try {
+      await within(() => broker.holdPredictions(name, writer.taken()), HOLD_WITHIN_MS)
+      held = { files, at: performance.now() }
+    } catch (error) {
+      log.warn({ err: error }, 'broker not told what is archived')
+    }
+  }
+}

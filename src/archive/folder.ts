@@ -1,0 +1,96 @@
+import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { UsageError } from '../errors.ts'
+
+/** Which predictions one file holds. */
+export interface FileSpan {
+  readonly partition: number
+  /** Counts the files of a partition from 1. */
+  readonly sequence: number
+  /** Cursors of the first and the last prediction batch. */
+  readonly first: string
+  readonly last: string
+}
+
+/** Everything that is not whole yet has this in its name, the Parquet writer's own part files included. */
+const UNFINISHED = '.parquet.writing'
+const NAME = /^predictions-p(\d+)-(\d{8,})_([^_]+)_([^_]+)\.parquet$/
+
+/** `predictions-p0-00000017_FIRST_LAST.parquet`; sorts by partition, then in the order written. */
+export function fileName({ partition, sequence, first, last }: FileSpan): string {
+  const number = String(sequence).padStart(8, '0')
+  return `predictions-p${partition}-${number}_${toName(first)}_${toName(last)}.parquet`
+}
+
+/** What the name of a file of the archive says it holds; undefined for other names. */
+export function parseFileName(name: string): FileSpan | undefined {
+  const match = NAME.exec(name)
+  if (match === null) return undefined
+  const [, partition, sequence, first, last] = match
+  return {
+    partition: Number(partition),
+    sequence: Number(sequence),
+    first: decodeURIComponent(first),
+    last: decodeURIComponent(last),
+  }
+}
+
+/** Cursors of the brokers need no change; of another broker any character may come. */
+function toName(cursor: string): string {
+  return encodeURIComponent(cursor).replaceAll('_', '%5F')
+}
+
+/**
+ * The last file of each partition: what the folder already holds, and so where the archive goes on after any crash.
+ * Makes the folder where it is missing, and removes files that a killed archive had not finished.
+ * @throws UsageError `flag_invalid` where it cannot be a folder that we may write to
+ */
+export async function openFolder(dir: string): Promise<Map<number, FileSpan>> {
+  try {
+    await mkdir(dir, { recursive: true })
+    await access(dir, constants.W_OK)
+  } catch (cause) {
+    const message = `cannot write to the archive's folder ${dir}: ${cause instanceof Error ? cause.message : cause}`
+    throw new UsageError('flag_invalid', `${message}; choose another with --out or --archive`, { cause })
+  }
+  const last = new Map<number, FileSpan>()
+  for (const name of await readdir(dir)) {
+    if (name.includes(UNFINISHED)) await rm(join(dir, name), { force: true })
+    const span = parseFileName(name)
+    if (span === undefined) continue
+    const known = last.get(span.partition)
+    if (known === undefined || span.sequence > known.sequence) last.set(span.partition, span)
+  }
+  return last
+}
+
+/**
+ * Has `write` make a file under a temporary name, brings it safely to disk and gives it its own name, in this order: a
+ * file with its own name is whole, whatever is killed or loses power.
+ */
+export async function placeFile(
+  dir: string,
+  span: FileSpan,
+  write: (path: string) => Promise<void>,
+): Promise<void> {
+  const name = fileName(span)
+  const temporary = join(dir, `${name}.writing`)
+  try {
+    await write(temporary)
+    await flush(temporary)
+    await rename(temporary, join(dir, name))
+    await flush(dir)
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {})
+    throw error
+  }
+}
+
+async function flush(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
