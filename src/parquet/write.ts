@@ -28,8 +28,11 @@ export type ColumnArray =
 
 export interface ParquetColumn {
   readonly name: string
-  /** Type in the file. Values that it cannot hold are an error when the rows are written. */
-  readonly type: 'int64' | 'int32' | 'int16' | 'double' | 'float' | 'boolean' | 'string'
+  /**
+   * Type in the file. Values that it cannot hold are an error when the rows are written. A timestamp arrives as Unix
+   * milliseconds (`float64`) and is stored in UTC.
+   */
+  readonly type: 'int64' | 'int32' | 'int16' | 'double' | 'float' | 'boolean' | 'string' | 'timestamp'
   /** Kind of array that `append` is given for this column. */
   readonly from: 'int64' | 'int32' | 'uint16' | 'uint8' | 'float32' | 'float64' | 'string'
   /** Floating point only: store NaN as null. */
@@ -224,6 +227,7 @@ export class ParquetWriter implements AsyncDisposable {
     this.#parts.push(part)
     const columns = this.#columns.map(({ name, type, nanIsNull }) => {
       const value = quoteIdentifier(name)
+      if (type === 'timestamp') return `to_timestamp(${value} / 1000) AS ${value}`
       const stored = nanIsNull ? `CASE WHEN isnan(${value}) THEN NULL ELSE ${value} END` : value
       return `CAST(${stored} AS ${SQL_TYPES[type]}) AS ${value}`
     })
