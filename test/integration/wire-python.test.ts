@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodePredictionBatch, encodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEventBatch, decodeEvents, encodeEventBatch } from '../../src/event/wire.ts'
@@ -155,6 +158,17 @@ types = {field.name: str(field.type) for field in table.schema}
 print(json.dumps({"columns": table.to_pydict(), "metadata": metadata, "types": types}))
 `
 
+const predictions = {
+  origin: { batchId: 'b', model: 'm', modelVersion: '1', consumer: 'c', emittedAtMs: 1, predictedAtMs: 2 },
+  eventIds: BigInt64Array.of(24n, 41n),
+  azimuth: Float64Array.of(1, 2),
+  zenith: Float64Array.of(0.5, 1.5),
+  kappa: Float64Array.of(12.5, Number.NaN),
+  degenerate: Uint8Array.of(0, 1),
+  pulses: Int32Array.of(61, 51),
+  truth: { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(0.75, Number.NaN) },
+}
+
 describe.skipIf(!python)('pyarrow reads', () => {
   it('our events, value for value', async () => {
     const batch = randomEvents({ events: 50, pulsesMax: 40, truth: true })
@@ -174,23 +188,6 @@ describe.skipIf(!python)('pyarrow reads', () => {
   })
 
   it('our predictions, with null for what is not known', async () => {
-    const predictions = {
-      origin: {
-        batchId: 'b',
-        model: 'm',
-        modelVersion: '1',
-        consumer: 'c',
-        emittedAtMs: 1,
-        predictedAtMs: 2,
-      },
-      eventIds: BigInt64Array.of(24n, 41n),
-      azimuth: Float64Array.of(1, 2),
-      zenith: Float64Array.of(0.5, 1.5),
-      kappa: Float64Array.of(12.5, Number.NaN),
-      degenerate: Uint8Array.of(0, 1),
-      pulses: Int32Array.of(61, 51),
-      truth: { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(0.75, Number.NaN) },
-    }
     const bytes = encodePredictionBatch(predictions)
     const { columns, metadata } = JSON.parse(String(await run(TO_JSON, bytes)))
     expect(columns).toMatchObject({
@@ -216,4 +213,20 @@ describe.skipIf(!python)('pyarrow reads', () => {
     })
     expect(decodePredictionBatch(bytes)).toEqual(predictions)
   })
+})
+
+it.skipIf(!python)('docs/wire-format.md has Python examples that run', async ({ onTestFinished }) => {
+  const page = readFileSync(new URL('../../docs/wire-format.md', import.meta.url), 'utf8')
+  const [write = '', read = ''] = Array.from(page.matchAll(/```python\n(.*?)```/gs), ([, block]) => block)
+  const cwd = mkdtempSync(join(tmpdir(), 'nustream-wire-'))
+  onTestFinished(() => rmSync(cwd, { recursive: true }))
+
+  await runPython(python, ['-c', write], { cwd })
+  const batch = decodeEventBatch(readFileSync(join(cwd, 'events.arrows')))
+  expect([...batch.eventIds]).toEqual([24n, 41n])
+  expect([...batch.offsets]).toEqual([0, 3, 5])
+
+  writeFileSync(join(cwd, 'predictions.arrows'), encodePredictionBatch(predictions))
+  const printed = String(await runPython(python, ['-c', read], { cwd }))
+  expect(printed).toMatch(/^m\n24 1\.0 0\.5 0\.2\d*\n41 2\.0 1\.5 None\n$/)
 })
