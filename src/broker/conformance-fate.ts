@@ -89,8 +89,7 @@ export function describeFate(openHome: OpenHome): void {
 
   describe('split()', () => {
     it('puts the parts in place of the delivery in one step, once', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open(DEAD)
+      const broker = await (await openHome(t)).open()
       await broker.publish(batch('b1', 4))
       const [whole] = await take(broker, 1)
       const parts = [batch('b1/0', 2), batch('b1/1', 2)]

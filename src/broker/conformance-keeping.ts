@@ -118,8 +118,8 @@ export function describeKeeping(openHome: OpenHome): void {
 
     it('remembers settled batches up to the bound', async (t) => {
       const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, settledMax: 3 })
-      await pass(broker, 0, 10)
+      const broker = await home.open({ upkeepMs: 10, settledMax: 1 })
+      await pass(broker, 0, 12)
       await expect.poll(async () => await broker.publish(batch('b0'))).toBe('stored')
       const [again] = await take(broker, 1)
       expect(await broker.settle(again, predicted(again))).toBe('settled')

@@ -1,0 +1,36 @@
+import type { Heartbeat } from './broker.ts'
+import { BEATS_MISSED, NAME_KEPT_MS } from './heartbeat-life.ts'
+import { heartbeatsKey } from './redis-keys.ts'
+import type { RedisLink } from './redis-link.ts'
+import { beatScript, heartbeatsScript } from './redis-scripts/heartbeat.ts'
+
+type Beat = Omit<Heartbeat, 'alive' | 'beatAtMs'>
+
+/** Heartbeats in Redis, timed by the server's clock. */
+export class RedisHeartbeats {
+  readonly #key: string
+  readonly #link: RedisLink
+
+  constructor(stream: string, link: RedisLink) {
+    this.#key = heartbeatsKey(stream)
+    this.#link = link
+  }
+
+  async beat({ role, instance, everyMs, url }: Beat): Promise<void> {
+    const json = JSON.stringify({ role, instance, everyMs, url })
+    await this.#link.run(beatScript, [this.#key], [`${role}/${instance}`, json])
+  }
+
+  async read(): Promise<Heartbeat[]> {
+    const reply = await this.#link.run(heartbeatsScript, [this.#key], [`${NAME_KEPT_MS}`])
+    const beats: Heartbeat[] = []
+    if (!Array.isArray(reply)) return beats
+    for (let i = 0; i + 2 < reply.length; i += 3) {
+      // Only our own script writes this hash.
+      const { role, instance, everyMs, url } = JSON.parse(String(reply[i])) as Beat
+      const alive = Number(reply[i + 2]) <= BEATS_MISSED * everyMs
+      beats.push({ role, instance, everyMs, url, beatAtMs: Number(reply[i + 1]), alive })
+    }
+    return beats.toSorted((a, b) => (`${a.role}/${a.instance}` < `${b.role}/${b.instance}` ? -1 : 1))
+  }
+}

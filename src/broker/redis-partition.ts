@@ -1,0 +1,296 @@
+import { randomUUID } from 'node:crypto'
+import type {
+  Backlog,
+  BatchMessage,
+  DeadLetter,
+  Delivery,
+  Settlement,
+  SettleResult,
+  StoredDeadLetter,
+  StoredPredictions,
+  Totals,
+} from './broker.ts'
+import type { BrokerSettings } from './options.ts'
+import {
+  type RedisLoan,
+  readEntries,
+  toDeadLetter,
+  toDelivery,
+  toLoan,
+  toPredictions,
+} from './redis-entry.ts'
+import { replyCode } from './redis-errors.ts'
+import { type PartitionKeys, partitionKeys } from './redis-keys.ts'
+import type { RedisArgument, RedisLink } from './redis-link.ts'
+import { backlogScript } from './redis-scripts/backlog.ts'
+import { releaseScript, renewScript } from './redis-scripts/loan.ts'
+import { publishScript } from './redis-scripts/publish.ts'
+import { replayScript } from './redis-scripts/replay.ts'
+import { settleScript, splitScript } from './redis-scripts/settle.ts'
+import { trimScript } from './redis-scripts/trim.ts'
+
+/** Predictions read at once, about ten kilobytes each. */
+const PREDICTIONS_AT_ONCE = 16
+
+export interface PartitionPublication {
+  readonly message: BatchMessage | undefined
+  readonly deadLetters: readonly DeadLetter[]
+  /** The run, where it must stand in this partition, and its new position as JSON. */
+  readonly step: { readonly run: string; readonly expected: number; readonly position: string } | undefined
+}
+
+/** One partition in Redis: each method is one command or script, tried once. */
+export class RedisPartition {
+  readonly index: number
+  readonly keys: PartitionKeys
+  readonly #link: RedisLink
+  readonly #settings: BrokerSettings
+
+  constructor(index: number, link: RedisLink, settings: BrokerSettings) {
+    this.index = index
+    this.keys = partitionKeys(settings.stream, index)
+    this.#link = link
+    this.#settings = settings
+  }
+
+  get address(): string {
+    return this.#link.address
+  }
+
+  /** `stored`, `repeat`, or the position found as JSON when the run stands elsewhere. */
+  async publish({ message, deadLetters, step }: PartitionPublication): Promise<string> {
+    const { batches, deadLetters: letters, runs, totals, settled } = this.keys
+    const reply = await this.#link.run(
+      publishScript,
+      [batches, letters, runs, totals, settled],
+      [
+        message ? '1' : '0',
+        message?.batchId ?? '',
+        asBuffer(message?.payload),
+        `${message?.events ?? 0}`,
+        `${Math.round(message?.emittedAtMs ?? 0)}`,
+        step?.run ?? '',
+        `${step?.expected ?? 0}`,
+        step?.position ?? '',
+        ...deadLetterArguments(deadLetters),
+      ],
+    )
+    return String(reply)
+  }
+
+  /** The stored position of a run as JSON. */
+  async position(run: string): Promise<string | undefined> {
+    const reply = await this.#link.send(['HGET', this.keys.runs, run])
+    return reply === null ? undefined : String(reply)
+  }
+
+  async settle(delivery: Delivery, settlement: Settlement): Promise<SettleResult> {
+    const { predictions, predicted, deadLetters } = settlement
+    return await this.#once(settleScript, delivery, [
+      predictions ? '1' : '0',
+      asBuffer(predictions),
+      `${predicted}`,
+      ...deadLetterArguments(deadLetters),
+    ])
+  }
+
+  async split(delivery: Delivery, parts: readonly BatchMessage[]): Promise<SettleResult> {
+    const fields = parts.flatMap(({ batchId, payload, events, emittedAtMs }) => [
+      batchId,
+      asBuffer(payload),
+      `${events}`,
+      `${Math.round(emittedAtMs)}`,
+    ])
+    return await this.#once(splitScript, delivery, fields)
+  }
+
+  async release(deliveryIds: readonly string[]): Promise<void> {
+    await this.#link.run(releaseScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+  }
+
+  /** Returns the loans that are no longer their consumer's. */
+  async renew(deliveryIds: readonly string[]): Promise<string[]> {
+    const reply = await this.#link.run(renewScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    const lost = new Set(Array.isArray(reply) ? reply.map(String) : [])
+    return deliveryIds.filter((id) => lost.has(toLoan(id).entryId))
+  }
+
+  /** Makes the consumer group, and the stream with it, unless they are there; the group reads from the beginning. */
+  async ensureGroup(): Promise<void> {
+    try {
+      await this.#link.send(['XGROUP', 'CREATE', this.keys.batches, this.#settings.group, '0', 'MKSTREAM'])
+    } catch (error) {
+      if (replyCode(error) !== 'BUSYGROUP') throw error
+    }
+  }
+
+  /**
+   * Takes over up to `max` loans that nobody has renewed for `idleMs`, or with `formerlyOf` those that a consumer held
+   * in a former life. Each counts one more attempt. Loans in `known` are alive.
+   */
+  async claim(
+    consumer: string,
+    { max, idleMs, formerlyOf, known = new Set() }: ClaimFrom,
+  ): Promise<Delivery[]> {
+    const { batches } = this.keys
+    const { group } = this.#settings
+    const of = formerlyOf === undefined ? [] : [formerlyOf]
+    // Those that are known take places in the list, so it asks for that many more.
+    const range = ['IDLE', `${idleMs}`, '-', '+', `${max + known.size}`, ...of]
+    const pending = readPending(await this.#link.send(['XPENDING', batches, group, ...range]))
+    const abandoned = pending.filter(({ entryId }) => !known.has(entryId)).slice(0, max)
+    if (abandoned.length === 0) return []
+    const ids = abandoned.map(({ entryId }) => entryId)
+    const entries = readEntries(
+      await this.#link.send(['XCLAIM', batches, group, consumer, `${idleMs}`, ...ids]),
+    )
+    this.#tellOfDeleted(ids, entries.length)
+    const attempts = new Map(abandoned.map(({ entryId, attempt }) => [entryId, attempt + 1]))
+    return entries.map((entry) => toDelivery(entry, this.index, attempts.get(entry.id) ?? 1, consumer))
+  }
+
+  async backlog(): Promise<Backlog> {
+    const { batches, totals } = this.keys
+    const reply = await this.#link.run(backlogScript, [batches, totals], [this.#settings.group])
+    const [unread = 0, onLoan = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
+    return { unreadBatches: unread, onLoanBatches: onLoan, events, oldestAgeMs: age }
+  }
+
+  async totals(): Promise<Totals> {
+    const names = ['emitted', 'predicted', 'dead_lettered']
+    const reply = await this.#link.send(['HMGET', this.keys.totals, ...names])
+    const [emitted = 0, predicted = 0, deadLettered = 0] = Array.isArray(reply)
+      ? reply.map((n) => Number(n ?? 0))
+      : []
+    return { emitted, predicted, deadLettered }
+  }
+
+  async trim(isConsuming: boolean): Promise<void> {
+    const { batches, predictions, settled, totals, groups, readers } = this.keys
+    const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
+      this.#settings
+    await this.#link.run(
+      trimScript,
+      [batches, predictions, settled, totals, groups, readers],
+      [
+        isConsuming ? group : '',
+        `${idleMaxMs}`,
+        `${predictionsMax}`,
+        `${predictionsMaxAgeMs ?? ''}`,
+        `${settledMax}`,
+        `${settledMaxAgeMs}`,
+      ],
+    )
+  }
+
+  async predictions(after: string): Promise<StoredPredictions[]> {
+    const range = [`(${after}`, '+', 'COUNT', `${PREDICTIONS_AT_ONCE}`]
+    const reply = await this.#link.send(['XRANGE', this.keys.predictions, ...range])
+    return readEntries(reply).map((entry) => toPredictions(entry, this.index))
+  }
+
+  /** Cursor of the newest prediction stored, or the one before all where there is none. */
+  async newestPrediction(): Promise<string> {
+    const reply = await this.#link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', '1'])
+    return readEntries(reply)[0]?.id ?? '0-0'
+  }
+
+  async holdPredictions(reader: string, cursor: string): Promise<void> {
+    await this.#link.send(['HSET', this.keys.readers, reader, `${Date.now()} ${cursor}`])
+  }
+
+  async deadLetters(limit: number): Promise<StoredDeadLetter[]> {
+    const reply = await this.#link.send(['XREVRANGE', this.keys.deadLetters, '+', '-', 'COUNT', `${limit}`])
+    return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))
+  }
+
+  async deadLetter(entryId: string): Promise<StoredDeadLetter | undefined> {
+    const reply = await this.#link.send(['XRANGE', this.keys.deadLetters, entryId, entryId])
+    return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))[0]
+  }
+
+  async replayDeadLetter(entryId: string): Promise<boolean> {
+    const { batches, deadLetters, totals } = this.keys
+    const batchId = `replay-${randomUUID()}`
+    const reply = await this.#link.run(
+      replayScript,
+      [batches, deadLetters, totals],
+      [entryId, batchId, `${Date.now()}`],
+    )
+    return reply === 1
+  }
+
+  async dropDeadLetter(entryId: string): Promise<boolean> {
+    return (await this.#link.send(['XDEL', this.keys.deadLetters, entryId])) === 1
+  }
+
+  async #once(script: typeof settleScript, delivery: Delivery, args: RedisArgument[]): Promise<SettleResult> {
+    const { batches, predictions, deadLetters, settled, totals } = this.keys
+    const { entryId, counted } = toLoan(delivery.deliveryId)
+    const keys = [batches, predictions, deadLetters, settled, totals]
+    const reply = await this.#link.run(script, keys, [
+      this.#settings.group,
+      entryId,
+      delivery.batchId,
+      `${counted}`,
+      ...args,
+    ])
+    return String(reply) === 'repeat' ? 'repeat' : 'settled'
+  }
+
+  #loanArguments(deliveryIds: readonly string[]): string[] {
+    const loans = deliveryIds.map(toLoan)
+    return [
+      this.#settings.group,
+      ...loans.flatMap((loan) => [loan.entryId, loan.consumer, `${loan.attempt}`]),
+    ]
+  }
+
+  /** Redis takes an entry that was deleted under its pending list off that list when it is claimed. */
+  #tellOfDeleted(wanted: readonly string[], found: number): void {
+    if (found === wanted.length) return
+    const gone = wanted.length - found
+    this.#settings.log?.warn(
+      { partition: this.index, gone, of: wanted },
+      'batches gone: deleted or claimed by another',
+    )
+  }
+}
+
+export interface ClaimFrom {
+  readonly max: number
+  readonly idleMs: number
+  readonly formerlyOf?: string
+  readonly known?: ReadonlySet<string>
+}
+
+function readPending(reply: unknown): Pick<RedisLoan, 'entryId' | 'attempt'>[] {
+  if (!Array.isArray(reply)) return []
+  return reply.flatMap((row: unknown) =>
+    Array.isArray(row) ? [{ entryId: String(row[0]), attempt: Number(row[3]) }] : [],
+  )
+}
+
+/** The number of events that the dead letters stand for, then each as JSON and payload. */
+function deadLetterArguments(letters: readonly DeadLetter[]): RedisArgument[] {
+  const events = letters.reduce((sum, letter) => sum + letter.events, 0)
+  const pairs = letters.flatMap((letter) => {
+    const fields = {
+      batch_id: letter.batchId,
+      event_id: letter.eventId?.toString(),
+      code: letter.code,
+      message: letter.message,
+      attempts: `${letter.attempts}`,
+      events: `${letter.events}`,
+      died_at_ms: `${Math.round(letter.diedAtMs)}`,
+    }
+    return [JSON.stringify(fields), asBuffer(letter.payload)]
+  })
+  return [`${events}`, ...pairs]
+}
+
+/** The same bytes as a Buffer, which is what the client sends without a copy. */
+function asBuffer(bytes: Uint8Array | undefined): Buffer {
+  if (!bytes) return Buffer.alloc(0)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,29 @@
+import { afterAll, beforeAll, type TestContext } from 'vitest'
+import { type BrokerHome, describeBroker } from '../../src/broker/conformance.ts'
+import { openBroker } from '../../src/broker/open.ts'
+import { type RedisServer, startRedis } from '../support/redis.ts'
+
+let redis: RedisServer
+beforeAll(async () => {
+  redis = await startRedis()
+})
+afterAll(() => redis.stop())
+
+for (const partitions of [1, 3]) {
+  describeBroker(`Redis broker of ${partitions} partition(s)`, async (t) => openRedisHome(t, partitions))
+}
+
+function openRedisHome(t: TestContext, partitions: number): BrokerHome {
+  const stream = `test-${crypto.randomUUID()}`
+  return {
+    async open(options = {}) {
+      const broker = await openBroker(redis.url, { stream, partitions, ...options })
+      t.onTestFinished(() => broker.close())
+      return broker
+    },
+    async restart() {
+      await redis.kill9()
+      await redis.restart()
+    },
+  }
+}
