@@ -54,9 +54,10 @@ export class PulseWriter {
   }
 
   batch(): EventBatch {
+    const isFull = this.#events === this.#eventIds.length
     return {
-      eventIds: this.#eventIds.subarray(0, this.#events),
-      offsets: this.#offsets.subarray(0, this.#events + 1),
+      eventIds: isFull ? this.#eventIds : this.#eventIds.subarray(0, this.#events),
+      offsets: isFull ? this.#offsets : this.#offsets.subarray(0, this.#events + 1),
       sensorIds: this.#sensorIds,
       times: this.#times,
       charges: this.#charges,
