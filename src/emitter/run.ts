@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import type { RunPosition } from '../broker/broker.ts'
+import { UsageError } from '../errors.ts'
+
+/** A place between two events of a source. */
+export interface EventPlace {
+  /** Times that the source has been begun before, in this run. */
+  readonly pass: number
+  /** Resume string of the source; undefined is its beginning. */
+  readonly at: string | undefined
+  /** Readable events after `at` that are emitted already. */
+  readonly skip: number
+}
+
+/** Where an emission begins. */
+export interface RunStart {
+  readonly run: string
+  readonly how: 'new' | 'resumed' | 'again' | 'finished'
+  readonly place: EventPlace
+  /** Batches published so far. Goes on through all runs of a name, so a batch id never comes twice. */
+  readonly sequence: number
+  readonly emitted: number
+}
+
+const schema = z.strictObject({
+  source: z.string(),
+  pass: z.int().min(0),
+  at: z.string().optional(),
+  skip: z.int().min(0),
+})
+
+const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }
+
+/**
+ * An unfinished run goes on where it stopped. A finished one stays finished when it was given a name, and otherwise
+ * begins anew under the same name with higher batch numbers.
+ * @throws UsageError `flag_invalid` when the name belongs to a run of another source
+ */
+export function toRunStart(
+  stored: RunPosition | undefined,
+  { run, spec, isNamed }: { run: string; spec: string; isNamed: boolean },
+): RunStart {
+  if (!stored) return { run, how: 'new', place: BEGINNING, sequence: 0, emitted: 0 }
+  const { sequence, emitted } = stored
+  const { source, pass, at, skip } = readPlace(stored)
+  if (source !== spec) {
+    const message = `run ${run} reads ${source}, not ${spec}; give this emission another name with --run`
+    throw new UsageError('flag_invalid', message)
+  }
+  if (!stored.done) return { run, how: 'resumed', place: { pass, at, skip }, sequence, emitted }
+  if (isNamed) return { run, how: 'finished', place: { pass, at, skip }, sequence, emitted }
+  return { run, how: 'again', place: BEGINNING, sequence, emitted: 0 }
+}
+
+/** The resume string that the broker keeps with a batch. */
+export function toStoredPlace(spec: string, { pass, at, skip }: EventPlace): string {
+  return JSON.stringify({ source: spec, pass, at, skip } satisfies z.infer<typeof schema>)
+}
+
+function readPlace(stored: RunPosition): z.infer<typeof schema> {
+  try {
+    return schema.parse(JSON.parse(stored.resume))
+  } catch (cause) {
+    const message = `run ${stored.run} was not left by an emitter of this version; give this emission another name with --run`
+    throw new UsageError('flag_invalid', message, { cause })
+  }
+}
