@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { DuckDBConnection, DuckDBDataChunk, DuckDBInstance, DuckDBResult } from '@duckdb/node-api'
-import { toLiteralPath } from './duckdb.ts'
+import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
+import { type DuckDb, queryRows, toLiteralPath } from './duckdb.ts'
 import {
   findPulseColumns,
   PARQUET_ROWS,
@@ -44,7 +44,7 @@ const ROWS_PER_COLLECTION = 262_144
  * there: it also says what the value was.
  * @throws UsageError `source_missing`, `source_unreadable`
  */
-export async function* readPulses(db: DuckDBInstance, file: string, fromRow = 0): AsyncGenerator<PulseRows> {
+export async function* readPulses(db: DuckDb, file: string, fromRow = 0): AsyncGenerator<PulseRows> {
   const connection = await db.connect()
   try {
     const columns = await findPulseColumns(connection, file)
@@ -64,7 +64,7 @@ export async function* readPulses(db: DuckDBInstance, file: string, fromRow = 0)
 }
 
 /** Event ids of rows 0 to `toRow` (exclusive), without repeats in a row; 0 stands for one that is not a number. */
-export async function* readEventIds(db: DuckDBInstance, file: string, toRow: number): AsyncGenerator<bigint> {
+export async function* readEventIds(db: DuckDb, file: string, toRow: number): AsyncGenerator<bigint> {
   const connection = await db.connect()
   try {
     const [eventId] = await findPulseColumns(connection, file)
@@ -80,6 +80,21 @@ export async function* readEventIds(db: DuckDBInstance, file: string, toRow: num
         yield last
       }
     }
+  } finally {
+    connection.disconnectSync()
+  }
+}
+
+/** Rows that the footer says the file has. @throws UsageError as `readPulses` does */
+export async function countRows(db: DuckDb, file: string): Promise<number> {
+  const connection = await db.connect()
+  try {
+    await findPulseColumns(connection, file)
+    const sql = 'SELECT count(*) FROM read_parquet(?, hive_partitioning = false)'
+    const [[rows]] = await queryRows(connection, sql, [toLiteralPath(file)])
+    return Number(rows)
+  } catch (error) {
+    throw unreadable(file, error)
   } finally {
     connection.disconnectSync()
   }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { openDuckDb } from '../parquet/duckdb.ts'
 import { countMetaEvents, readTruth } from '../parquet/read-truth.ts'
+import { countEvents } from './count-events.ts'
 import { type ListedFile, readFileList } from './file-list.ts'
 import { checkGeometry } from './geometry.ts'
 import { compareNatural } from './natural-order.ts'
@@ -28,7 +29,10 @@ export async function openKaggle(spec: string, folder: string): Promise<EventSou
   const hasTruth = part !== 'test' && existsSync(metaFile)
   return {
     spec,
-    count: async () => (hasTruth ? await countEvents(metaFile, files) : undefined),
+    count: async () => {
+      const counted = await countEvents(files.map(({ path }) => path))
+      return counted ?? (hasTruth ? await countListed(metaFile, files) : undefined)
+    },
     read: (options) =>
       readFileList(
         {
@@ -76,7 +80,8 @@ function batchIdOf(path: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-async function countEvents(metaFile: string, files: readonly ListedFile[]): Promise<number | undefined> {
+/** Events that the meta file lists; a few of them may have no pulses. */
+async function countListed(metaFile: string, files: readonly ListedFile[]): Promise<number | undefined> {
   const db = await openDuckDb()
   try {
     const batchIds = files.map(({ path }) => batchIdOf(path)).filter((id) => id !== undefined)

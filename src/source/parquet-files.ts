@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { glob } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
+import { countEvents } from './count-events.ts'
 import { type ListedFile, readFileList } from './file-list.ts'
 import { compareNatural } from './natural-order.ts'
 import type { EventSource } from './source.ts'
@@ -14,7 +15,11 @@ import type { EventSource } from './source.ts'
 export async function openParquetFiles(spec: string, list: string): Promise<EventSource> {
   const files: ListedFile[] = []
   for (const path of await expandList(list)) files.push({ name: path, path })
-  return { spec, count: async () => undefined, read: (options) => readFileList({ spec, files }, options) }
+  return {
+    spec,
+    count: () => countEvents(files.map(({ path }) => path)),
+    read: (options) => readFileList({ spec, files }, options),
+  }
 }
 
 async function expandList(list: string): Promise<string[]> {
