@@ -32,7 +32,8 @@ export function addConsume(program: Command): void {
       ...consumeSettings,
       archive: archiveSettings.out
         .optional()
-        .describe('also keep predictions as Parquet files in this folder'),
+        .describe('also keep predictions as Parquet files in this folder')
+        .meta({ value: 'folder' }),
       archiveIntervalMs: archiveSettings.intervalMs,
       ...roleSettings,
       ...portSetting(9102, '/metrics and /health'),

@@ -1,0 +1,70 @@
+import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { writeKaggle } from '../source/kaggle-write.ts'
+import { addCommand, switchFlag } from './command.ts'
+import { listenForInterrupt } from './interrupt.ts'
+import { showProgress } from './progress.ts'
+import { jsonSetting } from './settings.ts'
+
+const count = (max: number) => z.coerce.number().int().min(1).max(max)
+
+export function addSimulate(program: Command): void {
+  addCommand(program, {
+    name: 'simulate',
+    summary: 'make a data set of simulated events in the Kaggle layout',
+    description:
+      'Writes train/batch_N.parquet, train_meta.parquet and sensor_geometry.csv, the same for the same seed.',
+    examples: [
+      'nustream simulate --events 10000 --out simulated',
+      'nustream simulate --events 1000000 --out simulated --seed 7 --compare',
+    ],
+    shape: {
+      events: count(200_000_000).describe('events in all').meta({ value: 'n' }),
+      out: z.string().min(1).describe('folder of the data set').meta({ value: 'folder' }),
+      seed: z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(Number.MAX_SAFE_INTEGER)
+        .default(1)
+        .describe('another seed, other events')
+        .meta({ value: 'n' }),
+      fileEvents: count(1_000_000)
+        .default(200_000)
+        .describe('events in each batch file')
+        .meta({ value: 'n' }),
+      threads: count(256)
+        .optional()
+        .describe('threads that simulate (default: the number of processor cores)')
+        .meta({ value: 'n' }),
+      overwrite: switchFlag('replace a data set that is in the folder'),
+      compare: switchFlag('compare the events with the published statistics of the real data set'),
+      ...jsonSetting,
+    },
+    run: async (config) => {
+      using interrupt = listenForInterrupt()
+      const progress = showProgress('simulating', config.events)
+      const startedAt = performance.now()
+      const report = await writeKaggle({
+        dir: config.out,
+        events: config.events,
+        seed: config.seed,
+        eventsPerFile: config.fileEvents,
+        workers: config.threads ?? availableParallelism(),
+        overwrite: config.overwrite,
+        onProgress: progress.update,
+        signal: interrupt.signal,
+      })
+      progress.end()
+      const seconds = (performance.now() - startedAt) / 1000
+      const rate = Math.round(report.events / seconds)
+      if (config.json) console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate }))
+      else
+        console.log(
+          `${report.events} events, ${report.pulses} pulses in ${report.files} files below ${config.out}, ${rate} events/s`,
+        )
+      return interrupt.exitCode()
+    },
+  })
+}
