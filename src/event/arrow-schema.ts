@@ -19,6 +19,7 @@ export interface ArrowSchema {
 /** No schema of ours nests or grows so far; damaged bytes can, endlessly. */
 const FIELDS_MAX = 1000
 const DEPTH_MAX = 8
+const METADATA_MAX = 1000
 const STRING_BYTES_MAX = 4096
 
 /** Name and number of own buffers by number of the type in Arrow's `Schema.fbs` (Columnar.rst gives the layouts). */
@@ -86,6 +87,7 @@ function typeName(name: string, type: FlatTable | undefined, children: readonly 
 function readMetadata(header: FlatTable): Map<string, string> {
   const metadata = new Map<string, string>()
   const count = header.lengthOf(2, 4)
+  if (count > METADATA_MAX) throw new RangeError(`${count} entries of metadata; at most ${METADATA_MAX}`)
   for (let i = 0; i < count; i++) {
     const pair = header.tableAt(2, i)
     const key = pair.string(0, 64)
