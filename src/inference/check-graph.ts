@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts'
+import { shapeOf } from './input-shape.ts'
 import type { InputSpec, ModelManifest } from './manifest.ts'
 import { outputNames } from './read-output.ts'
 import type { GraphInfo, TensorInfo } from './tensor.ts'
@@ -71,28 +72,6 @@ function fitComplaints(field: string, { spec, info, manifest }: Fit): string[] {
       complaints.push(`${field}: the network takes exactly ${size} pulses in all: export it dynamic`)
   }
   return complaints
-}
-
-function shapeOf(spec: InputSpec): (string | number)[] {
-  switch (spec.layout) {
-    case 'padded':
-      return ['E', 'L', spec.features.length]
-    case 'padded-column':
-    case 'mask':
-      return ['E', 'L']
-    case 'flat':
-      return ['T', spec.features.length]
-    case 'flat-column':
-    case 'event-index':
-      return ['T']
-    case 'event':
-      return ['E', spec.features.length]
-    case 'event-column':
-    case 'lengths':
-      return ['E']
-    case 'offsets':
-      return ['E + 1']
-  }
 }
 
 function outputComplaints({ output }: ModelManifest, graph: GraphInfo): string[] {

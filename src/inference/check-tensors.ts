@@ -1,4 +1,5 @@
 import { EventError } from '../errors.ts'
+import { type FreeSize, shapeOf } from './input-shape.ts'
 import type { ModelManifest } from './manifest.ts'
 import {
   arrayOf,
@@ -25,17 +26,39 @@ export function checkTensors(inputs: NamedTensors, graph: GraphInfo, manifest: M
     if (tensor === undefined) throw refused(`input "${info.name}" is missing`)
     checkTensor(info, tensor)
   }
+  checkSizes(inputs, manifest)
+}
+
+/** Tensors of one run agree on its events, its padded length and its pulses. */
+function checkSizes(inputs: NamedTensors, manifest: ModelManifest): void {
+  const most = manifest.limits.pulsesPerEvent
+  const sizes = new Map<FreeSize | number, { size: number; name: string }>()
   for (const spec of manifest.inputs) {
-    const isPadded = spec.layout.startsWith('padded') || spec.layout === 'mask'
-    const pulses = isPadded ? inputs[spec.name].shape[1] : 0
-    const most = manifest.limits.pulsesPerEvent
-    if (pulses > most) {
-      throw refused(
-        `input "${spec.name}" has ${pulses} pulses an event; at most ${most} (limits.pulsesPerEvent)`,
-      )
+    for (const [axis, letter] of shapeOf(spec).entries()) {
+      const size = inputs[spec.name].shape[axis]
+      const first = sizes.get(letter)
+      if (first === undefined) sizes.set(letter, { size, name: spec.name })
+      else if (typeof letter === 'string' && first.size !== size) {
+        const meaning = `dimension ${axis} of input "${spec.name}"`
+        throw refused(
+          `${meaning} is ${size}, but input "${first.name}" has ${first.size}: both are ${MEANING[letter]}`,
+        )
+      }
+      if (letter === 'L' && size > most) {
+        throw refused(
+          `input "${spec.name}" has ${size} pulses an event; at most ${most} (limits.pulsesPerEvent)`,
+        )
+      }
     }
   }
 }
+
+const MEANING = {
+  E: 'events',
+  L: 'pulses of an event',
+  T: 'pulses in all',
+  'E + 1': 'events and one',
+} as const
 
 function checkTensor(info: TensorInfo, { dtype, shape, data }: Tensor): void {
   const name = `input "${info.name}"`
