@@ -164,7 +164,7 @@ export class RedisReader {
       try {
         return await act()
       } catch (error) {
-        if (replyCode(error) !== 'NOGROUP') throw explained(error, partition.address)
+        if (!isGroupGone(error)) throw explained(error, partition.address)
         await partition.ensureGroup()
         return undefined
       }
@@ -204,4 +204,10 @@ export class RedisReader {
     )
     this.#deps.loanEnded.happen()
   }
+}
+
+/** The group or its stream was deleted, before the command or while it was blocked. */
+function isGroupGone(error: unknown): boolean {
+  const code = replyCode(error)
+  return code === 'NOGROUP' || code === 'UNBLOCKED'
 }

@@ -216,7 +216,7 @@ class RedisBroker implements Broker {
     const all = await this.#ofAll('listing dead letters', (stream) => stream.deadLetters(limit))
     return all
       .flat()
-      .toSorted((a, b) => storedAtMs(b) - storedAtMs(a))
+      .toSorted((a, b) => storedAtMs(b) - storedAtMs(a) || b.diedAtMs - a.diedAtMs)
       .slice(0, limit)
   }
 
