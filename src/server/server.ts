@@ -135,15 +135,22 @@ function countRequests(app: FastifyInstance, metrics: ServerMetrics): void {
   })
 }
 
-/** Connections that are still open when the time is up are cut, or one slow caller could hold up the end for ever. */
+const IDLE_CHECK_MS = 25
+
+/**
+ * Ends a connection as soon as its last answer is out, and cuts those still open when the time is up: a caller that
+ * keeps its connection, or never ends its request, could hold up the end for ever.
+ */
 function closeInTime(app: FastifyInstance, withinMs: number): void {
-  let timer: NodeJS.Timeout | undefined
+  let [idle, cut]: (NodeJS.Timeout | undefined)[] = []
   app.addHook('preClose', (done) => {
-    timer = setTimeout(() => app.server.closeAllConnections(), withinMs)
+    idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
+    cut = setTimeout(() => app.server.closeAllConnections(), withinMs)
     done()
   })
   app.addHook('onClose', (_app, done) => {
-    clearTimeout(timer)
+    clearInterval(idle)
+    clearTimeout(cut)
     done()
   })
 }

@@ -1,0 +1,267 @@
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it, type TestContext } from 'vitest'
+import { EventError, UnavailableError, UsageError } from '../../src/errors.ts'
+import { type EventBatch, sliceEvents } from '../../src/event/event-batch.ts'
+import { decodeEventBatch, encodeEventBatch } from '../../src/event/wire.ts'
+import { encodeAnswer } from '../../src/inference/answer-wire.ts'
+import { type HttpInferrerOptions, openHttpInferrer } from '../../src/inference/http.ts'
+import type { Inferrer } from '../../src/inference/inferrer.ts'
+import { openLocalModel } from '../../src/inference/local.ts'
+import { fakeModel } from '../support/fake-model.ts'
+import { makeEvents } from '../support/plain-events.ts'
+import { startServer } from '../support/start-server.ts'
+
+async function open(test: TestContext, url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
+  const inferrer = await openHttpInferrer(url, options)
+  test.onTestFinished(async () => void (await inferrer[Symbol.asyncDispose]()))
+  return inferrer
+}
+
+/** A server that answers /predict as told, and whose /health is that of a model server. */
+async function startStranger(test: TestContext, predict: RequestListener): Promise<string> {
+  const server = createServer((request, response) => {
+    if (request.url === '/health') response.end(JSON.stringify({ model: 'odd', version: '1', ready: true }))
+    else request.resume().on('end', () => predict(request, response))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  test.onTestFinished(async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  // Listening on a port, so its address is an AddressInfo.
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const batch = makeEvents(5)
+
+describe('openHttpInferrer()', () => {
+  it('gives the directions that the model behind the server gives', async (test) => {
+    await using model = await openLocalModel('linefit', { threads: 1 })
+    const events = makeEvents(300, 1, { pulsesPerEvent: 40 })
+    const server = await startServer(test, { model })
+    const inferrer = await open(test, server.url)
+    expect(inferrer.model).toEqual(model.model)
+    expect(await inferrer.infer(events)).toEqual(await model.infer(events))
+    await inferrer[Symbol.asyncDispose]()
+    await server.close()
+  })
+
+  it('keeps one bad event to itself, wherever it was found out', async (test) => {
+    const events = makeEvents(5)
+    events.charges[events.offsets[1]] = Number.NaN // refused by the server's checks
+    events.times[events.offsets[3]] = -1 // the fake model cannot do it
+    const { url } = await startServer(test)
+    const { faults, azimuth, kappa } = await (await open(test, url)).infer(events)
+    expect(faults).toEqual([
+      {
+        index: 1,
+        code: 'charge_not_finite',
+        message: expect.stringContaining('event 2: pulse 0 has charge NaN'),
+      },
+      { index: 3, code: 'model_failed', message: 'too few pulses' },
+    ])
+    expect(Array.from(azimuth, Number.isNaN)).toEqual([false, true, false, true, false])
+    expect(kappa[4]).toBe(events.times[events.offsets[4]])
+  })
+
+  it('answers a batch of which every event is bad', async (test) => {
+    const events = makeEvents(3)
+    events.charges.fill(-1)
+    const { url } = await startServer(test)
+    const { faults } = await (await open(test, url)).infer(events)
+    expect(faults.map(({ code }) => code)).toEqual(Array(3).fill('charge_not_positive'))
+  })
+
+  it('takes a view of a larger batch', async (test) => {
+    const { url } = await startServer(test)
+    const inferrer = await open(test, url)
+    const whole = await inferrer.infer(batch)
+    const part = await inferrer.infer(sliceEvents(batch, 2, 4))
+    expect(part.kappa).toEqual(whole.kappa.subarray(2, 4))
+  })
+
+  it('says that the server is unreachable, before, while and after it is there, and goes on once it is back', async (test) => {
+    const first = await startServer(test)
+    const { port, url } = first
+    await first.close()
+    const inferrer = await open(test, url)
+    expect(inferrer.model.name).toBe('unknown')
+    await expect(inferrer.infer(batch)).rejects.toMatchObject({
+      code: 'model_unreachable',
+      disposition: 'retry',
+    })
+    await expect(inferrer.ready()).rejects.toThrow(UnavailableError)
+
+    const second = await startServer(test, { port })
+    await inferrer.ready()
+    expect((await inferrer.infer(batch)).faults).toEqual([])
+    await second.close()
+    await expect(inferrer.infer(batch)).rejects.toMatchObject({ code: 'model_unreachable' })
+
+    await startServer(test, { port })
+    // The connection kept from the server before is stale; that is noticed and not passed on.
+    expect((await inferrer.infer(batch)).faults).toEqual([])
+    expect(inferrer.model).toEqual({ name: 'fake', version: '7' })
+  })
+
+  it('says that a server is unreachable which dies in the middle of an answer', async (test) => {
+    const url = await startStranger(test, (_request, response) => {
+      response.writeHead(200, { 'content-length': 1000 })
+      response.write('half')
+      setTimeout(() => response.socket?.destroy(), 20)
+    })
+    await expect((await open(test, url)).infer(batch)).rejects.toMatchObject({ code: 'model_unreachable' })
+  })
+
+  it('gives up on a slow server at the deadline, and on request at once', async (test) => {
+    const url = await startStranger(test, () => {})
+    const inferrer = await open(test, url, { timeoutMs: 200 })
+    await expect(inferrer.infer(batch)).rejects.toMatchObject({
+      code: 'model_unreachable',
+      message: expect.stringContaining('no answer within 200 ms'),
+    })
+    const abort = new AbortController()
+    const asked = inferrer.infer(batch, abort.signal)
+    abort.abort(new Error('enough'))
+    await expect(asked).rejects.toThrow('enough')
+  })
+
+  it('hands on when to come back to an overloaded server', async (test) => {
+    for (const status of [429, 503, 504]) {
+      const url = await startStranger(test, (_request, response) => {
+        response
+          .writeHead(status, { 'retry-after': '7' })
+          .end('{"error":{"code":"overloaded","message":"full"}}')
+      })
+      await expect((await open(test, url)).infer(batch)).rejects.toMatchObject({
+        code: 'model_overloaded',
+        disposition: 'retry',
+        retryAfterSeconds: 7,
+        message: expect.stringContaining('full'),
+      })
+    }
+  })
+
+  it('says so of a full queue of the real server', async (test) => {
+    const gate = Promise.withResolvers<void>()
+    const model = fakeModel({ concurrency: 1, before: () => gate.promise })
+    const { url } = await startServer(test, { model, limits: { queueEventsMax: 5 } })
+    const inferrer = await open(test, url)
+    const asked = Array.from({ length: 4 }, () => inferrer.infer(batch).catch((error: unknown) => error))
+    await expect
+      .poll(async () => (await Promise.race([...asked, undefined])) instanceof UnavailableError)
+      .toBe(true)
+    gate.resolve()
+    expect((await Promise.all(asked)).filter((each) => each instanceof UnavailableError).length).toBe(2)
+  })
+
+  it('stops on a wrong token, at the opening and later', async (test) => {
+    const { url } = await startServer(test, { token: 'secret' })
+    await expect(openHttpInferrer(url, { token: 'other' })).rejects.toMatchObject({ code: 'unauthorized' })
+    await expect(openHttpInferrer(url)).rejects.toThrow(UsageError)
+    const inferrer = await open(test, url, { token: 'secret' })
+    expect((await inferrer.infer(batch)).faults).toEqual([])
+
+    const forbidding = await startStranger(
+      test,
+      (_request, response) => void response.writeHead(403).end('no'),
+    )
+    await expect((await open(test, forbidding)).infer(batch)).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+
+  it('refuses a URL that is none', async () => {
+    for (const url of ['models/x', 'ftp://a/b', 'localhost:8500'])
+      await expect(openHttpInferrer(url)).rejects.toThrow(UsageError)
+  })
+
+  const answerFor = (events: EventBatch) => {
+    const count = events.eventIds.length
+    return encodeAnswer(events, {
+      model: { name: 'odd', version: '1' },
+      azimuth: new Float64Array(count).fill(1),
+      zenith: new Float64Array(count).fill(1),
+      kappa: new Float64Array(count).fill(Number.NaN),
+      degenerate: new Uint8Array(count),
+      faults: [],
+    })
+  }
+  const garbage = [
+    { name: 'text', body: Buffer.from('<html>hello</html>') },
+    { name: 'nothing', body: Buffer.alloc(0) },
+    { name: 'events instead of directions', body: encodeEventBatch(batch) },
+    { name: 'too few directions', body: answerFor(sliceEvents(batch, 0, 4)) },
+    { name: 'too many directions', body: answerFor(makeEvents(6)) },
+    { name: 'directions of other events', body: answerFor(makeEvents(5, 100)) },
+    { name: 'half an answer', body: answerFor(batch).subarray(0, 500) },
+  ]
+  it.each(garbage)('calls $name a failure of the model on this batch', async ({ body }) => {
+    await using stack = new AsyncDisposableStack()
+    const server = createServer((request, response) => {
+      if (request.url === '/health') response.end(JSON.stringify({ model: 'odd', version: '1' }))
+      else request.resume().on('end', () => response.end(body))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    stack.defer(() => void server.close())
+    const inferrer = stack.use(
+      await openHttpInferrer(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    )
+    await expect(inferrer.infer(batch)).rejects.toMatchObject({ code: 'model_failed', disposition: 'reject' })
+  })
+
+  it('calls 500 and 400 a failure of the model on this batch', async (test) => {
+    for (const status of [400, 413, 500]) {
+      const url = await startStranger(test, (_request, response) => {
+        response.writeHead(status).end('{"error":{"code":"x","message":"internal error"}}')
+      })
+      const asked = (await open(test, url)).infer(batch)
+      await expect(asked).rejects.toThrow(EventError)
+      await expect(asked).rejects.toThrow(/answered \d+: internal error \(a batch of 5 events\)/)
+    }
+  })
+
+  it('makes a fault of each direction that is none', async (test) => {
+    const url = await startStranger(test, (_request, response) => {
+      const inference = {
+        model: { name: 'odd', version: '2' },
+        azimuth: Float64Array.of(1, Number.NaN, 1, 7, 1),
+        zenith: Float64Array.of(1, 1, -0.1, 1, Number.POSITIVE_INFINITY),
+        kappa: new Float64Array(5),
+        degenerate: new Uint8Array(5),
+        faults: [],
+      }
+      response.end(encodeAnswer(batch, inference))
+    })
+    const inferrer = await open(test, url)
+    const { faults, azimuth } = await inferrer.infer(batch)
+    expect(faults.map(({ index, code }) => [index, code])).toEqual(
+      [1, 2, 3, 4].map((i) => [i, 'model_output_invalid']),
+    )
+    expect(azimuth[0]).toBe(1)
+    expect(inferrer.model).toEqual({ name: 'odd', version: '2' })
+  })
+
+  it('learns of a batch that is too large for the server, and can go on', async (test) => {
+    const { url } = await startServer(test, { limits: { binaryBodyBytesMax: 1_000_000 } })
+    const inferrer = await open(test, url)
+    for (let i = 0; i < 3; i++) {
+      const large = inferrer.infer(makeEvents(2000, 1, { pulsesPerEvent: 2000 }))
+      await expect(large).rejects.toMatchObject({
+        code: 'model_failed',
+        message: expect.stringContaining('413'),
+      })
+      expect((await inferrer.infer(batch)).faults).toEqual([])
+    }
+  })
+
+  it('asks several batches at once, each with its own answer', async (test) => {
+    const { url } = await startServer(test)
+    const inferrer = await open(test, url, { concurrency: 3 })
+    const batches = Array.from({ length: 40 }, (_, i) => makeEvents(3 + (i % 5), 1 + 100 * i))
+    const answers = await Promise.all(batches.map((each) => inferrer.infer(each)))
+    for (const [i, { kappa }] of answers.entries()) {
+      const { times, offsets } = decodeEventBatch(encodeEventBatch(batches[i]))
+      expect(Array.from(kappa)).toEqual(Array.from(offsets.subarray(0, -1), (from) => times[from]))
+    }
+  })
+})
