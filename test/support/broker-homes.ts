@@ -1,0 +1,41 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Broker } from '../../src/broker/broker.ts'
+import { openBroker } from '../../src/broker/open.ts'
+import type { BrokerOptions } from '../../src/broker/options.ts'
+import { type Owner, startRedis } from './redis.ts'
+
+export const HOMES = ['sqlite', 'redis'] as const
+export type Home = (typeof HOMES)[number]
+
+export interface OpenedHome {
+  readonly url: string
+  /** Opens the broker as one process would; the test's end closes it. */
+  open(options?: BrokerOptions): Promise<Broker>
+}
+
+/** A broker of its own for one test: a SQLite file, or a real redis-server. */
+export async function openHome(owner: Owner, home: Home): Promise<OpenedHome> {
+  const url = home === 'redis' ? (await startRedis(owner)).url : sqliteUrl(owner)
+  return {
+    url,
+    async open(options = {}) {
+      const broker = await openBroker(url, { visibilityMs: 1_000, ...options })
+      owner.onTestFinished(() => broker.close())
+      return broker
+    },
+  }
+}
+
+function sqliteUrl(owner: Owner): string {
+  const folder = temporaryFolder(owner)
+  return `sqlite:${join(folder, 'broker.db')}`
+}
+
+/** An empty folder that is gone after the test. */
+export function temporaryFolder(owner: Owner): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-test-'))
+  owner.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
