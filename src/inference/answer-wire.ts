@@ -1,18 +1,20 @@
-import { EVENT_ERROR_CODES, EventError, type EventErrorCode } from '../errors.ts'
+import { EVENT_ERROR_CODES, EventError } from '../errors.ts'
 import { readArrowStream } from '../event/arrow-read.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { decodePredictionBatch, encodePredictionBatch } from '../event/prediction-wire.ts'
 import type { Inference, InferenceFault } from './inferrer.ts'
 
-const FAULT_KEY = 'nustream.fault.'
-/** A reader of metadata may leave out values over 4 kB. */
-const MESSAGE_CHARACTERS_MAX = 500
+const FAULTS_KEY = 'nustream.faults.'
+/** Readers leave out values of metadata over 4 kB and refuse more than a thousand: faults share entries, in few words. */
+const ENTRY_BYTES_MAX = 4000
+const FAULTS_BYTES_MAX = 3_000_000
+const FAULT_BYTES = 100
 
 /**
  * The answer of a model server to a batch in Arrow form: predictions in wire form of the events that have a direction,
- * in request order, and for each other event a metadata entry `nustream.fault.INDEX` with a JSON text of `event_id`
- * (as a string), `code` and `message`. Specified in docs/http-api.md.
+ * in request order, and for the others metadata entries `nustream.faults.0`, `.1` …, each a JSON list of objects with
+ * `index`, `event_id` (as a string), `code` and `message`. Specified in docs/http-api.md.
  */
 export function encodeAnswer(batch: EventBatch, inference: Inference): Uint8Array {
   const faulty = new Set(inference.faults.map(({ index }) => index))
@@ -34,15 +36,29 @@ export function encodeAnswer(batch: EventBatch, inference: Inference): Uint8Arra
     degenerate: Uint8Array.from(kept, (i) => degenerate[i]),
     pulses: Int32Array.from(kept, (i) => batch.offsets[i + 1] - batch.offsets[i]),
   }
-  const faults = inference.faults.map(({ index, code, message }): [string, string] => {
-    const text = {
-      event_id: String(batch.eventIds[index]),
-      code,
-      message: message.slice(0, MESSAGE_CHARACTERS_MAX),
-    }
-    return [`${FAULT_KEY}${index}`, JSON.stringify(text)]
-  })
-  return encodePredictionBatch(predictions, new Map(faults))
+  return encodePredictionBatch(predictions, writeFaults(batch, inference.faults))
+}
+
+function writeFaults(batch: EventBatch, faults: readonly InferenceFault[]): Map<string, string> {
+  const charactersMax = Math.min(500, Math.max(0, Math.floor(FAULTS_BYTES_MAX / faults.length) - FAULT_BYTES))
+  const entries = new Map<string, string>()
+  let texts: string[] = []
+  let bytes = 0
+  const flush = () => {
+    if (texts.length > 0) entries.set(`${FAULTS_KEY}${entries.size}`, `[${texts.join(',')}]`)
+    texts = []
+    bytes = 0
+  }
+  for (const { index, code, message } of faults) {
+    const event_id = String(batch.eventIds[index])
+    const text = JSON.stringify({ index, event_id, code, message: message.slice(0, charactersMax) })
+    const size = Buffer.byteLength(text) + 1
+    if (bytes + size > ENTRY_BYTES_MAX) flush()
+    texts.push(text)
+    bytes += size
+  }
+  flush()
+  return entries
 }
 
 /**
@@ -86,24 +102,28 @@ export function decodeAnswer(bytes: Uint8Array, batch: EventBatch): Inference {
 function readFaults(metadata: ReadonlyMap<string, string>, count: number): Map<number, InferenceFault> {
   const faults = new Map<number, InferenceFault>()
   for (const [key, text] of metadata) {
-    if (!key.startsWith(FAULT_KEY)) continue
-    const index = Number(key.slice(FAULT_KEY.length))
-    if (!Number.isInteger(index) || index < 0 || index >= count) {
-      throw wrong(`it names a fault ${key} where there are ${count} events`)
+    if (!key.startsWith(FAULTS_KEY)) continue
+    for (const fault of parseFaults(text)) {
+      if (!Number.isInteger(fault.index) || fault.index < 0 || fault.index >= count) {
+        throw wrong(`it names a fault of event ${fault.index} where there are ${count}`)
+      }
+      faults.set(fault.index, fault)
     }
-    faults.set(index, { index, ...readFault(text) })
   }
   return faults
 }
 
-function readFault(text: string): { code: EventErrorCode; message: string } {
+function parseFaults(text: string): InferenceFault[] {
   try {
-    const { code, message } = JSON.parse(text)
-    const known = EVENT_ERROR_CODES.find((each) => each === code)
-    // A server of another version may have reasons that this one does not know.
-    return { code: known ?? 'model_failed', message: known ? String(message) : `${code}: ${message}` }
+    const list: { index: unknown; code: unknown; message: unknown }[] = JSON.parse(text)
+    return list.map(({ index, code, message }) => {
+      const known = EVENT_ERROR_CODES.find((each) => each === code)
+      // A server of another version may have reasons that this one does not know.
+      const said = known ? String(message) : `${code}: ${message}`
+      return { index: Number(index), code: known ?? 'model_failed', message: said }
+    })
   } catch (error) {
-    throw wrong(`the text of a fault is not JSON`, error)
+    throw wrong('the text of its faults is not a JSON list of them', error)
   }
 }
 
