@@ -35,7 +35,7 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     const totals = await until(
       async () => {
         const now = await onlooker.totals()
-        return now.predicted + now.deadLettered === 3_000 && now
+        return now.predicted + now.deadLettered === 3_000 ? now : undefined
       },
       { withinMs: 60_000, what: `3,000 events (${consume.stderr()})` },
     )
