@@ -6,9 +6,10 @@ import {
   cascadeEmission,
   cascadeFlux,
   PHOTOELECTRONS_PER_FLUX,
+  propagationLength,
   trackFlux,
 } from './light.ts'
-import { MuonTrack } from './muon.ts'
+import { MuonTrack, STEP_M } from './muon.ts'
 import {
   CHERENKOV_COS,
   CHERENKOV_COT,
@@ -24,8 +25,9 @@ import { delayRate, delayShape, effectiveDistance } from './pandel.ts'
 import type { Arrival, Photocathodes } from './photocathodes.ts'
 import { VISIBLE_SHARE } from './pmt.ts'
 
-/** A straight line through (x, y, z), m, at time 0, along the unit vector (px, py, pz), at the speed of light. */
+/** A straight line through (x, y, z), m, at `timeNs`, along the unit vector (px, py, pz), at the speed of light. */
 export interface Line {
+  timeNs: number
   x: number
   y: number
   z: number
@@ -37,7 +39,12 @@ export interface Line {
 /** Visible photo-electrons per (photon per m² per photon per metre). */
 const VISIBLE_PER_FLUX = PHOTOELECTRONS_PER_FLUX * VISIBLE_SHARE
 /** Fewer photo-electrons than this at a sensor are left out. */
-const NEGLIGIBLE = 1e-4
+const NEGLIGIBLE = 3e-4
+/** (d / Lp)² = 3 × 1.07² d² s a; see `propagationLength`. */
+const SQUARED_LENGTH_SCALE = propagationLength(1, 1) ** -2
+/** Light that far has spread over at least so much, m² from a point and m from a line: with `NEGLIGIBLE`, where to stop. */
+const SPREAD_M2 = 600
+const SPREAD_M = 20
 /** Keeps divisions by a distance finite. */
 const TINY = 1e-9
 
@@ -45,10 +52,12 @@ const TINY = 1e-9
 export class Illumination {
   readonly #cathodes: Photocathodes
   readonly #arrival: Arrival = { directNs: 0, shape: 0, rate: 0 }
-  #line: Line = { x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
+  #line: Line = { timeNs: 0, x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
   #track: MuonTrack = new MuonTrack()
   #sourceLayer = 0
   #lightMetres = 0
+  /** Propagation lengths after which light is negligible even where the closed form's other factors favour it. */
+  #lengthsMax = 0
 
   constructor(cathodes: Photocathodes) {
     this.#cathodes = cathodes
@@ -58,10 +67,14 @@ export class Illumination {
   addTrack(line: Line, track: MuonTrack): void {
     this.#line = line
     this.#track = track
+    this.#lengthsMax = Math.max(0, Math.log((VISIBLE_PER_FLUX * track.brightest) / (NEGLIGIBLE * SPREAD_M)))
     const { px, py, pz } = line
     const sin2 = px * px + py * py
     // A bare muon's light falls to some hundredths of a photo-electron at 160 m, and by e in 60 m more.
     const reach = 160 + 60 * Math.log(track.brightest)
+    // Sensors see light of the stretch that is lit from a little before it to as far beyond as the cone leads.
+    const litFrom = track.start - 80
+    const litTo = track.start + track.steps * STEP_M + reach * CHERENKOV_COT + 80
     for (let string = 0; string < STRING_COUNT; string++) {
       const hx = stringX[string] - line.x
       const hy = stringY[string] - line.y
@@ -73,6 +86,8 @@ export class Illumination {
       if (across2 > reach * reach) continue
       const nearestZ = line.z + nearestL * pz
       const span = Math.sqrt((reach * reach - across2) / (sin2 + TINY))
+      const spanL = span * Math.abs(pz)
+      if (nearestL + spanL < litFrom || nearestL - spanL > litTo) continue
       const end = (string + 1) * SENSORS_PER_STRING
       for (let sensor = firstSensorBelow(string, nearestZ + span); sensor < end; sensor++) {
         const dz = sensorZ[sensor] - nearestZ
@@ -95,6 +110,7 @@ export class Illumination {
     const sourceLayer = layerOf(this.#line.z + emitted * this.#line.pz)
     const s = pathScattering(layer, sourceLayer)
     const a = pathAbsorption(layer, sourceLayer)
+    if (isBeyond(d, s, a, this.#lengthsMax)) return
     const flux = VISIBLE_PER_FLUX * light * trackFlux(d, s, a) * sensorEfficiency[sensor]
     if (flux < NEGLIGIBLE) return
     const upward = CHERENKOV_COS * this.#line.pz + CHERENKOV_SIN * outward
@@ -102,7 +118,7 @@ export class Illumination {
     const count = this.#cathodes.drawCount(flux * seen)
     if (count === 0) return
     const arrival = this.#arrival
-    arrival.directNs = (l + TRACK_DELAY_PER_M * d) / LIGHT_SPEED
+    arrival.directNs = this.#line.timeNs + (l + TRACK_DELAY_PER_M * d) / LIGHT_SPEED
     arrival.shape = delayShape(effectiveDistance(d, upward), s)
     arrival.rate = delayRate(a)
     this.#cathodes.add(sensor, count, arrival)
@@ -112,6 +128,7 @@ export class Illumination {
   addCascade(line: Line, l: number, lightMetres: number): void {
     this.#line = line
     this.#lightMetres = lightMetres
+    this.#lengthsMax = Math.max(0, Math.log((VISIBLE_PER_FLUX * lightMetres) / (NEGLIGIBLE * SPREAD_M2)))
     const z = line.z + l * line.pz
     this.#sourceLayer = layerOf(z)
     // In the clearest ice light falls by e in 84 m; reach ends where some thousandths of a photo-electron are left.
@@ -131,7 +148,7 @@ export class Illumination {
         const d = Math.sqrt(across2 + dz * dz)
         const count = this.#lightFromCascade(sensor, d, dz / (d + TINY), (along + dz * line.pz) / (d + TINY))
         if (count === 0) continue
-        this.#arrival.directNs = l / LIGHT_SPEED + d / ICE_LIGHT_SPEED
+        this.#arrival.directNs = line.timeNs + l / LIGHT_SPEED + d / ICE_LIGHT_SPEED
         this.#cathodes.add(sensor, count, this.#arrival)
       }
     }
@@ -141,6 +158,7 @@ export class Illumination {
   #lightFromCascade(sensor: number, d: number, upward: number, forward: number): number {
     const s = pathScattering(this.#sourceLayer, sensorLayer[sensor])
     const a = pathAbsorption(this.#sourceLayer, sensorLayer[sensor])
+    if (isBeyond(d, s, a, this.#lengthsMax)) return 0
     const flux = VISIBLE_PER_FLUX * this.#lightMetres * cascadeFlux(d, s, a) * sensorEfficiency[sensor]
     if (flux < NEGLIGIBLE) return 0
     const emission = cascadeEmission[angleBin(forward)]
@@ -151,6 +169,11 @@ export class Illumination {
     this.#arrival.rate = delayRate(a)
     return count
   }
+}
+
+/** True farther than `lengths` propagation lengths; this needs no root. */
+function isBeyond(d: number, s: number, a: number, lengths: number): boolean {
+  return d * d * s * a * SQUARED_LENGTH_SCALE > lengths * lengths
 }
 
 /** Share of the light that still remembers the direction it set out in; the rest comes from all sides alike. */

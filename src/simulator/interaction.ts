@@ -11,8 +11,8 @@ export type Topology = 'through-going track' | 'starting track' | 'cascade'
  * Composition of the triggered events. It is not published for the challenge's events; these shares are set such that the
  * published statistics of pulses and the error of the line fit come out.
  */
-const THROUGH_GOING_SHARE = 0.3
-const STARTING_SHARE = 0.2
+const THROUGH_GOING_SHARE = 0.42
+const STARTING_SHARE = 0.1
 
 /** Zenith density (1 + k cos θ) / 2 in cos θ: k from the published quartiles 1.005, 1.527 and 2.055. */
 const DOWN_GOING_EXCESS = 0.088
@@ -49,22 +49,24 @@ const DETECTOR_RADIUS_M = 560
 const DETECTOR_HALF_HEIGHT_M = 505
 /** Energies of attempts: dN/dE ∝ E^-index from least to most. */
 interface Spectrum {
-  leastGev: number
-  mostGev: number
-  index: number
+  readonly leastGev: number
+  readonly mostGev: number
+  readonly index: number
 }
-const SPECTRA: Record<Topology, Spectrum> = {
-  'through-going track': { leastGev: 30, mostGev: 1e7, index: 1.6 },
-  'starting track': { leastGev: 10, mostGev: 1e7, index: 1.6 },
-  cascade: { leastGev: 10, mostGev: 1e7, index: 1.6 },
-}
+/**
+ * The challenge's energies are not published either. A soft spectrum makes the many faint events and a hard one the few
+ * that are very bright; index and share follow from the published quantiles of pulses per event.
+ */
+const SOFT: Spectrum = { leastGev: 65, mostGev: 1e7, index: 2.3 }
+const HARD: Spectrum = { leastGev: 2e3, mostGev: 1e7, index: 1.28 }
+const HARD_SHARE = 0.026
 
 /** Draws one attempt after another at energy and place, and lights the detector with it. */
 export class Interactions {
   readonly #random: Random
   readonly #illumination: Illumination
   readonly #track = new MuonTrack()
-  readonly #line: Line = { x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
+  readonly #line: Line = { timeNs: 0, x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
 
   constructor(random: Random, illumination: Illumination) {
     this.#random = random
@@ -77,7 +79,7 @@ export class Interactions {
     this.#line.px = -x
     this.#line.py = -y
     this.#line.pz = -z
-    const energy = drawPower(this.#random, SPECTRA[neutrino.topology])
+    const energy = drawPower(this.#random, this.#random.uniform() < HARD_SHARE ? HARD : SOFT)
     switch (neutrino.topology) {
       case 'cascade':
         this.#cascade(energy)
@@ -161,7 +163,7 @@ export class Interactions {
 
 /** Brighter events are seen from farther outside, m. */
 function margin(energyGev: number): number {
-  return Math.min(400, 30 * Math.log(1 + energyGev / 100))
+  return Math.min(700, 60 * Math.log(1 + energyGev / 50))
 }
 
 function drawPower(random: Random, { leastGev, mostGev, index }: Spectrum): number {

@@ -30,23 +30,28 @@ export function propagationLength(s: number, a: number): number {
 export function trackFlux(d: number, s: number, a: number): number {
   const distance = Math.max(d, NEAREST_M)
   const lp = propagationLength(s, a)
-  const lc = Math.exp(a / s) / (3 * s * CHERENKOV_SIN)
+  const lc = expOfRatio(a / s) / (3 * s * CHERENKOV_SIN)
   const lmu = (lc * lc * 2) / (Math.PI * lp)
-  const ratio = Math.sqrt(distance / lmu)
-  const direct = ratio > 4 ? 1 : Math.tanh(ratio)
-  return (
-    (FLUX_SCALE * Math.exp(-distance / lp)) /
-    (2 * Math.PI * CHERENKOV_SIN * Math.sqrt(lmu * distance) * direct)
-  )
+  const diffuse = 2 * Math.PI * CHERENKOV_SIN * Math.sqrt(lmu * distance) * tanh(Math.sqrt(distance / lmu))
+  return (FLUX_SCALE * Math.exp(-distance / lp)) / diffuse
 }
 
 /** Photons per m² at distance `d` (m) from a point that gives off one photon. Source: muex. */
 export function cascadeFlux(d: number, s: number, a: number): number {
   const distance = Math.max(d, NEAREST_M)
-  const lc = Math.exp(a / s) / (3 * s)
-  const ratio = distance / lc
-  const direct = ratio > 4 ? 1 : Math.tanh(ratio)
-  return (FLUX_SCALE * Math.exp(-distance / propagationLength(s, a))) / (4 * Math.PI * lc * distance * direct)
+  const lc = expOfRatio(a / s) / (3 * s)
+  const diffuse = 4 * Math.PI * lc * distance * tanh(distance / lc)
+  return (FLUX_SCALE * Math.exp(-distance / propagationLength(s, a))) / diffuse
+}
+
+/** e^x to a thousandth: scattering over absorption length is 0.25 to 0.4 in all of the ice. */
+function expOfRatio(x: number): number {
+  return 1 + x * (1 + x * (0.5 + x / 6))
+}
+
+/** Several times faster than `Math.tanh`, which is exact where none of this is. */
+function tanh(x: number): number {
+  return x > 3.5 ? 1 : 1 - 2 / (Math.exp(2 * x) + 1)
 }
 
 /** Light of a muon's track, its own and of the soft secondaries below 0.5 GeV, in bare-muon metres per metre. Source: ppc. */

@@ -19,7 +19,8 @@ const STOPPED_GEV = 0.3
 /** Losses below are too dim to be followed on their own. */
 const SMALLEST_LOSS_GEV = 1
 
-const STEP_M = 20
+/** Length of a step, m. */
+export const STEP_M = 20
 const STEPS_MAX = 200
 
 /** Light along a muon's path, and the places where it lost much at once. Used again for every muon. */

@@ -3,8 +3,11 @@ import type { Photons } from './photons.ts'
 import { AFTERPULSE_CHANCE, drawAfterpulseDelay, drawCharge, drawJitter, drawMisplacement } from './pmt.ts'
 import type { Random } from './random.ts'
 
-/** Photo-electrons of one sensor from one source that are drawn one by one; of more, each stands for several. */
-const DRAWN_MAX = 48
+/** Photo-electrons of one sensor from one source that are drawn one by one; of more, some stand for several. */
+const DRAWN_EACH = 32
+const DRAWN_MAX = 300
+/** Of the photo-electrons beyond `DRAWN_EACH` one in this many is drawn. */
+const BUNDLE = 3
 /** From this mean on the count is drawn as a Poisson number of its own. */
 const POISSON_FROM = 24
 
@@ -51,7 +54,8 @@ export class Photocathodes {
   /** `count` photo-electrons of one sensor, and their afterpulses. */
   add(sensor: number, count: number, { directNs, shape, rate }: Arrival): void {
     const random = this.#random
-    const drawn = Math.min(count, DRAWN_MAX)
+    const drawn =
+      count <= DRAWN_EACH ? count : Math.min(DRAWN_MAX, Math.ceil(DRAWN_EACH + (count - DRAWN_EACH) / BUNDLE))
     const weight = count / drawn
     for (let i = 0; i < drawn; i++) {
       const time = directNs + drawDelay(random, shape, rate) + drawJitter(random) + drawMisplacement(random)

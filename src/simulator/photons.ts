@@ -34,7 +34,7 @@ export class Photons {
     }
     if (count > 40) keys.subarray(0, count).sort()
     else insertionSort(keys, count)
-    for (let i = 0; i < count; i++) order[i] = keys[i] % PHOTONS_MAX
+    for (let i = 0; i < count; i++) order[i] = keys[i] - Math.floor(keys[i] / PHOTONS_MAX) * PHOTONS_MAX
   }
 }
 

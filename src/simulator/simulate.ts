@@ -1,4 +1,5 @@
 import type { EventBatch } from '../event/event-batch.ts'
+import { Background } from './background.ts'
 import { Launches } from './coincidence.ts'
 import { Illumination } from './illumination.ts'
 import { drawNeutrino, Interactions, type Neutrino } from './interaction.ts'
@@ -12,6 +13,10 @@ import { Trigger } from './trigger.ts'
 
 /** Fewer photo-electrons can meet no trigger. */
 const PHOTONS_MIN = 3
+/** Launches of noise this long before or after can become part of a trigger, ns. */
+const TRIGGER_MARGIN_NS = 5000
+/** Light of a muon reaches sensors up to this long after the muon started, ns. */
+const MUON_CROSSING_NS = 3000
 /** Attempts to trigger before the simulator must be wrong; about two in five succeed. */
 const ATTEMPTS_MAX = 100_000
 
@@ -36,6 +41,7 @@ export class Simulator {
   readonly #readout = new Readout()
   readonly #cathodes: Photocathodes
   readonly #interactions: Interactions
+  readonly #background: Background
 
   /** @param seed whole number from 0 to 2^53 - 1 */
   constructor(seed: number) {
@@ -44,7 +50,9 @@ export class Simulator {
     }
     this.#seed = seed
     this.#cathodes = new Photocathodes(this.#random, this.#photons)
-    this.#interactions = new Interactions(this.#random, new Illumination(this.#cathodes))
+    const illumination = new Illumination(this.#cathodes)
+    this.#interactions = new Interactions(this.#random, illumination)
+    this.#background = new Background(this.#random, illumination)
   }
 
   simulate(from: number, count: number): EventBatch {
@@ -78,9 +86,10 @@ export class Simulator {
   }
 
   #triggersWithNoise(): boolean {
-    const from = this.#trigger.startNs - BEFORE_TRIGGER_NS
-    const to = this.#trigger.endNs + AFTER_TRIGGER_NS
+    const from = this.#trigger.startNs - TRIGGER_MARGIN_NS - BEFORE_TRIGGER_NS
+    const to = this.#trigger.endNs + TRIGGER_MARGIN_NS + AFTER_TRIGGER_NS
     addNoise(this.#random, this.#photons, from, to)
+    this.#background.addMuons(from - MUON_CROSSING_NS, to)
     return this.#record()
   }
 

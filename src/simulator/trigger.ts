@@ -8,6 +8,9 @@ const DEEP_CORE = { launches: 3, windowNs: 2500 }
 /** Launches in a cylinder around one of them. */
 const VOLUME = { launches: 4, windowNs: 1000, radiusM: 175, halfHeightM: 37.5 }
 
+/** So many launches within the volume trigger's time do fill some cylinder: no need to look which. */
+const CROWD = 64
+
 const FIRST_DEEP_CORE_STRING = 78
 const FIRST_DEEP_CORE_DOM = 10
 /** IceCube strings 26, 27, 35, 36, 37, 45 and 46 (indices here) surround DeepCore; below the dust they belong to it. */
@@ -58,6 +61,10 @@ export class Trigger {
       let beyond = i + VOLUME.launches
       if (times[rows[beyond - 1]] - start > VOLUME.windowNs) continue
       while (beyond < rows.length && times[rows[beyond]] - start <= VOLUME.windowNs) beyond++
+      if (beyond - i > CROWD) {
+        this.#cover(start, times[rows[beyond - 1]])
+        continue
+      }
       for (let centre = i; centre < beyond; centre++) {
         let inside = 0
         let end = start
