@@ -36,6 +36,7 @@ export class WorkerPool {
   readonly #restarts = new Set<NodeJS.Timeout>()
   #isClosed = false
   #restartAfterMs: number
+  #lastDeath: UnavailableError | undefined
   #lastDeathMs = Number.NEGATIVE_INFINITY
 
   constructor(options: WorkerPoolOptions) {
@@ -49,6 +50,11 @@ export class WorkerPool {
     const slots = Array.from({ length: this.#options.threads }, () => this.#startSlot())
     const graphs = await Promise.all(slots.map((slot) => this.#startedInTime(slot)))
     this.graph = graphs[0]
+  }
+
+  /** How long the worker that died last waits for its replacement. */
+  get restartAfterMs(): number {
+    return this.#restartAfterMs
   }
 
   /** Workers with a loaded model that answer. */
@@ -82,12 +88,13 @@ export class WorkerPool {
     await Promise.all(this.#slots.map((slot) => slot.run(buildJob(), [], this.#limits.jobWithinMs)))
   }
 
+  /** Why there is no worker to take a job. */
   noWorker(): UnavailableError {
+    if (this.#isClosed) return new UnavailableError('model_worker_died', 'the model is closed')
+    const cause = this.#slots.find(({ death }) => death)?.death ?? this.#lastDeath
+    const text = `no worker thread of the model is left, they restart; the last: ${cause?.message ?? 'does not answer'}`
     const retryAfterSeconds = Math.ceil(this.#restartAfterMs / 1000)
-    const text = this.#isClosed
-      ? 'the model is closed'
-      : 'every worker thread of the model has died; they restart'
-    return new UnavailableError('model_worker_died', text, { retryAfterSeconds })
+    return new UnavailableError('model_worker_died', text, { cause, retryAfterSeconds })
   }
 
   /** Finishes the jobs given, gives the model back and ends the threads. */
@@ -126,8 +133,9 @@ export class WorkerPool {
     this.#restartAfterMs = isQuiet
       ? this.#limits.restartAfterMs
       : Math.min(2 * this.#restartAfterMs, this.#limits.restartAfterMaxMs)
+    this.#lastDeath = slot.death
     this.#lastDeathMs = now
-    this.#options.log?.warn({ restartAfterMs: this.#restartAfterMs }, 'model worker died')
+    this.#options.log?.warn({ err: slot.death, restartAfterMs: this.#restartAfterMs }, 'model worker died')
     const timer = setTimeout(() => {
       this.#restarts.delete(timer)
       const next = this.#startSlot()

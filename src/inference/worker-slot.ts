@@ -21,10 +21,11 @@ export class WorkerSlot {
   /** Settles when the thread is gone, for whatever reason. */
   readonly ended: Promise<void>
   isReady = false
+  /** Why the thread ended; undefined while it lives. */
+  death: UnavailableError | undefined
   readonly #worker: Worker
   readonly #pending = new Map<number, Pending>()
   #nextId = 0
-  #isOver = false
 
   constructor({ url, workerData }: WorkerSource) {
     // Workers read no command line and print nothing of their own.
@@ -50,10 +51,10 @@ export class WorkerSlot {
       cause = error
     })
     this.#worker.on('exit', (exitCode) => {
-      this.#isOver = true
       this.isReady = false
       const text = `the model's worker thread ended with code ${exitCode}${cause instanceof Error ? `: ${cause.message}` : ''}`
       const death = new UnavailableError('model_worker_died', text, { cause })
+      this.death = death
       start.reject(death)
       for (const { reject, deadline } of this.#pending.values()) {
         clearTimeout(deadline)
@@ -71,9 +72,7 @@ export class WorkerSlot {
 
   /** @throws UnavailableError `model_worker_died` when the thread ends first or does not answer in `withinMs` */
   run(job: Job, transfer: readonly ArrayBuffer[], withinMs: number): Promise<JobAnswer> {
-    if (this.#isOver) {
-      return Promise.reject(new UnavailableError('model_worker_died', "the model's worker thread has ended"))
-    }
+    if (this.death) return Promise.reject(this.death)
     const { promise, resolve, reject } = Promise.withResolvers<JobAnswer>()
     const id = this.#nextId++
     const deadline = setTimeout(() => {
@@ -88,7 +87,7 @@ export class WorkerSlot {
 
   /** Finishes the jobs given, then ends the thread; resolves at `withinMs` even if it has not. */
   async close(withinMs: number): Promise<void> {
-    if (this.#isOver) return
+    if (this.death) return
     this.isReady = false
     this.#send({ kind: 'close' }, [])
     const deadline = Promise.withResolvers<void>()
