@@ -52,8 +52,9 @@ async function ensurePackages() {
   const wanted = digest(join(root, 'package-lock.json'))
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
   note('installing packages')
-  if ((await npm(nodePath, ['ci', '--no-audit', '--no-fund', '--loglevel=error'])) !== 0)
-    stop('npm ci failed')
+  // Not `npm ci`: it refuses a lock file made where the binaries of other platforms could not be looked up.
+  const flags = ['--no-save', '--no-audit', '--no-fund', '--loglevel=error']
+  if ((await npm(nodePath, ['install', ...flags])) !== 0) stop('npm could not install the packages')
   writeFileSync(marker, wanted)
 }
 
