@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
-import { type DuckDb, queryRows, toLiteralPath } from './duckdb.ts'
+import { type DuckDb, firstLine, queryRows, toLiteralPath } from './duckdb.ts'
 import {
   findPulseColumns,
   PARQUET_ROWS,
@@ -48,13 +48,16 @@ export async function* readPulses(db: DuckDb, file: string, fromRow = 0): AsyncG
   const connection = await db.connect()
   try {
     const columns = await findPulseColumns(connection, file)
+    const toRow = await countFileRows(connection, file)
     let row = fromRow
-    for await (const chunk of streamChunks(connection, file, toFastSql(columns), row)) {
+    const stream = (sql: string) => streamChunks(connection, { file, sql, fromRow: row, toRow })
+    for await (const chunk of stream(toFastSql(columns))) {
       if (hasNull(chunk, columns.length)) break
       yield toPulseRows(chunk, row, [])
       row += chunk.rowCount
     }
-    for await (const chunk of streamChunks(connection, file, toCarefulSql(columns), row)) {
+    if (row === toRow) return
+    for await (const chunk of stream(toCarefulSql(columns))) {
       yield toPulseRows(chunk, row, readFaults(chunk, columns))
       row += chunk.rowCount
     }
@@ -69,8 +72,14 @@ export async function* readEventIds(db: DuckDb, file: string, toRow: number): As
   try {
     const [eventId] = await findPulseColumns(connection, file)
     const sql = `SELECT coalesce(${eventId.value}, 0) FROM ${PARQUET_ROWS} WHERE file_row_number >= ? LIMIT ${toRow}`
+    const rows = await countFileRows(connection, file)
     let last: bigint | undefined
-    for await (const chunk of streamChunks(connection, file, sql, 0)) {
+    for await (const chunk of streamChunks(connection, {
+      file,
+      sql,
+      fromRow: 0,
+      toRow: Math.min(toRow, rows),
+    })) {
       const ids = itemsOf<BigInt64Array>(chunk, 0)
       const words = toWords(ids)
       for (let i = 0; i < ids.length; i++) {
@@ -90,14 +99,16 @@ export async function countRows(db: DuckDb, file: string): Promise<number> {
   const connection = await db.connect()
   try {
     await findPulseColumns(connection, file)
-    const sql = 'SELECT count(*) FROM read_parquet(?, hive_partitioning = false)'
-    const [[rows]] = await queryRows(connection, sql, [toLiteralPath(file)])
-    return Number(rows)
-  } catch (error) {
-    throw unreadable(file, error)
+    return await countFileRows(connection, file)
   } finally {
     connection.disconnectSync()
   }
+}
+
+async function countFileRows(connection: DuckDBConnection, file: string): Promise<number> {
+  const sql = 'SELECT count(*) FROM read_parquet(?, hive_partitioning = false)'
+  const [[rows]] = await queryRows(connection, sql, [toLiteralPath(file)])
+  return Number(rows)
 }
 
 function toFastSql(columns: readonly PulseColumn[]): string {
@@ -112,34 +123,54 @@ function toCarefulSql(columns: readonly PulseColumn[]): string {
     FROM (SELECT ${cast.join(', ')} FROM ${PARQUET_ROWS} WHERE file_row_number >= ?)`
 }
 
+interface ChunkQuery {
+  readonly file: string
+  readonly sql: string
+  /** The parameter of the query, and the row that its last one comes before. */
+  readonly fromRow: number
+  readonly toRow: number
+}
+
 async function* streamChunks(
   connection: DuckDBConnection,
-  file: string,
-  sql: string,
-  fromRow: number,
+  { file, sql, fromRow, toRow }: ChunkQuery,
 ): AsyncGenerator<DuckDBDataChunk> {
+  const collectGarbage = exposeCollector()
   let next: Promise<DuckDBDataChunk | null> | undefined
+  let row = fromRow
+  let collectedAt = fromRow
   try {
     const result = await connection.stream(sql, [toLiteralPath(file), fromRow])
-    const collectGarbage = exposeCollector()
-    let rowsSinceCollection = 0
     for (next = fetchChunk(result); ; ) {
       const chunk = await next
       if (!chunk || chunk.rowCount === 0) break
       // DuckDB decodes the next chunk on its thread while this one is copied.
       next = fetchChunk(result)
-      rowsSinceCollection += chunk.rowCount
-      if (rowsSinceCollection > ROWS_PER_COLLECTION) {
+      row += chunk.rowCount
+      if (row - collectedAt > ROWS_PER_COLLECTION) {
         collectGarbage()
-        rowsSinceCollection = 0
+        collectedAt = row
       }
       yield chunk
     }
+    if (row < toRow) throw await whyBroken(connection, { file, sql, fromRow: row, toRow })
   } catch (error) {
     throw unreadable(file, error)
   } finally {
     // A connection may be closed only when nothing runs on it.
     await next?.catch(() => undefined)
+  }
+}
+
+/** A stream of DuckDB that meets a broken page ends as if the file did; the same query read as a whole says why. */
+async function whyBroken(connection: DuckDBConnection, query: ChunkQuery): Promise<Error> {
+  const { file, sql, fromRow, toRow } = query
+  const what = `reading broke off at row ${fromRow} of ${toRow}`
+  try {
+    await connection.run(`SELECT count(COLUMNS(*)) FROM (${sql})`, [toLiteralPath(file), fromRow])
+    return new Error(what)
+  } catch (cause) {
+    return new Error(`${what}: ${firstLine(cause)}`, { cause })
   }
 }
 

@@ -291,7 +291,7 @@ describe('parquet: files', () => {
     const whole = (await readAll(await openSource(`parquet:${path}`))).ids
     const bytes = readFileSync(path)
     const half = Math.floor(bytes.length / 2)
-    bytes.fill(0xff, half, half + 3_000)
+    bytes.fill(0xff, half, half + 100_000)
     writeFileSync(path, bytes)
     const ids: bigint[] = []
     const read = async () => {
