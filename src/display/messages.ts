@@ -1,0 +1,238 @@
+/**
+ * Everything that a browser gets from the display service, as JSON. Types alone, so that page and service compile
+ * against one file. Angles are radians in detector coordinates and say where the neutrino came from; azimuth 0 to 2π
+ * anticlockwise from +x, zenith 0 (straight down-going) to π. Clocks (`…AtMs`) are Unix milliseconds. JSON has no NaN:
+ * what is not known is null.
+ *
+ * `GET /api/stream` is server-sent events, named as in `StreamMessages`. `hello` comes first on every connection; the
+ * page then fetches `GET /api/snapshot` (`Snapshot`), which holds all that was sent before. A message that came in
+ * between is in both: know events by `key`, strips by `atMs`.
+ * `GET /api/events/:key` (`DrawnEvent`) opens one event of the window, 404 where it has left it; a bare event id
+ * gives the newest event of that id. The sensors are those of `src/event/sensors.ts`.
+ * Where a token is configured every path under /api/ answers 401 without it: `POST /api/token` with `TokenRequest`
+ * sets the cookie (204) or refuses (401). Errors have the body `Refusal`.
+ */
+export interface StreamMessages {
+  readonly hello: Hello
+  readonly event: DrawnEvent
+  readonly sky: SkyPoints
+  readonly strip: Strip
+  readonly health: Health
+  readonly 'dead-letters': DeadLetters
+  readonly dropped: Dropped
+}
+
+export type StreamMessageName = keyof StreamMessages
+
+/** First on every connection: fetch the snapshot now. */
+export interface Hello {
+  /** Changes when the service was started anew. */
+  readonly service: string
+  readonly atMs: number
+}
+
+/** Once after start and after every `hello`. */
+export interface Snapshot {
+  /** As in `hello`. */
+  readonly service: string
+  /** Clock of the service when this was made: ages are measured against it, not against the browser's clock. */
+  readonly atMs: number
+  readonly settings: DisplaySettings
+  /** Newest last, at most `eventsMax`; pulses come from /api/events/:key. */
+  readonly events: readonly EventRow[]
+  /** The newest event, to be drawn at once; null before the first. */
+  readonly newest: DrawnEvent | null
+  /** At most `skyMax` points, newest last. */
+  readonly sky: SkyPoints
+  /** One per second, newest last, at most `stripsMax`. */
+  readonly strips: readonly Strip[]
+  readonly health: Health
+  readonly deadLetters: DeadLetters
+}
+
+export interface DisplaySettings {
+  /** Version of nustream. */
+  readonly version: string
+  /** Events that can be opened; older ones leave the window. */
+  readonly eventsMax: number
+  readonly skyMax: number
+  readonly stripsMax: number
+  /** Pulses sent of one event at most. */
+  readonly pulsesMax: number
+  /** Pause between two sampled batches: what is drawn is a sample, the counts are of everything. */
+  readonly sampleEveryMs: number
+}
+
+export interface DirectionRad {
+  readonly azimuth: number
+  readonly zenith: number
+}
+
+export interface DrawnPrediction extends DirectionRad {
+  /** Concentration of the von Mises-Fisher distribution; null where the model gives none. */
+  readonly kappa: number | null
+  /** True where the event fixed no direction and a last resort was taken: draw it as uncertain. */
+  readonly degenerate: boolean
+  readonly model: string
+  readonly modelVersion: string
+}
+
+/** One line of the table of recent events. */
+export interface EventRow {
+  /** Names the event in links and in /api/events/:key; unique, and made of letters, digits, `-`, `_`, `.`, `~`. */
+  readonly key: string
+  /** int64 in decimal digits. */
+  readonly eventId: string
+  readonly batchId: string
+  readonly prediction: DrawnPrediction
+  /** What the line fit says of the same pulses, for comparison; null where it fixes no direction. */
+  readonly lineFit: DirectionRad | null
+  readonly truth: DirectionRad | null
+  /** Opening angle between prediction and truth, 0 to π; null without truth. */
+  readonly errorRad: number | null
+  /** All pulses of the event, those that are not sent included. */
+  readonly pulsesTotal: number
+  /** Sum of all charges, photo-electrons. */
+  readonly chargeTotal: number
+  /** When the first event of its batch was due to leave the emitter. */
+  readonly emittedAtMs: number
+  readonly predictedAtMs: number
+  /** When the event happened, where the stream says so; then the sky can be drawn in equatorial coordinates. */
+  readonly utcMs?: number
+}
+
+/** An event to draw. Sent for a sample of the stream, a few a second. */
+export interface DrawnEvent extends EventRow {
+  readonly pulses: DrawnPulses
+}
+
+/**
+ * Pulses as columns of one length, in order of time, at most `pulsesMax`; where there are more (`pulsesTotal`), those
+ * that are not auxiliary and then those of the highest charge are kept.
+ */
+export interface DrawnPulses {
+  /** 0 to 5159: string index × 60 + position on the string from the top. */
+  readonly sensorIds: readonly number[]
+  /** ns on the event's own clock; the first is not 0. */
+  readonly timesNs: readonly number[]
+  /** Photo-electrons, above 0. */
+  readonly charges: readonly number[]
+  /** 1 for a pulse of lower quality (soft local coincidence), otherwise 0. */
+  readonly auxiliary: readonly number[]
+}
+
+/** Predicted directions for the sky map, as columns of one length, in the order in which they were predicted. */
+export interface SkyPoints {
+  readonly azimuth: readonly number[]
+  readonly zenith: readonly number[]
+  readonly kappa: readonly (number | null)[]
+  readonly predictedAtMs: readonly number[]
+  /** Key of a drawn event where the point is one that can be opened, otherwise null. */
+  readonly key: readonly (string | null)[]
+  /** Present where the stream carries UTC for all of these points. */
+  readonly utcMs?: readonly number[]
+}
+
+/** The figures of one second. */
+export interface Strip {
+  readonly atMs: number
+  /** Predicted and dead-lettered events per second, counted in the broker: of everything, not of a sample. */
+  readonly eventsPerSecond: number
+  readonly emittedPerSecond: number
+  readonly lag: {
+    /** Events that wait, unread or on loan. */
+    readonly events: number
+    readonly batches: number
+    /** Age of the oldest batch that waits, 0 when none does. */
+    readonly oldestAgeMs: number
+  }
+  /** From due to stored, over the last ten seconds; null while nothing was predicted. */
+  readonly latencyMs: Quantiles | null
+  /** Mean opening angle to the truth over the last ten seconds; null without truth. Chance is π/2. */
+  readonly meanAngularErrorRad: number | null
+  /** The account of the stream since it began, counted in the same steps that publish and settle. */
+  readonly account: Account
+  /** The same figures since this service began to watch. */
+  readonly watched: Watched
+}
+
+export interface Quantiles {
+  readonly p50: number
+  readonly p99: number
+}
+
+/** emitted = predicted + deadLettered + waiting, once the broker has answered all three questions at rest. */
+export interface Account {
+  readonly emitted: number
+  readonly predicted: number
+  readonly deadLettered: number
+  readonly waiting: number
+}
+
+export interface Watched {
+  readonly latencyMs: Quantiles | null
+  readonly meanAngularErrorRad: number | null
+  /** Predictions that the two figures above are made of. */
+  readonly predictions: number
+  /** Predictions that passed by unread because there were too many to look at; 0: the figures are of everything. */
+  readonly skipped: number
+}
+
+/** Heartbeats of all parts, once a second and whenever one changes. */
+export interface Health {
+  /** Clock of the service. */
+  readonly atMs: number
+  /** False while the broker does not answer: then everything shown is old. */
+  readonly brokerUp: boolean
+  /** In order of role and instance. */
+  readonly parts: readonly PartHealth[]
+}
+
+export interface PartHealth {
+  /** emitter, consumer, server, archive, display, up. */
+  readonly role: string
+  readonly instance: string
+  readonly beatAtMs: number
+  /** `atMs` of the message less `beatAtMs`, never below 0. */
+  readonly ageMs: number
+  /** Beats are expected this often; three missed ones and `alive` is false. */
+  readonly everyMs: number
+  readonly alive: boolean
+}
+
+/** The newest dead letters. Sent whole whenever the list changes: a replayed or dropped letter leaves it. */
+export interface DeadLetters {
+  /** Newest first, at most 50. */
+  readonly newest: readonly DeadLetterRow[]
+}
+
+export interface DeadLetterRow {
+  readonly id: string
+  readonly batchId: string
+  /** Null where a whole batch could not be read. */
+  readonly eventId: string | null
+  /** One of docs/errors.md. */
+  readonly code: string
+  readonly message: string
+  readonly attempts: number
+  /** Events that it stands for in the account. */
+  readonly events: number
+  readonly diedAtMs: number
+}
+
+/** This browser was too slow: so many messages were not sent to it since the last `dropped`. */
+export interface Dropped {
+  readonly messages: number
+  /** Since this connection began. */
+  readonly total: number
+}
+
+/** Body of `POST /api/token`. */
+export interface TokenRequest {
+  readonly token: string
+}
+
+/** Body of every error. */
+export interface Refusal {
+  readonly error: string
+}
