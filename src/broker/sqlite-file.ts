@@ -118,14 +118,21 @@ export class SqliteFile implements Disposable {
     return row === undefined ? 0 : Number(Object.values(row)[0])
   }
 
-  /** Empties as much of the write-ahead log into the file as is possible without waiting for anybody. */
-  checkpoint(): void {
-    this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+  /** Pages that were given free by what was settled, and take what is published next. */
+  unusedBytes(): number {
+    return this.number('PRAGMA freelist_count') * this.number('PRAGMA page_size')
+  }
+
+  /** Copies the write-ahead log into the file and cuts it to nothing, as far as other processes let it. */
+  emptyLog(): void {
+    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
 
   /** Gives up to `pages` unused pages back to the file system. */
   vacuum(pages: number): void {
     this.#db.exec(`PRAGMA incremental_vacuum(${Math.trunc(pages)})`)
+    // The file itself is cut when the log is copied into it, which may be long in coming when nothing happens.
+    this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)')
   }
 
   close(): void {
@@ -196,6 +203,11 @@ export class SqliteFile implements Disposable {
 export function isPassingSqliteError(error: unknown): boolean {
   const code = resultCode(error)
   return code === BUSY || code === LOCKED || code === NOMEM || code === IOERR || code === FULL
+}
+
+export function isDiskFull(error: unknown): boolean {
+  const code = resultCode(error)
+  return code === FULL || code === IOERR
 }
 
 /** True for another process's lock. */

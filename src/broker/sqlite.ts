@@ -23,7 +23,7 @@ import { type BrokerOptions, type BrokerSettings, brokerSettings } from './optio
 import { partitionOf } from './partition.ts'
 import { Persistence } from './persist.ts'
 import * as letters from './sqlite-dead-letters.ts'
-import { isPassingSqliteError, isSqliteLock, SqliteFile } from './sqlite-file.ts'
+import { isDiskFull, isPassingSqliteError, isSqliteLock, SqliteFile } from './sqlite-file.ts'
 import { claim, release, renew } from './sqlite-lend.ts'
 import * as onlook from './sqlite-onlook.ts'
 import { publish, readPosition } from './sqlite-publish.ts'
@@ -81,8 +81,9 @@ class SqliteBroker implements Broker {
     deadLetters: readonly DeadLetter[] = [],
   ): Promise<'stored' | 'repeat'> {
     const partition = partitionOf(message?.batchId ?? '', position?.sequence, this.partitions)
+    const bytes = message?.payload.byteLength ?? 0
     const result = await this.#keepTrying('publishing', () => {
-      this.#room.require()
+      this.#room.require(bytes, this.#file)
       const hasPublished = position !== undefined && this.#published.has(position.run)
       const publisher = this.#session
       return publish(this.#file, { message, partition, position, deadLetters, publisher, hasPublished })
@@ -244,6 +245,8 @@ class SqliteBroker implements Broker {
     try {
       return act()
     } catch (error) {
+      // The log may take the room that is missing, though all it holds could be in the file by now.
+      if (isDiskFull(error)) this.#background(() => this.#file.emptyLog())
       throw this.#file.explained(error)
     }
   }

@@ -1,0 +1,177 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, it, type TestContext } from 'vitest'
+import { batch, predicted, settleAll, take } from '../../src/broker/conformance-support.ts'
+import { openBroker } from '../../src/broker/open.ts'
+import type { BrokerOptions } from '../../src/broker/options.ts'
+import { collectLog } from '../support/log-lines.ts'
+import { until } from '../support/until.ts'
+
+function folderOf(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-sqlite-'))
+  t.onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+async function open(t: TestContext, file: string, options: BrokerOptions = {}) {
+  const broker = await openBroker(`sqlite:${file}`, { retryMaxMs: 50, ...options })
+  t.onTestFinished(() => broker.close())
+  return broker
+}
+
+it('refuses a file that is no database, a foreign one, a later one and a damaged one', async (t) => {
+  const folder = folderOf(t)
+  const text = join(folder, 'text.db')
+  writeFileSync(
+    text,
+    'this is a text of more than a hundred bytes, which no database would begin with. '.repeat(20),
+  )
+  await expect(openBroker(`sqlite:${text}`)).rejects.toMatchObject({
+    code: 'broker_url_invalid',
+    message: `broker file ${text} is not an SQLite database; name another file, or move it away`,
+  })
+
+  const foreign = join(folder, 'foreign.db')
+  new DatabaseSync(foreign).exec('CREATE TABLE theirs (x)')
+  await expect(openBroker(`sqlite:${foreign}`)).rejects.toMatchObject({
+    message: /belongs to another program/,
+  })
+
+  const later = join(folder, 'later.db')
+  await (await openBroker(`sqlite:${later}`)).close()
+  new DatabaseSync(later).exec('PRAGMA user_version = 99')
+  await expect(openBroker(`sqlite:${later}`)).rejects.toMatchObject({ message: /schema version 99/ })
+
+  const damaged = join(folder, 'damaged.db')
+  const broker = await openBroker(`sqlite:${damaged}`)
+  for (let i = 0; i < 50; i++) await broker.publish(batch(`b${i}`))
+  await broker.close()
+  truncateSync(damaged, 16_384)
+  const reading = openBroker(`sqlite:${damaged}`).then((opened) => settleAll(opened, 50, { withinMs: 2_000 }))
+  await expect(reading).rejects.toMatchObject({ code: 'broker_url_invalid', message: /is damaged/ })
+})
+
+it('makes the folder of its file, and says why when it cannot', async (t) => {
+  const folder = folderOf(t)
+  await (await openBroker(`sqlite:${join(folder, 'deep', 'down', 'broker.db')}`)).close()
+  writeFileSync(join(folder, 'file'), '')
+  await expect(openBroker(`sqlite:${join(folder, 'file', 'broker.db')}`)).rejects.toMatchObject({
+    code: 'broker_url_invalid',
+    message: /cannot be made/,
+  })
+  mkdirSync(join(folder, 'a folder'))
+  await expect(openBroker(`sqlite:${join(folder, 'a folder')}`)).rejects.toMatchObject({
+    message: /cannot be opened/,
+  })
+})
+
+it.skipIf(process.getuid?.() === 0)('says that its file may not be written to', async (t) => {
+  const file = join(folderOf(t), 'broker.db')
+  await (await openBroker(`sqlite:${file}`)).close()
+  chmodSync(file, 0o444)
+  await expect(openBroker(`sqlite:${file}`)).rejects.toMatchObject({ code: 'broker_read_only' })
+})
+
+it('waits while another process holds the file, without blocking this one', async (t) => {
+  const file = join(folderOf(t), 'broker.db')
+  const broker = await open(t, file)
+  const other = new DatabaseSync(file)
+  other.exec('BEGIN IMMEDIATE')
+  const publishing = broker.publish(batch('b1'))
+  let turns = 0
+  const turning = setInterval(() => turns++, 5)
+  await until(() => turns >= 10)
+  clearInterval(turning)
+  expect((await broker.backlog()).unreadBatches).toBe(0)
+  other.exec('COMMIT')
+  expect(await publishing).toBe('stored')
+})
+
+it('loses nothing on a disk that is full, and recovers by being consumed', async (t) => {
+  const folder = mountSmallDisk(t, '24m')
+  const { log, lines } = collectLog()
+  const broker = await open(t, join(folder, 'broker.db'), { log, upkeepMs: 50 })
+  const total = 200
+  const payload = randomBytes(465_000)
+  let published = 0
+  const emitting = (async () => {
+    for (let i = 0; i < total; i++) {
+      await broker.publish({ ...batch(`b${i}`), payload })
+      published++
+    }
+  })()
+  await until(() => lines.some((line) => line.includes('broker not usable')))
+  expect(published).toBeLessThan(total)
+  expect(published).toBeGreaterThan(10)
+  const settled = await settleAll(broker, total, { withinMs: 60_000 })
+  await emitting
+  expect(new Set(settled).size).toBe(total)
+  expect(await broker.totals()).toEqual({ emitted: total * 4, predicted: total * 4, deadLettered: 0 })
+})
+
+it('goes on when a disk that others filled to its last byte has room again', async (t) => {
+  const folder = mountSmallDisk(t, '8m')
+  const broker = await open(t, join(folder, 'broker.db'), { diskFreeMinBytes: 0 })
+  await broker.publish(batch('b1'))
+  const [delivery] = await take(broker, 1)
+  const filler = join(folder, 'filler')
+  fill(filler)
+  const payload = randomBytes(1_000_000)
+  let isStored = false
+  const publishing = broker.publish({ ...batch('b2'), payload }).then((result) => {
+    isStored = true
+    return result
+  })
+  await until(async () => (await broker.ping().then(() => true)) && !isStored)
+  rmSync(filler)
+  expect(await publishing).toBe('stored')
+  expect(await broker.settle(delivery, predicted(delivery))).toBe('settled')
+  expect(await settleAll(broker, 1)).toEqual(['b2'])
+})
+
+it('does not grow with what has passed through, and gives room back after a flood', async (t) => {
+  const file = join(folderOf(t), 'broker.db')
+  const broker = await open(t, file, { upkeepMs: 5, predictionsMax: 10 })
+  const payload = randomBytes(465_000)
+  for (let i = 0; i < 300; i++) await broker.publish({ ...batch(`flood ${i}`), payload })
+  const flooded = statSync(file).size
+  expect(flooded).toBeGreaterThan(100_000_000)
+  await settleAll(broker, 300, { withinMs: 30_000 })
+  await until(() => statSync(file).size < 80_000_000, { withinMs: 20_000 })
+  for (let i = 0; i < 200; i++) {
+    await broker.publish({ ...batch(`after ${i}`), payload })
+    await settleAll(broker, 1)
+  }
+  expect(statSync(file).size).toBeLessThan(80_000_000)
+  expect(statSync(`${file}-wal`).size).toBeLessThan(70_000_000)
+})
+
+/** A file system of its own; only root may mount one, and a test that cannot is told so and not passed silently. */
+function mountSmallDisk(t: TestContext, size: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-disk-'))
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'pipe' })
+  } catch (error) {
+    rmSync(folder, { recursive: true })
+    t.skip(`needs the right to mount a small file system: ${error}`)
+  }
+  t.onTestFinished(() => {
+    execFileSync('umount', ['-l', folder])
+    rmSync(folder, { recursive: true, force: true })
+  })
+  return folder
+}
+
+function fill(file: string): void {
+  for (const size of [100_000, 4_096, 512]) {
+    try {
+      for (;;) writeFileSync(file, new Uint8Array(size), { flag: 'a' })
+    } catch {
+      // As full as it gets with pieces of this size.
+    }
+  }
+}
