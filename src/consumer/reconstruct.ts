@@ -29,6 +29,7 @@ export async function reconstruct(delivery: Delivery, run: Run): Promise<void> {
   if (delivery.attempt > run.attemptsMax) return takeApart(delivery, decoded, run)
 
   const { batch, faults } = decoded
+  run.metrics.batchEvents.observe(eventCount(batch))
   const asked = faults.length === 0 ? batch : selectEvents(batch, goodIndices(batch, faults))
   const inference = eventCount(asked) === 0 ? noAnswer(run.inferrer.model) : await ask(asked, run)
   const { settlement, predictions } = toFate({

@@ -6,7 +6,6 @@ import type { Run } from './run.ts'
 /** Counts a delivery that has come. */
 export function recordDelivery(delivery: Delivery, { metrics, tally }: Run): void {
   tally.start()
-  metrics.batchEvents.observe(delivery.events)
   if (delivery.attempt > 1) metrics.redeliveries.inc()
   const waitedMs = sinceEmitted(delivery)
   if (waitedMs !== undefined) metrics.queueWait.observe(waitedMs / 1000)

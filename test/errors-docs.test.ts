@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { EVENT_ERROR_CODES, UNAVAILABLE_CODES, USAGE_CODES } from '../src/errors.ts'
+
+const page = readFileSync(new URL('../docs/errors.md', import.meta.url), 'utf8')
+
+it.each([
+  { heading: 'The event is bad', codes: EVENT_ERROR_CODES },
+  { heading: 'The world is bad', codes: UNAVAILABLE_CODES },
+  { heading: 'The program is told', codes: USAGE_CODES },
+])('docs/errors.md lists every code under "$heading", and no other', ({ heading, codes }) => {
+  const section = page.split(/^## /m).find((text) => text.startsWith(heading)) ?? ''
+  const listed = [...section.matchAll(/^\| `(\w+)` \| [^|]+ \| [^|]+ \|$/gm)].map(([, code]) => code)
+  expect(listed).toEqual([...codes])
+})
