@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { listSource } from '../../test/support/list-source.ts'
+import { randomEvents } from '../../test/support/random-events.ts'
+import { eventCount } from '../event/event-batch.ts'
+import type { EventSource, SourceChunk } from '../source/source.ts'
+import { type FormOptions, formBatches } from './form-batches.ts'
+import { createPacer } from './pacing.ts'
+import type { FormedBatch } from './pending-batch.ts'
+
+const NEVER = new AbortController().signal
+
+function options(source: EventSource, over: Partial<FormOptions> = {}): FormOptions {
+  return {
+    source,
+    place: { pass: 0, at: undefined, skip: 0 },
+    eventsLeft: Number.POSITIVE_INFINITY,
+    loop: false,
+    eventsMax: 8,
+    pulsesMax: 1_000_000,
+    lingerMs: 100,
+    pacer: createPacer('max', () => performance.now()),
+    signal: NEVER,
+    ...over,
+  }
+}
+
+const idsOf = ({ parts }: FormedBatch): bigint[] => parts.flatMap((part) => [...part.eventIds])
+
+describe('formBatches()', () => {
+  it.for([
+    { name: 'fills batches over the ends of chunks', over: {}, sizes: [8, 8, 4] },
+    { name: 'closes a batch before it has too many pulses', over: { pulsesMax: 20 }, pulses: 20 },
+    {
+      name: 'gives one event alone that has more pulses than a batch may',
+      over: { pulsesMax: 1 },
+      pulses: 9,
+    },
+    { name: 'stops at the events that are left', over: { eventsLeft: 11 }, sizes: [8, 3] },
+    { name: 'forms nothing when none are left', over: { eventsLeft: 0 }, sizes: [] },
+  ])('$name', async ({ over, sizes, pulses }) => {
+    const source = listSource({ events: 20, chunk: 6 })
+    const batches = await Array.fromAsync(formBatches(options(source, over)))
+    expect(batches.flatMap(idsOf)).toEqual(source.ids.slice(0, over.eventsLeft))
+    if (sizes) expect(batches.map(({ events }) => events)).toEqual(sizes)
+    if (pulses) expect(Math.max(...batches.map((batch) => batch.pulses))).toBeLessThanOrEqual(pulses)
+  })
+
+  it('ends a batch where an id would come twice in it', async () => {
+    const events = randomEvents({ events: 4 })
+    events.eventIds.set([1n, 2n, 1n, 3n])
+    const batches = await Array.fromAsync(
+      formBatches(options(sourceOf([{ events, rejected: [], resume: '1' }]))),
+    )
+    expect(batches.map(idsOf)).toEqual([
+      [1n, 2n],
+      [1n, 3n],
+    ])
+  })
+
+  it('gives places from which any other batch size goes on without loss or repeat', async () => {
+    const source = listSource({ events: 40, chunk: 7, rejectedPerChunk: 1 })
+    for (const eventsMax of [1, 3, 7, 10]) {
+      const batches = await Array.fromAsync(formBatches(options(source, { eventsMax })))
+      for (const [i, { place }] of batches.entries()) {
+        const rest = await Array.fromAsync(formBatches(options(source, { place, eventsMax: 5 })))
+        const all = [...batches.slice(0, i + 1), ...rest]
+        expect(all.flatMap(idsOf)).toEqual(source.ids)
+        expect(all.flatMap(({ rejected }) => rejected.map(({ eventId }) => eventId))).toEqual(source.rejected)
+      }
+    }
+  })
+
+  it('knows an end from an abort', async () => {
+    const source = listSource({ events: 20, chunk: 6 })
+    const ended = formBatches(options(source, { eventsMax: 100 }))
+    await ended.next()
+    expect(await ended.next()).toEqual({ done: true, value: true })
+    const stop = new AbortController()
+    const aborted = formBatches(options(source, { signal: stop.signal }))
+    await aborted.next()
+    stop.abort()
+    expect(await aborted.next()).toEqual({ done: true, value: false })
+  })
+})
+
+describe('formBatches() in time', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  it('separates events that are due further apart than the linger time', async () => {
+    const pacer = createPacer(20, () => performance.now(), 1)
+    const source = listSource({ events: 200, chunk: 50 })
+    const batches = await Array.fromAsync(
+      formBatches(options(source, { pacer, eventsMax: 256, lingerMs: 100 })),
+    )
+    expect(batches.flatMap(idsOf)).toEqual(source.ids)
+    for (const { dueMs, readyMs } of batches) expect(readyMs - dueMs).toBeLessThanOrEqual(100)
+    for (const [i, batch] of batches.slice(1).entries())
+      expect(batch.dueMs).toBeGreaterThan(batches[i].dueMs + 100)
+    const meanSize = 200 / batches.length
+    expect(meanSize).toBeGreaterThan(2)
+    expect(meanSize).toBeLessThan(5)
+  })
+
+  it('lets a batch go when the source gives nothing more for the linger time, and is not late after a pause', async () => {
+    const gate = Promise.withResolvers<void>()
+    const chunk = (id: number): SourceChunk => {
+      const events = randomEvents({ events: 2, seed: id })
+      events.eventIds.set([BigInt(id), BigInt(id + 1)])
+      return { events, rejected: [], resume: String(id) }
+    }
+    async function* read() {
+      yield chunk(1)
+      await gate.promise
+      yield chunk(3)
+    }
+    const source: EventSource = { spec: 'slow', count: async () => undefined, read }
+    const pacer = createPacer(1000, () => performance.now())
+    const batches = formBatches(options(source, { pacer }))
+    const first = batches.next()
+    await vi.advanceTimersByTimeAsync(150)
+    expect(idsOf((await first).value as FormedBatch)).toEqual([1n, 2n])
+    const second = batches.next()
+    await vi.advanceTimersByTimeAsync(5_000)
+    gate.resolve()
+    await vi.advanceTimersByTimeAsync(200)
+    const { dueMs } = (await second).value as FormedBatch
+    expect(dueMs).toBeGreaterThanOrEqual(5_150)
+  })
+})
+
+function sourceOf(chunks: readonly SourceChunk[]): EventSource {
+  async function* read() {
+    yield* chunks
+  }
+  return {
+    spec: 'given',
+    count: async () => chunks.reduce((sum, { events }) => sum + eventCount(events), 0),
+    read,
+  }
+}

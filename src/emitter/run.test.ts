@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import type { RunPosition } from '../broker/broker.ts'
+import { toRunStart, toStoredPlace } from './run.ts'
+
+const place = { pass: 2, at: '{"in":"x"}', skip: 17 }
+
+function stored(over: Partial<RunPosition> = {}): RunPosition {
+  return { run: 'r', sequence: 9, resume: toStoredPlace('sim:1', place), emitted: 2304, done: false, ...over }
+}
+
+describe('toRunStart()', () => {
+  const begin = (position: RunPosition | undefined, isNamed = true, spec = 'sim:1') =>
+    toRunStart(position, { run: 'r', spec, isNamed })
+
+  it('begins, goes on, stays finished or begins anew', () => {
+    const beginning = { pass: 0, at: undefined, skip: 0 }
+    expect(begin(undefined)).toEqual({ run: 'r', how: 'new', place: beginning, sequence: 0, emitted: 0 })
+    expect(begin(stored())).toEqual({ run: 'r', how: 'resumed', place, sequence: 9, emitted: 2304 })
+    expect(begin(stored({ done: true })).how).toBe('finished')
+    expect(begin(stored({ done: true }), false)).toEqual({
+      run: 'r',
+      how: 'again',
+      place: beginning,
+      sequence: 9,
+      emitted: 0,
+    })
+  })
+
+  it('does not mix up two sources, nor a place that it does not understand', () => {
+    expect(() => begin(stored(), true, 'sim:2')).toThrow(
+      'run r reads sim:1, not sim:2; give this emission another name',
+    )
+    for (const resume of ['', '{}', '17', '{"source":"sim:1","pass":-1,"skip":0}']) {
+      expect(() => begin(stored({ resume }))).toThrow('run r was not left by an emitter of this version')
+    }
+  })
+})
