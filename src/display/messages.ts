@@ -161,7 +161,7 @@ export interface Quantiles {
   readonly p99: number
 }
 
-/** emitted = predicted + deadLettered + waiting, once the broker has answered all three questions at rest. */
+/** emitted = predicted + deadLettered + waiting, always. */
 export interface Account {
   readonly emitted: number
   readonly predicted: number
@@ -174,8 +174,8 @@ export interface Watched {
   readonly meanAngularErrorRad: number | null
   /** Predictions that the two figures above are made of. */
   readonly predictions: number
-  /** Predictions that passed by unread because there were too many to look at; 0: the figures are of everything. */
-  readonly skipped: number
+  /** Batches of predictions that passed by unread because there were too many; 0: the figures are of everything. */
+  readonly skippedBatches: number
 }
 
 /** Heartbeats of all parts, once a second and whenever one changes. */
@@ -220,7 +220,7 @@ export interface DeadLetterRow {
   readonly diedAtMs: number
 }
 
-/** This browser was too slow: so many messages were not sent to it since the last `dropped`. */
+/** This browser was too slow: so many messages were not sent to it since the last `dropped`. Fetch the snapshot again. */
 export interface Dropped {
   readonly messages: number
   /** Since this connection began. */
