@@ -57,8 +57,8 @@ interface Spectrum {
  * The challenge's energies are not published either. A soft spectrum makes the many faint events and a hard one the few
  * that are very bright; index and share follow from the published quantiles of pulses per event.
  */
-const SOFT: Spectrum = { leastGev: 65, mostGev: 1e7, index: 2.3 }
-const HARD: Spectrum = { leastGev: 2e3, mostGev: 1e7, index: 1.28 }
+const SOFT: Spectrum = { leastGev: 62, mostGev: 1e7, index: 2.3 }
+const HARD: Spectrum = { leastGev: 2e3, mostGev: 1.5e7, index: 1.28 }
 const HARD_SHARE = 0.026
 
 /** Draws one attempt after another at energy and place, and lights the detector with it. */

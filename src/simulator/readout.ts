@@ -18,7 +18,7 @@ const TRANSIT_NS = 115.5
 const CLOCK_TICK_NS = 25
 
 /** Photo-electrons closer than this come out as one pulse, ns: fine samples first, after 427 ns coarse ones. */
-const FINE_NS = 5
+const FINE_NS = 7
 const FINE_UNTIL_NS = 427
 const COARSE_NS = 40
 /** Soft launches are read from three coarse samples, which lose some of the charge. */
