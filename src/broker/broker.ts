@@ -108,6 +108,14 @@ export interface OnlookerOptions {
   readonly after?: ReadonlyMap<number, string>
   /** Start at what comes from now on instead. */
   readonly live?: boolean
+  /** Start at most so many batches before what comes from now on, per partition; wins over `after`. */
+  readonly last?: number
+  readonly signal: AbortSignal
+}
+
+export interface SampleOptions {
+  /** Pause after each batch. */
+  readonly everyMs: number
   readonly signal: AbortSignal
 }
 
@@ -162,6 +170,13 @@ export interface Broker extends AsyncDisposable {
 
   /** Predictions in order within a partition, waiting for more until aborted. */
   predictions(options: OnlookerOptions): AsyncIterable<StoredPredictions>
+
+  /**
+   * A batch now and then, at most one per `everyMs`: the newest that waits, or else the next that is published. Nobody
+   * else notices: nothing is lent, no group is made and nothing is kept from trimming. Never the same batch twice in a
+   * row. For onlookers that want to see some events, not all.
+   */
+  samples(options: SampleOptions): AsyncIterable<BatchMessage>
 
   /**
    * Holds the trimming of predictions at what a named reader has taken, for a day after its last call; the archive

@@ -1,3 +1,8 @@
+/** Ends after `ms`, or when `signal` aborts; never throws. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Change().wait(ms, signal)
+}
+
 /** Something that others wait for: `happen` ends every wait that runs at that moment. */
 export class Change {
   readonly #waiting = new Set<() => void>()

@@ -59,6 +59,15 @@ export function describeKeeping(openHome: OpenHome): void {
       expect(seen).not.toContain('b2')
     })
 
+    it('can start a few batches before what comes from now on', async (t) => {
+      const broker = await (await openHome(t)).open({ partitions: 1 })
+      await pass(broker, 0, 10)
+      const look = async (last: number) =>
+        ids(await Array.fromAsync(broker.predictions({ last, signal: AbortSignal.timeout(200) })))
+      expect(await look(3)).toEqual(['b7', 'b8', 'b9'])
+      expect((await look(50)).length).toBe(10)
+    })
+
     it('ends when aborted and when closed', async (t) => {
       const broker = await (await openHome(t)).open()
       const stop = new AbortController()

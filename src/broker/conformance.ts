@@ -4,6 +4,7 @@ import { describeDelivery } from './conformance-delivery.ts'
 import { describeFate } from './conformance-fate.ts'
 import { describeKeeping } from './conformance-keeping.ts'
 import { describePublishing } from './conformance-publishing.ts'
+import { describeSampling } from './conformance-sampling.ts'
 import type { BrokerOptions } from './options.ts'
 
 /** A real place that keeps batches, of one test. */
@@ -23,6 +24,7 @@ export function describeBroker(name: string, openHome: OpenHome): void {
     describeDelivery(openHome)
     describeFate(openHome)
     describeKeeping(openHome)
+    describeSampling(openHome)
 
     it('close() is idempotent, and a closed broker says that it is unavailable', async (t) => {
       const home = await openHome(t)

@@ -4,6 +4,7 @@ import type {
   BatchMessage,
   DeadLetter,
   Delivery,
+  OnlookerOptions,
   Settlement,
   SettleResult,
   StoredDeadLetter,
@@ -14,6 +15,7 @@ import type { BrokerSettings } from './options.ts'
 import {
   type RedisLoan,
   readEntries,
+  type StreamEntry,
   toDeadLetter,
   toDelivery,
   toLoan,
@@ -29,6 +31,8 @@ import { replayScript } from './redis-scripts/replay.ts'
 import { settleScript, splitScript } from './redis-scripts/settle.ts'
 import { trimScript } from './redis-scripts/trim.ts'
 
+/** Waiting for a batch to look at ends after this, so that closing is prompt and partitions take turns. */
+const SAMPLE_BLOCK_MS = 200
 /** Predictions read at once, about ten kilobytes each. */
 const PREDICTIONS_AT_ONCE = 16
 
@@ -189,10 +193,28 @@ export class RedisPartition {
     return readEntries(reply).map((entry) => toPredictions(entry, this.index))
   }
 
-  /** Cursor of the newest prediction stored, or the one before all where there is none. */
-  async newestPrediction(): Promise<string> {
-    const reply = await this.#link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', '1'])
-    return readEntries(reply)[0]?.id ?? '0-0'
+  /** The cursor after which an onlooker reads on; `0-0` is before all. */
+  async startCursor({ after, live, last }: OnlookerOptions): Promise<string> {
+    const before = live ? 0 : last
+    if (before === undefined) return after?.get(this.index) ?? '0-0'
+    const count = `${before + 1}`
+    const reply = await this.#link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', count])
+    return readEntries(reply)[before]?.id ?? '0-0'
+  }
+
+  /**
+   * The newest batch in the stream, or where that is `seen` the next to come, waiting for it a moment on `link`. Reads
+   * without a group, which Redis keeps no account of.
+   */
+  async newestBatch(link: RedisLink, seen: string | undefined): Promise<NewestBatch | undefined> {
+    const { batches } = this.keys
+    const [newest] = readEntries(await link.send(['XREVRANGE', batches, '+', '-', 'COUNT', '1']))
+    if (newest && newest.id !== seen) return toNewest(newest, this.index)
+    const how = ['COUNT', '1', 'BLOCK', `${SAMPLE_BLOCK_MS}`, 'STREAMS', batches, newest?.id ?? '$']
+    const reply = await link.send(['XREAD', ...how], SAMPLE_BLOCK_MS)
+    const stream: unknown = Array.isArray(reply) ? reply[0] : undefined
+    const [next] = readEntries(Array.isArray(stream) ? stream[1] : undefined)
+    return next && toNewest(next, this.index)
   }
 
   async holdPredictions(reader: string, cursor: string): Promise<void> {
@@ -262,6 +284,16 @@ export interface ClaimFrom {
   readonly idleMs: number
   readonly formerlyOf?: string
   readonly known?: ReadonlySet<string>
+}
+
+export interface NewestBatch {
+  readonly id: string
+  readonly message: BatchMessage
+}
+
+function toNewest(entry: StreamEntry, partition: number): NewestBatch {
+  const { batchId, payload, events, emittedAtMs } = toDelivery(entry, partition, 0, '')
+  return { id: entry.id, message: { batchId, payload, events, emittedAtMs } }
 }
 
 function readPending(reply: unknown): Pick<RedisLoan, 'entryId' | 'attempt'>[] {

@@ -11,6 +11,7 @@ import type {
   Heartbeat,
   OnlookerOptions,
   RunPosition,
+  SampleOptions,
   Settlement,
   SettleResult,
   StoredDeadLetter,
@@ -30,6 +31,7 @@ import { RedisLink } from './redis-link.ts'
 import { RedisPartition } from './redis-partition.ts'
 import { RedisReader } from './redis-reader.ts'
 import { RedisRun } from './redis-run.ts'
+import { sampleBatches } from './redis-samples.ts'
 import { type RedisTarget, readTarget } from './redis-target.ts'
 
 /** Onlookers look again after this; the pause doubles while nothing comes. */
@@ -179,17 +181,11 @@ class RedisBroker implements Broker {
     }
   }
 
-  async *predictions({
-    after,
-    live,
-    signal,
-  }: OnlookerOptions): AsyncGenerator<StoredPredictions, void, void> {
-    const ends = AbortSignal.any([signal, this.#closing.signal])
+  async *predictions(options: OnlookerOptions): AsyncGenerator<StoredPredictions, void, void> {
+    const ends = AbortSignal.any([options.signal, this.#closing.signal])
     const cursors: string[] = []
-    for (const stream of this.#streams) {
-      const newest = live ? await this.#next(() => stream.newestPrediction(), ends) : undefined
-      cursors.push(newest ?? after?.get(stream.index) ?? '0-0')
-    }
+    for (const stream of this.#streams)
+      cursors.push((await this.#next(() => stream.startCursor(options), ends)) ?? '0-0')
     let pollMs = POLL_MIN_MS
     while (!ends.aborted) {
       let found = false
@@ -205,6 +201,13 @@ class RedisBroker implements Broker {
       if (!found) await this.#stored.wait(pollMs, ends)
       pollMs = found ? POLL_MIN_MS : Math.min(pollMs * 2, POLL_MAX_MS)
     }
+  }
+
+  samples({ everyMs, signal }: SampleOptions): AsyncIterable<BatchMessage> {
+    const ends = AbortSignal.any([signal, this.#closing.signal])
+    const openLink = () => new RedisLink(this.#target, this.#settings)
+    const next = <T>(read: () => Promise<T>) => this.#next(read, ends)
+    return sampleBatches({ streams: this.#streams, everyMs, ends, openLink, next })
   }
 
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {

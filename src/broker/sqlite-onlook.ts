@@ -1,4 +1,11 @@
-import type { Backlog, Heartbeat, OnlookerOptions, StoredPredictions, Totals } from './broker.ts'
+import type {
+  Backlog,
+  BatchMessage,
+  Heartbeat,
+  OnlookerOptions,
+  StoredPredictions,
+  Totals,
+} from './broker.ts'
 import { isAlive } from './heartbeat-life.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 
@@ -25,11 +32,47 @@ export function readPredictions(file: SqliteFile, partition: number, after: numb
  * Where an onlooker starts in a partition. A cursor that this file has never given out comes from a file that was here
  * before; it starts at the oldest then, rather than waiting for numbers that take years to come.
  */
-export function startCursor(file: SqliteFile, partition: number, { after, live }: OnlookerOptions): number {
+export function startCursor(
+  file: SqliteFile,
+  partition: number,
+  { after, live, last }: OnlookerOptions,
+): number {
   const newest = file.number(`SELECT seq FROM sqlite_sequence WHERE name = 'predictions'`)
   if (live) return newest
+  if (last !== undefined) {
+    return file.number(
+      'SELECT cursor FROM predictions WHERE partition = ? ORDER BY cursor DESC LIMIT 1 OFFSET ?',
+      partition,
+      last,
+    )
+  }
   const cursor = Number(after?.get(partition) ?? 0)
   return cursor <= newest ? cursor : 0
+}
+
+export interface NewestBatch {
+  readonly seq: number
+  readonly message: BatchMessage
+}
+
+/** The newest batch that waits, unless it is the one with number `seen`. */
+export function readNewestBatch(file: SqliteFile, seen: number): NewestBatch | undefined {
+  const newest = file.number('SELECT seq FROM batches ORDER BY seq DESC LIMIT 1')
+  if (newest === 0 || newest === seen) return undefined
+  const row = file
+    .sql('SELECT batch_id, events, emitted_at_ms, payload FROM batches NATURAL JOIN payloads WHERE seq = ?')
+    .get(newest)
+  if (!row) return undefined
+  const { batch_id: batchId, events, emitted_at_ms: emittedAtMs, payload } = row
+  return {
+    seq: newest,
+    message: {
+      batchId: String(batchId),
+      events: Number(events),
+      emittedAtMs: Number(emittedAtMs),
+      payload: payload instanceof Uint8Array ? payload : new Uint8Array(),
+    },
+  }
 }
 
 export function holdPredictions(file: SqliteFile, reader: string, taken: ReadonlyMap<number, string>): void {

@@ -10,13 +10,14 @@ import type {
   Heartbeat,
   OnlookerOptions,
   RunPosition,
+  SampleOptions,
   Settlement,
   SettleResult,
   StoredDeadLetter,
   StoredPredictions,
   Totals,
 } from './broker.ts'
-import { Change } from './change.ts'
+import { Change, pause } from './change.ts'
 import { DiskRoom } from './disk-room.ts'
 import { Loans } from './loans.ts'
 import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
@@ -33,6 +34,8 @@ import { trim } from './sqlite-upkeep.ts'
 /** A waiting reader looks again after this; the pause doubles while nothing comes, for other processes tell it nothing. */
 const POLL_MIN_MS = 2
 const POLL_MAX_MS = 20
+/** A batch of another process may be here for no longer than this before it is settled and gone. */
+const SAMPLE_POLL_MS = 4
 /** A lock of another process is worth a line only when it lasts. */
 const LOCK_LINE_AFTER_MS = 2_000
 
@@ -157,6 +160,21 @@ class SqliteBroker implements Broker {
       } else {
         await this.#change.wait(pollMs, ends)
         pollMs = Math.min(pollMs * 2, POLL_MAX_MS)
+      }
+    }
+  }
+
+  async *samples({ everyMs, signal }: SampleOptions): AsyncGenerator<BatchMessage, void, void> {
+    const ends = AbortSignal.any([signal, this.#closing.signal])
+    let seen = 0
+    while (!ends.aborted) {
+      const newest = await this.#next(() => onlook.readNewestBatch(this.#file, seen), ends)
+      if (newest && !ends.aborted) {
+        seen = newest.seq
+        yield newest.message
+        await pause(everyMs, ends)
+      } else {
+        await this.#change.wait(SAMPLE_POLL_MS, ends)
       }
     }
   }
