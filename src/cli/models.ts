@@ -1,18 +1,100 @@
+import { relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
+import { renderTable } from '../evaluation/table.ts'
+import { listModels, showModel, type VerifyReport, verifyModel } from '../inference/models.ts'
 import { addCommand } from './command.ts'
 import { jsonSetting } from './settings.ts'
+
+const ACTIONS = ['list', 'show', 'verify'] as const
+/** Models that come with the package. */
+const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url))
 
 export function addModels(program: Command): void {
   addCommand(program, {
     name: 'models',
     summary: 'list, show and verify model folders',
-    examples: ['nustream models list'],
-    arguments: [{ spec: '<action>', description: 'list' }],
-    shape: { folder: z.string().optional().meta({ value: 'x' }), ...jsonSetting },
-    run: async () => {
-      throw new UsageError('flag_invalid', 'x')
+    description:
+      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture.',
+    examples: [
+      'nustream models list',
+      'nustream models show models/linefit-onnx',
+      'nustream models verify path/to/my-model',
+    ],
+    arguments: [
+      { spec: '<action>', description: `one of ${ACTIONS.join(', ')}` },
+      { spec: '[model]', description: 'a model folder, or linefit' },
+    ],
+    shape: {
+      root: z
+        .array(z.string())
+        .default(['models'])
+        .describe('folder of model folders to list, beside those that come with nustream')
+        .meta({ value: 'folder', repeat: true }),
+      ...jsonSetting,
+    },
+    run: async (config, [action = '', spec]) => {
+      if (action === 'list') return list(config.root, config.json)
+      if (action !== 'show' && action !== 'verify')
+        throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
+      if (spec === undefined)
+        throw new UsageError(
+          'flag_invalid',
+          `${action} needs a model folder; nustream models list shows some`,
+        )
+      return action === 'show' ? show(spec, config.json) : verify(spec, config.json)
     },
   })
+}
+
+async function list(roots: readonly string[], json: boolean): Promise<number> {
+  const folders = new Set([...roots, SHIPPED].map((root) => resolve(root)))
+  const models = await listModels([...folders].map((folder) => relative('', folder) || '.'))
+  if (json) console.log(JSON.stringify(models))
+  else {
+    const rows = models.map(({ spec, name, version, description, problem }) => [
+      spec,
+      problem ? '✘' : `${name} ${version}`,
+      problem ?? description,
+    ])
+    console.log(renderTable([['--model', 'name', 'description'], ...rows]))
+  }
+  return 0
+}
+
+async function show(spec: string, json: boolean): Promise<number> {
+  const { manifest, graph } = await showModel(spec)
+  const shown = { manifest: manifest ?? 'built in, see docs/models.md', graph: graph ?? null }
+  // Some numbers of a graph are int64.
+  const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)
+  console.log(JSON.stringify(shown, plain, json ? 0 : 2))
+  return 0
+}
+
+async function verify(spec: string, json: boolean): Promise<number> {
+  const report = await verifyModel(spec)
+  if (json) console.log(JSON.stringify(report))
+  else for (const line of renderReport(report)) console.log(line)
+  return report.isSound ? 0 : 1
+}
+
+function renderReport({
+  isSound,
+  spec,
+  name,
+  version,
+  parity,
+  loadMs,
+  problem,
+  warnings,
+}: VerifyReport): string[] {
+  if (!isSound) return [`✘ ${spec}: ${problem?.message} (${problem?.code})`]
+  const worst = parity && `${parity.worstRad.toExponential(1)} rad (allowed ${parity.toleranceRad} rad)`
+  return [
+    `✔ ${spec}: ${name} ${version}, loaded and warm in ${Math.round(loadMs)} ms`,
+    ...(parity ? [`✔ parity on ${parity.events} events: worst difference ${worst}`] : []),
+    ...warnings.map((warning) => `! ${warning}`),
+  ]
 }

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { compareWithPublished, renderComparison } from '../simulator/comparison.ts'
+import { EventStatistics } from '../simulator/statistics.ts'
 import { writeKaggle } from '../source/kaggle-write.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { listenForInterrupt } from './interrupt.ts'
@@ -45,6 +47,7 @@ export function addSimulate(program: Command): void {
     run: async (config) => {
       using interrupt = listenForInterrupt()
       const progress = showProgress('simulating', config.events)
+      const statistics = config.compare ? new EventStatistics() : undefined
       const startedAt = performance.now()
       const report = await writeKaggle({
         dir: config.out,
@@ -54,16 +57,22 @@ export function addSimulate(program: Command): void {
         workers: config.threads ?? availableParallelism(),
         overwrite: config.overwrite,
         onProgress: progress.update,
+        ...(statistics && { onEvents: (events) => statistics.add(events) }),
         signal: interrupt.signal,
       })
       progress.end()
       const seconds = (performance.now() - startedAt) / 1000
       const rate = Math.round(report.events / seconds)
-      if (config.json) console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate }))
-      else
-        console.log(
-          `${report.events} events, ${report.pulses} pulses in ${report.files} files below ${config.out}, ${rate} events/s`,
-        )
+      const comparison = statistics && compareWithPublished(statistics)
+      if (config.json) {
+        console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate, comparison }))
+        return interrupt.exitCode()
+      }
+      if (comparison) console.log(`${renderComparison(comparison)}\n`)
+      const { events, pulses, files } = report
+      console.log(
+        `${events} events, ${pulses} pulses in ${files} files below ${config.out}, ${rate} events/s`,
+      )
       return interrupt.exitCode()
     },
   })

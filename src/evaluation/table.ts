@@ -1,15 +1,27 @@
 import type { AngularErrorSummary, BinSummary } from './angular-errors.ts'
 import type { ModelEvaluation } from './evaluate.ts'
 
-/** Rows of text in aligned columns; the first row is the head. Numbers are aligned to the right. */
+const NUMBER = /^[–\d.,±°% -]*$/
+
+/** Rows of text in aligned columns; the first row is the head. Columns of numbers are aligned to the right. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+  const columns = rows[0].map((_, column) => {
+    const cells = rows.map((row) => row[column])
+    return {
+      width: Math.max(...cells.map((cell) => cell.length)),
+      isNumber: cells.slice(1).every((cell) => NUMBER.test(cell)),
+    }
+  })
   const lines = rows.map((row) =>
     row
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])))
-      .join('  '),
+      .map((cell, column) => {
+        const { width, isNumber } = columns[column]
+        return isNumber ? cell.padStart(width) : cell.padEnd(width)
+      })
+      .join('  ')
+      .trimEnd(),
   )
-  lines.splice(1, 0, widths.map((width) => '─'.repeat(width)).join('  '))
+  lines.splice(1, 0, columns.map(({ width }) => '─'.repeat(width)).join('  '))
   return lines.join('\n')
 }
 
