@@ -79,7 +79,7 @@ export class Simulator {
 
   /** The neutrino's own light must trigger: noise that lifts an event over the threshold is left out. */
   #lightTriggers(neutrino: Neutrino): boolean {
-    this.#photons.count = 0
+    this.#photons.clear()
     this.#cathodes.restart()
     this.#interactions.attempt(neutrino)
     return this.#photons.count >= PHOTONS_MIN && this.#record()
