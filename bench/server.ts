@@ -49,11 +49,12 @@ interface WrkResult {
 }
 
 /** The same work without a server: batches of the window that the scheduler sorts, two at a time. */
-async function bareEventsPerSecond(seconds: number): Promise<number> {
+async function bareModel(seconds: number): Promise<{ rate: number; cpuPerEventUs: number }> {
   await using model = await openLocalModel(values.model, { threads })
   let done = 0
   const until = performance.now() + seconds * 1000
   const startedAt = performance.now()
+  const cpuBefore = process.cpuUsage()
   const ask = async (): Promise<void> => {
     while (performance.now() < until) {
       await model.infer(sliceEvents(events, 0, 128))
@@ -61,7 +62,8 @@ async function bareEventsPerSecond(seconds: number): Promise<number> {
     }
   }
   await Promise.all([ask(), ask(), ask(), ask()])
-  return (done * 1000) / (performance.now() - startedAt)
+  const { user, system } = process.cpuUsage(cpuBefore)
+  return { rate: (done * 1000) / (performance.now() - startedAt), cpuPerEventUs: (user + system) / done }
 }
 
 function bodiesOf({ perRequest, type }: Load): Buffer {
@@ -123,11 +125,11 @@ function cpuSeconds(pid: number): number {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'nustream-bench-server-'))
-const bare: number[] = []
+const bare: { rate: number; cpuPerEventUs: number }[] = []
 const measured = new Map<string, { result: WrkResult; cpuPerEventUs: number }[]>()
 try {
   for (let round = 0; round < Number(values.rounds); round++) {
-    bare.push(await bareEventsPerSecond(Number(values.seconds) / 2))
+    bare.push(await bareModel(Number(values.seconds) / 2))
     const serve = startNustream([
       'serve',
       '--model',
@@ -156,7 +158,8 @@ try {
   rmSync(folder, { recursive: true })
 }
 
-const bareRate = median(bare)
+const bareRate = median(bare.map(({ rate }) => rate))
+const bareCpu = median(bare.map(({ cpuPerEventUs }) => cpuPerEventUs))
 const rows = LOADS.map((load) => {
   const all = measured.get(load.name) ?? []
   const rates = all.map(({ result }) => (result.requests * load.perRequest) / result.seconds)
@@ -170,6 +173,7 @@ const rows = LOADS.map((load) => {
     'p99 ms': Math.round(10 * median(all.map(({ result }) => result.p99Ms))) / 10,
     'failed requests': all.reduce((sum, { result }) => sum + result.failed, 0),
     'server CPU µs an event': Math.round(median(all.map(({ cpuPerEventUs }) => cpuPerEventUs))),
+    'of it the bare model': Math.round(bareCpu),
     'share of the bare model': Math.round((100 * median(rates)) / bareRate) / 100,
   }
 })

@@ -11,8 +11,10 @@ export interface Work<Ask, Answer> {
 }
 
 export interface CoalesceLimits {
-  /** Batches handed to the model at once. */
-  readonly concurrency: number
+  /** Batches with the model at once. */
+  readonly batchesAtWorkMax: number
+  /** Events with the model at once, more only where one ask alone has more. */
+  readonly eventsAtWorkMax: number
   readonly queueEventsMax: number
   readonly batchEventsMax: number
   readonly deadlineMs: number
@@ -50,9 +52,9 @@ interface Batch {
 }
 
 /**
- * Merges what is asked at the same moment: an idle slot takes what is there at once, and only while all slots are
- * busy do asks wait and gather. Waiting for company on purpose would add latency and no throughput
- * (bench/server.ts). Order is first come, first served; every ask has a deadline and the queue a bound.
+ * Merges what is asked at the same moment: while the model has room it gets what is there at once, and only while it is
+ * busy do asks wait and gather. Waiting for company on purpose would add latency and no throughput.
+ * Order is first come, first served; every ask has a deadline and the queue a bound.
  */
 export class Coalescer<Ask, Answer> {
   readonly #work: Work<Ask, Answer>
@@ -61,6 +63,7 @@ export class Coalescer<Ask, Answer> {
   #queue: Waiting<Ask, Answer>[] = []
   #queuedEvents = 0
   #batchesAtWork = 0
+  #eventsAtWork = 0
   #eventsPerSecond = 0
   #pumpScheduled = false
   #closed = false
@@ -72,7 +75,7 @@ export class Coalescer<Ask, Answer> {
     this.#watch = watch
   }
 
-  /** Events that wait for a slot. */
+  /** Events that wait for the model. */
   get queuedEvents(): number {
     return this.#queuedEvents
   }
@@ -132,10 +135,13 @@ export class Coalescer<Ask, Answer> {
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && this.#batchesAtWork < this.#limits.concurrency) {
-      const idle = this.#limits.concurrency - this.#batchesAtWork
-      const fairShare = Math.ceil(this.#queuedEvents / idle)
-      this.#start(this.#take(Math.min(fairShare, this.#limits.batchEventsMax)))
+    const { batchesAtWorkMax, eventsAtWorkMax, batchEventsMax } = this.#limits
+    while (
+      this.#queue.length > 0 &&
+      this.#batchesAtWork < batchesAtWorkMax &&
+      this.#eventsAtWork < eventsAtWorkMax
+    ) {
+      this.#start(this.#take(Math.min(batchEventsMax, eventsAtWorkMax - this.#eventsAtWork)))
     }
   }
 
@@ -163,6 +169,7 @@ export class Coalescer<Ask, Answer> {
       events += waiting.size
     }
     this.#batchesAtWork += 1
+    this.#eventsAtWork += events
     this.#watch.dispatched(
       events,
       taken.map((waiting) => (startedAt - waiting.enqueuedAt) / 1000),
@@ -171,16 +178,18 @@ export class Coalescer<Ask, Answer> {
       .catch((error: unknown) => {
         for (const waiting of taken) if (this.#settle(waiting)) waiting.reject(error)
       })
-      .finally(() => {
-        const seconds = (performance.now() - startedAt) / 1000
-        this.#watch.ran(seconds)
-        this.#batchesAtWork -= 1
-        // Smoothed, only for the Retry-After of an overloaded server.
-        const now = (events / Math.max(seconds, 1e-6)) * this.#limits.concurrency
-        this.#eventsPerSecond = this.#eventsPerSecond === 0 ? now : 0.9 * this.#eventsPerSecond + 0.1 * now
-        this.#schedule()
-        if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve()
-      })
+      .finally(() => this.#finish(events, (performance.now() - startedAt) / 1000))
+  }
+
+  #finish(events: number, seconds: number): void {
+    this.#watch.ran(seconds)
+    // Little's law: what is at work over how long it is there. Smoothed; only for the Retry-After of a full server.
+    const now = this.#eventsAtWork / Math.max(seconds, 1e-6)
+    this.#eventsPerSecond = this.#eventsPerSecond === 0 ? now : 0.9 * this.#eventsPerSecond + 0.1 * now
+    this.#batchesAtWork -= 1
+    this.#eventsAtWork -= events
+    this.#schedule()
+    if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
   async #run(taken: readonly Waiting<Ask, Answer>[], batch: Batch): Promise<void> {

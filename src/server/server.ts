@@ -51,7 +51,12 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   })
   const events: Coalescer<EventBatch, Inference> = new Coalescer(
     eventWork(model),
-    { ...limits, concurrency: model.concurrency },
+    // The model merges on its own what it holds, so many small batches are as good as few large ones.
+    {
+      ...limits,
+      batchesAtWorkMax: Number.POSITIVE_INFINITY,
+      eventsAtWorkMax: model.concurrency * limits.batchEventsMax,
+    },
     metrics.watch('events'),
   )
   const network = networkOf(model)
@@ -59,7 +64,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     network &&
     new Coalescer(
       tensorWork(network),
-      { ...limits, concurrency: model.concurrency },
+      { ...limits, batchesAtWorkMax: model.concurrency, eventsAtWorkMax: Number.POSITIVE_INFINITY },
       metrics.watch('tensors'),
     )
   const parts: PredictParts = {

@@ -146,7 +146,7 @@ describe('openHttpInferrer()', () => {
   it('says so of a full queue of the real server', async (test) => {
     const gate = Promise.withResolvers<void>()
     const model = fakeModel({ concurrency: 1, before: () => gate.promise })
-    const { url } = await startServer(test, { model, limits: { queueEventsMax: 5 } })
+    const { url } = await startServer(test, { model, limits: { queueEventsMax: 5, batchEventsMax: 1 } })
     const inferrer = await open(test, url)
     const asked = Array.from({ length: 4 }, () => inferrer.infer(batch).catch((error: unknown) => error))
     await expect
@@ -245,7 +245,7 @@ describe('openHttpInferrer()', () => {
     const { url } = await startServer(test, { limits: { binaryBodyBytesMax: 1_000_000 } })
     const inferrer = await open(test, url)
     for (let i = 0; i < 3; i++) {
-      const large = inferrer.infer(makeEvents(2000, 1, { pulsesPerEvent: 2000 }))
+      const large = inferrer.infer(makeEvents(1000, 1, { pulsesPerEvent: 400 }))
       await expect(large).rejects.toMatchObject({
         code: 'model_failed',
         message: expect.stringContaining('413'),

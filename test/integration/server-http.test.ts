@@ -120,8 +120,8 @@ describe('the model server on a socket', () => {
         await gate.promise
       },
     })
-    const server = await startServer(test, { model })
-    const first = post(server, { event_id: 1, pulses: [pulse] })
+    const server = await startServer(test, { model, limits: { batchEventsMax: 2 } })
+    const first = post(server, { events: [1, 0].map((event_id) => ({ event_id, pulses: [pulse] })) })
     await until(() => sizes.length === 1)
     const others = [
       post(server, { event_id: 2, pulses: [pulse] }),
@@ -131,14 +131,14 @@ describe('the model server on a socket', () => {
     await until(async () => (await metric(server, 'nustream_server_queued_events')) === 2)
     gate.resolve()
     const [one, two, bad, many] = await Promise.all([first, ...others])
-    expect(await one.json()).toMatchObject({ event_id: 1, zenith: 0.001 })
+    expect(await one.json()).toMatchObject({ predictions: [{ event_id: 1 }, { event_id: 0 }] })
     expect(await two.json()).toMatchObject({ event_id: 2, zenith: 0.001 })
     expect(bad.status).toBe(400)
     expect((await jsonOf<{ predictions: object[] }>(many)).predictions).toMatchObject([
       { error: { code: 'event_without_pulses' } },
       { event_id: 4, zenith: 0.002 },
     ])
-    expect(sizes).toEqual([1, 2])
+    expect(sizes).toEqual([2, 2])
   })
 
   it('answers 413 to a body of 200 MB at once, without holding it', async (test) => {
@@ -257,7 +257,7 @@ describe('the model server on a socket', () => {
         if (batch.eventIds[0] === 1n) await gate.promise
       },
     })
-    const server = await startServer(test, { model, limits: { deadlineMs: 200 } })
+    const server = await startServer(test, { model, limits: { deadlineMs: 200, batchEventsMax: 1 } })
     const [stuck, waiting] = await Promise.all([
       post(server, { event_id: 1, pulses: [pulse] }),
       post(server, { event_id: 2, pulses: [pulse] }),
@@ -279,7 +279,7 @@ describe('the model server on a socket', () => {
         await gate.promise
       },
     })
-    const server = await startServer(test, { model })
+    const server = await startServer(test, { model, limits: { batchEventsMax: 1 } })
     const first = post(server, { event_id: 1, pulses: [pulse] })
     await until(() => seen.length === 1)
     const leaver = new AbortController()

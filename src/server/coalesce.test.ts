@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import { type CoalesceLimits, Coalescer, type Work } from './coalesce.ts'
+
+/** An ask is a list of numbers; its answer is their doubles. Asks of different sign do not share a batch. */
+function open(limits: Partial<CoalesceLimits> = {}) {
+  const batches: { numbers: number[]; signal: AbortSignal; finish: (error?: Error) => void }[] = []
+  const watched = { sizes: [] as number[], refused: 0 }
+  const work: Work<number[], number[]> = {
+    size: (ask) => ask.length,
+    joins: (first, next) => first[0] > 0 === next[0] > 0,
+    run: (asks, signal) =>
+      new Promise((resolve, reject) => {
+        const answers = asks.map((ask) => ask.map((each) => 2 * each))
+        const finish = (error?: Error) => (error ? reject(error) : resolve(answers))
+        batches.push({ numbers: asks.flat(), signal, finish })
+      }),
+  }
+  const coalescer = new Coalescer(
+    work,
+    {
+      batchesAtWorkMax: 1,
+      eventsAtWorkMax: 1000,
+      batchEventsMax: 4,
+      queueEventsMax: 10,
+      deadlineMs: 60_000,
+      ...limits,
+    },
+    {
+      dispatched: (events) => watched.sizes.push(events),
+      ran: () => {},
+      refused: () => {
+        watched.refused += 1
+      },
+    },
+  )
+  return { coalescer, batches, watched }
+}
+
+const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+const sent = (batches: { numbers: number[] }[]) => batches.map(({ numbers }) => numbers)
+
+describe('Coalescer', () => {
+  it('sends what is there at once, and gathers only while the model is busy', async () => {
+    const { coalescer, batches } = open()
+    const first = coalescer.submit([1])
+    await turn()
+    const others = [[2], [3], [4], [5], [6]].map((ask) => coalescer.submit(ask))
+    await turn()
+    expect(sent(batches)).toEqual([[1]])
+    batches[0].finish()
+    expect(await first.answer).toEqual([2])
+    await turn()
+    expect(sent(batches)).toEqual([[1], [2, 3, 4, 5]])
+    batches[1].finish()
+    await turn()
+    batches[2].finish()
+    expect(await Promise.all(others.map(({ answer }) => answer))).toEqual([[4], [6], [8], [10], [12]])
+  })
+
+  it('merges what was asked in the same turn', async () => {
+    const { coalescer, batches } = open()
+    for (const ask of [[1], [2, 3]]) coalescer.submit(ask)
+    await turn()
+    expect(sent(batches)).toEqual([[1, 2, 3]])
+  })
+
+  it('keeps apart what does not join, and keeps the order', async () => {
+    const { coalescer, batches } = open({ batchesAtWorkMax: 9 })
+    for (const ask of [[1], [-2], [-3], [4]]) coalescer.submit(ask)
+    await turn()
+    expect(sent(batches)).toEqual([[1], [-2, -3], [4]])
+  })
+
+  it('gives the model no more events than it may hold, except of one large ask', async () => {
+    const { coalescer, batches } = open({ batchesAtWorkMax: 9, eventsAtWorkMax: 3, queueEventsMax: 100 })
+    for (const ask of [[1], [2], [3], [4]]) coalescer.submit(ask)
+    coalescer.submit(Array(50).fill(5))
+    await turn()
+    expect(sent(batches)).toEqual([[1, 2, 3]])
+    batches[0].finish()
+    await turn()
+    expect(sent(batches).slice(1)).toEqual([[4], Array(50).fill(5)])
+  })
+
+  it('refuses what the queue cannot hold and says when to come back', async () => {
+    const { coalescer, watched } = open({ queueEventsMax: 3 })
+    coalescer.submit([1])
+    await turn()
+    coalescer.submit([2, 3])
+    expect(() => coalescer.submit([4, 5])).toThrow(
+      expect.objectContaining({ code: 'overloaded', retryAfterSeconds: 1 }),
+    )
+    coalescer.submit([6])
+    expect(watched.refused).toBe(1)
+    expect(coalescer.queuedEvents).toBe(3)
+  })
+
+  it('takes an ask larger than the queue when nothing waits', async () => {
+    const { coalescer, batches } = open({ queueEventsMax: 3 })
+    const { answer } = coalescer.submit([1, 2, 3, 4, 5])
+    await turn()
+    batches[0].finish()
+    expect(await answer).toEqual([2, 4, 6, 8, 10])
+  })
+
+  it('lets a cancelled ask go: from the queue at once, from the model when nobody else wants its batch', async () => {
+    const { coalescer, batches } = open()
+    const [one, two] = [coalescer.submit([1]), coalescer.submit([2])]
+    await turn()
+    const waiting = coalescer.submit([3])
+    waiting.cancel()
+    expect(coalescer.queuedEvents).toBe(0)
+    await expect(waiting.answer).rejects.toMatchObject({ code: 'closing' })
+    one.cancel()
+    await expect(one.answer).rejects.toThrow()
+    expect(batches[0].signal.aborted).toBe(false)
+    two.cancel()
+    await expect(two.answer).rejects.toThrow()
+    expect(batches[0].signal.aborted).toBe(true)
+  })
+
+  it('answers an ask that is out of time, and frees its place', async () => {
+    const { coalescer, batches } = open({ deadlineMs: 20 })
+    const atWork = coalescer.submit([1])
+    await turn()
+    const waiting = coalescer.submit([2])
+    const late = { status: 'rejected', reason: { code: 'deadline_exceeded' } }
+    expect(await Promise.allSettled([atWork.answer, waiting.answer])).toMatchObject([late, late])
+    expect(coalescer.queuedEvents).toBe(0)
+    expect(batches[0].signal.aborted).toBe(true)
+    batches[0].finish()
+    const next = coalescer.submit([3])
+    await turn()
+    batches[1].finish()
+    expect(await next.answer).toEqual([6])
+  })
+
+  it('hands a failure to those who shared the batch, and goes on', async () => {
+    const { coalescer, batches } = open()
+    const asked = [[1], [2]].map((ask) => coalescer.submit(ask))
+    await turn()
+    batches[0].finish(new Error('broken'))
+    for (const { answer } of asked) await expect(answer).rejects.toThrow('broken')
+    const next = coalescer.submit([3])
+    await turn()
+    batches[1].finish()
+    expect(await next.answer).toEqual([6])
+  })
+
+  it('close() takes nothing new and waits for what it holds', async () => {
+    const { coalescer, batches } = open()
+    const asked = [[1, 1, 1, 1], [2]].map((ask) => coalescer.submit(ask))
+    let isClosed = false
+    const closed = coalescer.close().then(() => {
+      isClosed = true
+    })
+    expect(() => coalescer.submit([3])).toThrow(expect.objectContaining({ code: 'closing' }))
+    await turn()
+    batches[0].finish()
+    await turn()
+    expect(isClosed).toBe(false)
+    batches[1].finish()
+    await closed
+    expect(await Promise.all(asked.map(({ answer }) => answer))).toEqual([[2, 2, 2, 2], [4]])
+    await coalescer.close()
+  })
+})
