@@ -66,12 +66,15 @@ export async function* readPulses(db: DuckDb, file: string, fromRow = 0): AsyncG
   }
 }
 
-/** Event ids of rows 0 to `toRow` (exclusive), without repeats in a row; 0 stands for one that is not a number. */
+/** Stands for an event id that is no number; no event has the lowest of 2^64 ids. */
+const NO_ID = -(2n ** 63n)
+
+/** Event ids of rows 0 to `toRow` (exclusive), one for each run of neighbouring rows; unreadable ids are left out. */
 export async function* readEventIds(db: DuckDb, file: string, toRow: number): AsyncGenerator<bigint> {
   const connection = await db.connect()
   try {
     const [eventId] = await findPulseColumns(connection, file)
-    const sql = `SELECT coalesce(${eventId.value}, 0) FROM ${PARQUET_ROWS} WHERE file_row_number >= ? LIMIT ${toRow}`
+    const sql = `SELECT coalesce(${eventId.value}, ${NO_ID}) FROM ${PARQUET_ROWS} WHERE file_row_number >= ? LIMIT ${toRow}`
     const rows = await countFileRows(connection, file)
     let last: bigint | undefined
     for await (const chunk of streamChunks(connection, {
@@ -86,7 +89,7 @@ export async function* readEventIds(db: DuckDb, file: string, toRow: number): As
         const isSame = i > 0 && words[2 * i] === words[2 * i - 2] && words[2 * i + 1] === words[2 * i - 1]
         if (isSame || ids[i] === last) continue
         last = ids[i]
-        yield last
+        if (last !== NO_ID) yield last
       }
     }
   } finally {

@@ -1,5 +1,5 @@
-/** Ids remembered at most: five times the events of a Kaggle file. Beyond it the oldest are forgotten. */
-const IDS_MAX = 1_000_000
+/** The last so many ids are remembered at least, twice as many at most: a Kaggle file has 200,000 events. */
+const IDS_MIN = 500_000
 
 /**
  * Tells an event id that came before. While ids ascend, as in Kaggle's files, the highest is all that needs to be
@@ -7,7 +7,9 @@ const IDS_MAX = 1_000_000
  */
 export class SeenIds {
   #highest: bigint | undefined
-  #ids: Set<bigint> | undefined
+  #recent: Set<bigint> | undefined
+  /** Those before `#recent`: forgetting a set as a whole is cheap, forgetting the oldest of one is not. */
+  #older = new Set<bigint>()
   readonly #load: (toRow: number) => AsyncIterable<bigint>
 
   /** `load` gives the ids before a row of the file; `highest` is the highest of those read so far. */
@@ -24,27 +26,25 @@ export class SeenIds {
   isRepeat(id: bigint, row: number): boolean | Promise<boolean> {
     if (this.#highest !== undefined && id <= this.#highest) return this.#find(id, row)
     this.#highest = id
-    if (this.#ids) this.#add(this.#ids, id)
+    if (this.#recent) this.#add(id)
     return false
   }
 
   async #find(id: bigint, row: number): Promise<boolean> {
-    if (!this.#ids) {
-      const ids = new Set<bigint>()
-      for await (const before of this.#load(row)) this.#add(ids, before)
-      this.#ids = ids
+    if (!this.#recent) {
+      this.#recent = new Set()
+      for await (const before of this.#load(row)) this.#add(before)
     }
-    if (this.#ids.has(id)) return true
-    this.#add(this.#ids, id)
+    if (this.#recent.has(id) || this.#older.has(id)) return true
+    this.#add(id)
     return false
   }
 
-  #add(ids: Set<bigint>, id: bigint): void {
-    ids.add(id)
-    if (ids.size <= IDS_MAX) return
-    for (const oldest of ids) {
-      ids.delete(oldest)
-      break
+  #add(id: bigint): void {
+    if (!this.#recent || this.#recent.size >= IDS_MIN) {
+      this.#older = this.#recent ?? this.#older
+      this.#recent = new Set()
     }
+    this.#recent.add(id)
   }
 }

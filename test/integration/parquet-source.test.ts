@@ -163,6 +163,13 @@ describe('parquet: events', () => {
     expect(later.rejected.map(({ eventId }) => eventId)).toEqual([4n, 9n])
   })
 
+  it('may have id 0 after rows without an id', async (t) => {
+    const rows: Row[] = [['NULL', 1, 1, 1, 'true'], ...eventRows(5), ...eventRows(0)]
+    const { ids, rejected } = await readAll(await sourceOf(temporaryFolder(t), rowsSql(rows)))
+    expect(ids).toEqual([5n, 0n])
+    expect(rejected.map(({ eventId }) => eventId)).toEqual([undefined])
+  })
+
   it('of a million pulses and more are rejected with bounded memory', async (t) => {
     const long =
       'SELECT 2::BIGINT AS event_id, 1::SMALLINT AS sensor_id, i AS time, 1.0::DOUBLE AS charge, true AS auxiliary FROM range(1048577) t(i)'
