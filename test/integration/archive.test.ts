@@ -141,6 +141,20 @@ describe.each(HOMES)('archive() on %s', (home) => {
     expect(readdirSync(dir).filter((name) => !name.endsWith('.parquet'))).toEqual([])
   })
 
+  it('keeps a stream of three partitions, and goes on with each', async (t) => {
+    const broker = await (await openHome(t, home)).open({ partitions: 3 })
+    const dir = temporaryFolder(t)
+    startConsuming(t, { broker, inferrer: new TestInferrer() })
+    for (const firstId of [1, 201]) {
+      await publish(broker, 20, firstId)
+      await untilDrained(broker)
+      await startArchive(t, { broker, dir }).stop()
+    }
+    expect(await archivedIds(dir)).toEqual(range(1, 400))
+    const partitions = new Set(files(dir).map((name) => name.slice(0, 'predictions-p0'.length)))
+    expect(partitions.size).toBe(3)
+  })
+
   it('holds the trimming of predictions at what is safe in a file', async (t) => {
     const opened = await openHome(t, home)
     const broker = await opened.open({ predictionsMax: 2, upkeepMs: 50 })
