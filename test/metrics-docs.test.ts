@@ -3,6 +3,7 @@ import { type Metric, Registry } from 'prom-client'
 import { expect, it } from 'vitest'
 import { archiveMetrics } from '../src/archive/metrics.ts'
 import { consumerMetrics } from '../src/consumer/metrics.ts'
+import { displayMetrics } from '../src/display/metrics.ts'
 import { emitterMetrics } from '../src/emitter/metrics.ts'
 import { serverMetrics } from '../src/server/metrics.ts'
 import { sourceMetrics } from '../src/source/metrics.ts'
@@ -21,6 +22,7 @@ const SECTIONS: Record<string, (registry: Registry) => unknown> = {
   Consumer: (registry) => consumerMetrics(registry),
   'Model server': (registry) => serverMetrics(registry, NO_SERVER),
   Archive: (registry) => archiveMetrics(registry),
+  Display: (registry) => displayMetrics(registry),
   'The process': (registry) => processMetrics(registry, { version: '1', role: 'test' }),
 }
 
