@@ -32,7 +32,7 @@ const HEALTH_WITHIN_MS = 2_000
  */
 export async function openTelemetryServer(options: TelemetryOptions): Promise<TelemetryServer> {
   const server = createServer({ requestTimeout: 5_000, keepAliveTimeout: 5_000 }, (request, response) => {
-    void serve(request, response, options)
+    void serveTelemetry(request, response, options)
   })
   const listening = await listen(server, options)
   const close = async (): Promise<void> => {
@@ -50,10 +50,11 @@ interface Answer {
   readonly body: string
 }
 
-async function serve(
+/** Answers one request for `/metrics` or `/health…`; for servers that serve more than those. Never throws. */
+export async function serveTelemetry(
   request: IncomingMessage,
   response: ServerResponse,
-  options: TelemetryOptions,
+  options: Pick<TelemetryOptions, 'registry' | 'health'>,
 ): Promise<void> {
   const { status, type, body } = await answer(request, options).catch((error: unknown) =>
     toAnswer(500, { error: maskSecrets(String(error)) }),
@@ -63,7 +64,10 @@ async function serve(
   response.end(request.method === 'HEAD' ? '' : body)
 }
 
-async function answer(request: IncomingMessage, { registry, health }: TelemetryOptions): Promise<Answer> {
+async function answer(
+  request: IncomingMessage,
+  { registry, health }: Pick<TelemetryOptions, 'registry' | 'health'>,
+): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return toAnswer(405, { error: 'only GET and HEAD' })
   const path = request.url?.split('?', 1)[0]

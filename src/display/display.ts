@@ -1,0 +1,61 @@
+import type { Logger } from 'pino'
+import type { Broker } from '../broker/broker.ts'
+import { listen } from '../telemetry/listen.ts'
+import type { TelemetryOptions, TelemetryServer } from '../telemetry/server.ts'
+import { Browsers } from './browsers.ts'
+import type { DisplaySettings } from './messages.ts'
+import type { DisplayMetrics } from './metrics.ts'
+import { buildDisplayServer } from './server.ts'
+import { View } from './view.ts'
+import { Watch } from './watch.ts'
+
+export interface DisplayOptions {
+  readonly broker: Broker
+  /** Of nustream, shown on the page. */
+  readonly version: string
+  readonly token?: string | undefined
+  readonly browsersMax?: number
+  readonly pageFolder?: string
+  readonly settings?: Partial<Omit<DisplaySettings, 'version'>>
+  readonly metrics: DisplayMetrics
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+export interface Display {
+  /** Looks on at the stream until the signal aborts. */
+  run(): Promise<void>
+  /** Asks for the counts now, and sends them. */
+  look(): Promise<void>
+  /** Serves the page, with /metrics and /health on the same port. @throws UsageError `port_taken` */
+  openServer(options: TelemetryOptions): Promise<TelemetryServer>
+}
+
+const SETTINGS: Omit<DisplaySettings, 'version'> = {
+  eventsMax: 500,
+  skyMax: 5_000,
+  stripsMax: 600,
+  pulsesMax: 1_500,
+  sampleEveryMs: 500,
+}
+const BROWSERS_MAX = 500
+
+/** A view of the stream for browsers. Memory is bounded by its settings, whatever the stream and the browsers do. */
+export function createDisplay(options: DisplayOptions): Display {
+  const { broker, version, metrics, log, signal, browsersMax = BROWSERS_MAX } = options
+  const browsers = new Browsers(metrics, browsersMax)
+  const view = new View({ ...SETTINGS, ...options.settings, version }, browsers)
+  const watch = new Watch({ broker, view, metrics, log, signal })
+  return {
+    run: () => watch.run(),
+    look: () => watch.look(),
+    openServer: async ({ registry, health, ...where }) => {
+      const { token, pageFolder } = options
+      const page = pageFolder === undefined ? {} : { pageFolder }
+      const app = buildDisplayServer({ view, browsers, token, ...page, registry, health, log })
+      const listening = await listen(app, where)
+      const close = () => app.close()
+      return { ...listening, close, [Symbol.asyncDispose]: close }
+    },
+  }
+}

@@ -1,0 +1,191 @@
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { Logger } from 'pino'
+import { serveTelemetry, type TelemetryOptions } from '../telemetry/server.ts'
+import type { Browsers } from './browsers.ts'
+import type { Refusal } from './messages.ts'
+import { PAGE_FOLDER, type PageFile, readPageFiles } from './page-files.ts'
+import { PageToken } from './token.ts'
+import type { View } from './view.ts'
+
+export interface DisplayServerOptions extends Pick<TelemetryOptions, 'registry' | 'health'> {
+  readonly view: View
+  readonly browsers: Browsers
+  /** Whoever wants to see anything must know it; open to all where undefined. */
+  readonly token?: string | undefined
+  /** Where the built page lies. */
+  readonly pageFolder?: string
+  readonly log: Logger
+}
+
+/** Sent with everything: the page runs its own files only, and shows nothing of anybody else. */
+const HEADERS = {
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data: blob:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "worker-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+} as const
+
+const BODY_BYTES_MAX = 4 * 1024
+const CONNECTIONS_MAX = 1_024
+
+/** The page, what it shows, and /metrics and /health, as a value; `listen` makes it a server. */
+export function buildDisplayServer(options: DisplayServerOptions): FastifyInstance {
+  const { log } = options
+  const app = fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    // A stream never ends by itself, so closing must not wait for it.
+    forceCloseConnections: true,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 10_000,
+    exposeHeadRoutes: false,
+  })
+  app.server.maxConnections = CONNECTIONS_MAX
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(HEADERS)
+    done()
+  })
+  app.addHook('preClose', (done) => {
+    options.browsers.close()
+    done()
+  })
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) log.error({ err: error }, 'display request failed')
+    refuse(reply, status, status >= 500 ? 'internal error' : error.message)
+  })
+  const token = new PageToken(options.token)
+  apiRoutes(app, options, token)
+  telemetryRoutes(app, options)
+  pageRoutes(app, options, token)
+  return app
+}
+
+function apiRoutes(app: FastifyInstance, { view, browsers }: DisplayServerOptions, token: PageToken): void {
+  app.post('/api/token', (request, reply) => {
+    const given = tokenOf(request.body)
+    if (given === undefined) return refuse(reply, 400, 'expected the JSON object {"token": "…"}')
+    if (!token.isRight(given)) return refuse(reply, 401, 'this is not the right token')
+    return reply.code(204).header('set-cookie', token.cookie).send()
+  })
+  app.register((guarded, _options, done) => {
+    guarded.addHook('onRequest', (request, reply, next) => {
+      reply.header('cache-control', 'no-store')
+      if (token.allows(request.headers)) next()
+      else refuse(reply, 401, 'a token is needed')
+    })
+    guarded.get('/api/snapshot', (_request, reply) => sendJson(reply, view.snapshot()))
+    guarded.get<{ Params: { key: string } }>('/api/events/:key', (request, reply) => {
+      const event = view.event(request.params.key)
+      const { eventsMax } = view.settings
+      if (!event) return refuse(reply, 404, `this event is not among the last ${eventsMax} that were sampled`)
+      return sendJson(reply, JSON.stringify(event))
+    })
+    guarded.get('/api/stream', (_request, reply) => {
+      if (browsers.isFull) return refuse(reply, 503, 'too many browsers are connected')
+      openStream(reply)
+      browsers.add(reply.raw, view.hello())
+      return reply
+    })
+    done()
+  })
+}
+
+/** Takes the answer out of Fastify's hands: it is written to until one side ends it. */
+function openStream(reply: FastifyReply): void {
+  reply.hijack()
+  // Fastify's headers are written by its own sending only.
+  for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '')
+  reply.raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+}
+
+function telemetryRoutes(app: FastifyInstance, options: DisplayServerOptions): void {
+  for (const path of ['/metrics', '/health', '/health/live', '/health/ready']) {
+    for (const method of ['GET', 'HEAD'] as const) {
+      app.route({
+        method,
+        url: path,
+        handler: (request, reply) => {
+          reply.hijack()
+          void serveTelemetry(request.raw, reply.raw, options)
+        },
+      })
+    }
+  }
+}
+
+function pageRoutes(app: FastifyInstance, options: DisplayServerOptions, token: PageToken): void {
+  const files = readPageFiles(options.pageFolder ?? PAGE_FOLDER)
+  if (!files) options.log.warn('the page is not built: run `npm run build`')
+  app.route<{ Querystring: { token?: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/',
+    handler: (request, reply) => {
+      const given = request.query.token
+      if (typeof given === 'string' && token.isRight(given))
+        return reply.header('set-cookie', token.cookie).redirect(withoutToken(request.url), 303)
+      return sendPage(request, reply, files)
+    },
+  })
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/*',
+    handler: (request, reply) => sendPage(request, reply, files),
+  })
+}
+
+function sendPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  files: ReadonlyMap<string, PageFile> | undefined,
+): FastifyReply {
+  if (!files && request.url.split('?', 1)[0] === '/') return sendNotBuilt(reply)
+  const file = files?.get(request.url.split('?', 1)[0])
+  if (!file) return refuse(reply, 404, 'there is no such page; the display is at /')
+  reply.headers({ 'cache-control': file.cacheControl, etag: file.etag })
+  if (request.headers['if-none-match'] === file.etag) return reply.code(304).send()
+  return reply.type(file.type).send(file.bytes)
+}
+
+function sendNotBuilt(reply: FastifyReply): FastifyReply {
+  const why =
+    'The page is not built. In a clone of nustream run <code>npm run build</code>, then start again.'
+  return reply
+    .code(503)
+    .type('text/html; charset=utf-8')
+    .send(`<!doctype html><html lang="en"><title>nustream</title><h1>nustream</h1><p>${why}</p></html>\n`)
+}
+
+function sendJson(reply: FastifyReply, json: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').send(json)
+}
+
+function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+  const refusal: Refusal = { error }
+  return reply.code(status).send(refusal)
+}
+
+function tokenOf(body: unknown): string | undefined {
+  if (typeof body !== 'object' || body === null || !('token' in body)) return undefined
+  return typeof body.token === 'string' ? body.token : undefined
+}
+
+/** The address without the secret in it; always one of this server. */
+function withoutToken(url: string): string {
+  const query = new URLSearchParams(url.split('?')[1])
+  query.delete('token')
+  return query.size === 0 ? '/' : `/?${query}`
+}

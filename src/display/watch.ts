@@ -1,0 +1,206 @@
+import type { Logger } from 'pino'
+import type {
+  BatchMessage,
+  Broker,
+  Heartbeat,
+  StoredDeadLetter,
+  StoredPredictions,
+} from '../broker/broker.ts'
+import type { PredictionBatch } from '../event/prediction-batch.ts'
+import { decodePredictionBatch } from '../event/prediction-wire.ts'
+import { buildLineFit } from '../inference/linefit.ts'
+import { within } from '../telemetry/within.ts'
+import { Figures } from './figures.ts'
+import { Join, toKappa } from './join.ts'
+import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'
+import type { DisplayMetrics } from './metrics.ts'
+import { ReadBudget } from './read-budget.ts'
+import { eventKey, roundedDirection, type SampledEvent, sampleEvents } from './sample.ts'
+import type { View } from './view.ts'
+import { Newest, type SkyPoint } from './window.ts'
+
+export interface WatchOptions {
+  readonly broker: Broker
+  readonly view: View
+  readonly metrics: DisplayMetrics
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+/** Batches of stored predictions that fill the sky at the start. */
+const HISTORY_BATCHES = 20
+/** Batches of predictions that are decoded a second: about half a percent of a core. Beyond it figures are of a sample. */
+const BATCHES_PER_SECOND = 40
+const SKY_EVERY_MS = 500
+const STRIP_EVERY_MS = 1_000
+/** Points that go to the sky map at most, of one batch and of one message. */
+const SKY_OF_BATCH_MAX = 16
+const SKY_OF_MESSAGE_MAX = 200
+const DEAD_LETTERS_MAX = 50
+/** A broker that takes longer is shown as away. */
+const BROKER_WITHIN_MS = 2_000
+
+/** Looks on at a stream and keeps a view of it up to date. It lends nothing and holds up no trimming. */
+export class Watch {
+  readonly #options: WatchOptions
+  readonly #join = new Join()
+  readonly #figures = new Figures(Date.now())
+  readonly #budget = new ReadBudget(BATCHES_PER_SECOND)
+  readonly #sky = new Newest<SkyPoint>(SKY_OF_MESSAGE_MAX)
+  readonly #lineFit = buildLineFit()
+  #lettersTotal = -1
+  #asking: Promise<void> | undefined
+
+  constructor(options: WatchOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Runs until the signal aborts. A broker that is away is waited for and shown as away.
+   * @throws what the broker throws when it cannot be used at all
+   */
+  async run(): Promise<void> {
+    const stop = new AbortController()
+    const signal = AbortSignal.any([stop.signal, this.#options.signal])
+    const timers = [
+      setInterval(() => this.#sendSky(), SKY_EVERY_MS),
+      setInterval(() => void this.look(), STRIP_EVERY_MS),
+    ]
+    try {
+      await this.look()
+      await Promise.all([this.#samples(signal), this.#predictions(signal)])
+    } finally {
+      stop.abort()
+      for (const timer of timers) clearInterval(timer)
+    }
+  }
+
+  /** Asks for the counts now, and sends what there is; one at a time. Never throws. */
+  async look(): Promise<void> {
+    this.#asking ??= this.#look().finally(() => {
+      this.#asking = undefined
+    })
+    await this.#asking
+    this.#sendSky()
+  }
+
+  async #samples(signal: AbortSignal): Promise<void> {
+    const { broker, view } = this.#options
+    for await (const message of broker.samples({ everyMs: view.settings.sampleEveryMs, signal })) {
+      if (this.#join.isFull(performance.now())) continue
+      const before = this.#join.addSample(message.batchId, this.#sampled(message), performance.now())
+      const predictions = before && this.#decoded(before)
+      if (predictions) this.#draw(message.batchId, predictions)
+    }
+  }
+
+  async #predictions(signal: AbortSignal): Promise<void> {
+    const { broker, metrics } = this.#options
+    for await (const stored of broker.predictions({ last: HISTORY_BATCHES, signal })) {
+      this.#join.addPredictions(stored)
+      if (!this.#budget.take(performance.now()) && !this.#join.isWaitingFor(stored.batchId)) {
+        metrics.batches.inc({ outcome: 'skipped' })
+        this.#figures.addSkipped()
+        continue
+      }
+      metrics.batches.inc({ outcome: 'read' })
+      const predictions = this.#decoded(stored)
+      if (!predictions) continue
+      this.#figures.add(predictions, Date.now())
+      const drawn = this.#draw(stored.batchId, predictions)
+      this.#sky.add(...skyPoints(predictions, drawn))
+    }
+  }
+
+  #sampled(message: BatchMessage): SampledEvent[] {
+    const { view, metrics } = this.#options
+    const { pulsesMax } = view.settings
+    try {
+      return sampleEvents(message, { pulsesMax, lineFit: this.#lineFit, random: Math.random })
+    } catch {
+      // The consumer says what is wrong with it, in a dead letter.
+      metrics.unreadable.inc()
+      return []
+    }
+  }
+
+  #decoded({ payload, batchId }: StoredPredictions): PredictionBatch | undefined {
+    try {
+      return decodePredictionBatch(payload)
+    } catch (err) {
+      this.#options.metrics.unreadable.inc()
+      this.#options.log.debug({ err, batchId }, 'predictions not shown')
+      return undefined
+    }
+  }
+
+  #draw(batchId: string, predictions: PredictionBatch): DrawnEvent[] {
+    const drawn = this.#join.take(batchId, predictions)
+    for (const event of drawn) this.#options.view.addEvent(event)
+    this.#options.metrics.drawnEvents.inc(drawn.length)
+    return drawn
+  }
+
+  #sendSky(): void {
+    this.#options.view.addSky(this.#sky.take())
+  }
+
+  async #look(): Promise<void> {
+    const { broker, view, log } = this.#options
+    try {
+      await within(() => broker.ping(), BROKER_WITHIN_MS)
+      const asked = () => Promise.all([broker.totals(), broker.backlog(), broker.heartbeats()])
+      const [totals, backlog, beats] = await within(asked, BROKER_WITHIN_MS)
+      const atMs = Date.now()
+      view.setHealth(toHealth(beats, atMs))
+      view.addStrip(this.#figures.strip(totals, backlog, atMs))
+      await this.#askForDeadLetters(totals.deadLettered)
+    } catch (err) {
+      log.debug({ err }, 'broker did not answer')
+      view.setBrokerDown(Date.now())
+    }
+  }
+
+  /** The list is asked for when the count has changed: letters carry their events. */
+  async #askForDeadLetters(total: number): Promise<void> {
+    if (total === this.#lettersTotal) return
+    const { broker, view } = this.#options
+    const letters = await within(() => broker.deadLetters({ limit: DEAD_LETTERS_MAX }), BROKER_WITHIN_MS)
+    this.#lettersTotal = total
+    view.setDeadLetters({ newest: letters.map(toDeadLetterRow) })
+  }
+}
+
+function toHealth(beats: readonly Heartbeat[], atMs: number): Health {
+  const parts = beats
+    .map(({ role, instance, beatAtMs, everyMs, alive }) => {
+      return { role, instance, beatAtMs, everyMs, alive, ageMs: Math.max(0, atMs - beatAtMs) }
+    })
+    .sort((a, b) => a.role.localeCompare(b.role) || a.instance.localeCompare(b.instance))
+  return { atMs, brokerUp: true, parts }
+}
+
+function toDeadLetterRow(letter: StoredDeadLetter): DeadLetterRow {
+  const { id, batchId, eventId, code, message, attempts, events, diedAtMs } = letter
+  return { id, batchId, eventId: eventId?.toString() ?? null, code, message, attempts, events, diedAtMs }
+}
+
+/** Events spread evenly over a batch, the drawn ones among them. */
+function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): SkyPoint[] {
+  const { eventIds, azimuth, zenith, kappa, origin } = predictions
+  const keys = new Set(drawn.map((event) => event.key))
+  const step = Math.max(1, Math.ceil(eventIds.length / SKY_OF_BATCH_MAX))
+  const points: SkyPoint[] = []
+  for (let row = 0; row < eventIds.length; row++) {
+    const isDrawn = drawn.some((event) => event.eventId === eventIds[row].toString())
+    if (row % step !== 0 && !isDrawn) continue
+    const key = isDrawn ? eventKey(origin.batchId, eventIds[row]) : null
+    points.push({
+      ...roundedDirection({ azimuth: azimuth[row], zenith: zenith[row] }),
+      kappa: toKappa(kappa[row]),
+      predictedAtMs: Math.round(origin.predictedAtMs),
+      key: key !== null && keys.has(key) ? key : null,
+    })
+  }
+  return points
+}
