@@ -58,12 +58,15 @@ describe('formBatches()', () => {
   })
 
   it('gives places from which any other batch size goes on without loss or repeat', async () => {
-    const source = listSource({ events: 40, chunk: 7, rejectedPerChunk: 1 })
-    for (const eventsMax of [1, 3, 7, 10]) {
+    const source = listSource({ events: 60, chunk: 9, rejectEvery: 3 })
+    for (const eventsMax of [1, 3, 8, 10]) {
       const batches = await Array.fromAsync(formBatches(options(source, { eventsMax })))
       for (const [i, { place }] of batches.entries()) {
-        const rest = await Array.fromAsync(formBatches(options(source, { place, eventsMax: 5 })))
-        const all = [...batches.slice(0, i + 1), ...rest]
+        // Of the rest only the first batch is taken, and another emitter goes on after that.
+        const [next] = await Array.fromAsync(formBatches(options(source, { place, eventsMax: 2 })))
+        const later = { place: next?.place ?? place, eventsMax: 11 }
+        const rest = await Array.fromAsync(formBatches(options(source, later)))
+        const all = [...batches.slice(0, i + 1), ...(next ? [next] : []), ...rest]
         expect(all.flatMap(idsOf)).toEqual(source.ids)
         expect(all.flatMap(({ rejected }) => rejected.map(({ eventId }) => eventId))).toEqual(source.rejected)
       }

@@ -27,7 +27,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   it('stores events that the source rejected as dead letters, and counts them as emitted', async (t) => {
     const broker = await (await openHome(t, home)).open()
     const registry = new Registry()
-    const source = listSource({ events: 12, chunk: 4, rejectedPerChunk: 1 })
+    const source = listSource({ events: 12, chunk: 4, rejectEvery: 4 })
     const report = await run({ source, broker, batchEvents: 5, metrics: emitterMetrics(registry) })
     expect(report).toMatchObject({ emitted: 15, rejected: 3 })
     expect(await broker.totals()).toEqual({ emitted: 15, predicted: 0, deadLettered: 3 })
@@ -47,7 +47,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   it('neither loses nor doubles an event when it dies at any moment', { timeout: 120_000 }, async (t) => {
     const opened = await openHome(t, home)
     const random = seededRandom(7)
-    const source = listSource({ events: 400, chunk: 23, rejectedPerChunk: 2 })
+    const source = listSource({ events: 400, chunk: 23, rejectEvery: 5 })
     let starts = 0
     for (let ended = ''; ended !== 'done'; starts++) {
       // Each start has another batch size, rate and chunk size, as after a change of flags.

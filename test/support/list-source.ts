@@ -6,8 +6,8 @@ export interface ListSourceOptions {
   readonly events: number
   /** Events in a chunk, or fewer when its reader wants fewer. */
   readonly chunk: number
-  /** Unreadable events at the end of each span of `chunk` events. */
-  readonly rejectedPerChunk?: number
+  /** An unreadable event comes after each so many readable ones. */
+  readonly rejectEvery?: number
   readonly spec?: string
 }
 
@@ -18,34 +18,30 @@ export interface ListSource extends EventSource {
 }
 
 /** A source in memory. Where unreadable events stand does not depend on how it is read, as with a real one. */
-export function listSource({
-  events,
-  chunk,
-  rejectedPerChunk = 0,
-  spec = 'list',
-}: ListSourceOptions): ListSource {
+export function listSource({ events, chunk, rejectEvery, spec = 'list' }: ListSourceOptions): ListSource {
   const all = randomEvents({ events })
-  const rejectedAfter = (event: number): RejectedEvent[] =>
-    event % chunk === 0 || event === events
-      ? Array.from({ length: rejectedPerChunk }, (_, i) => ({
-          eventId: BigInt(1_000_000 + (Math.ceil(event / chunk) - 1) * rejectedPerChunk + i),
-          code: 'source_value_invalid',
-          message: `list row ${event}: sensor_id is -1`,
-        }))
-      : []
+  const unreadable = Array.from({ length: rejectEvery ? Math.floor(events / rejectEvery) : 0 }, (_, i) => i)
+  const rejectedIn = (from: number, to: number): RejectedEvent[] =>
+    unreadable
+      .map((i) => ({ i, after: (i + 1) * (rejectEvery ?? 1) }))
+      .filter(({ after }) => after > from && after <= to)
+      .map(({ i, after }) => ({
+        eventId: BigInt(1_000_000 + i),
+        code: 'source_value_invalid',
+        message: `list row ${after}: sensor_id is -1`,
+      }))
   async function* read({ eventsMax, resume, signal }: SourceReadOptions): AsyncGenerator<SourceChunk> {
     for (let from = Number(resume ?? 0); from < events && !signal.aborted; ) {
       const span = Math.min(chunk, eventsMax)
-      const to = Math.min(events, from + span, (Math.floor(from / chunk) + 1) * chunk)
-      yield { events: copyOf(sliceEvents(all, from, to)), rejected: rejectedAfter(to), resume: String(to) }
+      const to = Math.min(events, from + span, (Math.floor(from / span) + 1) * span)
+      yield { events: copyOf(sliceEvents(all, from, to)), rejected: rejectedIn(from, to), resume: String(to) }
       from = to
     }
   }
-  const spans = Math.ceil(events / chunk)
   return {
     spec,
     ids: [...all.eventIds],
-    rejected: Array.from({ length: spans * rejectedPerChunk }, (_, i) => BigInt(1_000_000 + i)),
+    rejected: unreadable.map((i) => BigInt(1_000_000 + i)),
     count: async () => events,
     read,
   }
