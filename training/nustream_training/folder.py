@@ -43,10 +43,10 @@ def write_folder(
     module = module.eval()
     manifest = with_facts(manifest, module)
     save_onnx(export_onnx(module, manifest, build_tensors(events, manifest)), str(folder / "model.onnx"))
-    alone = _join([_ask_module(module, manifest, [event]) for event in events])
+    alone = answer_alone(module, manifest, events)
     prove(folder, module, manifest, events, alone, tolerance_rad)
-    _write_json(folder / "model.json", manifest)
-    _write_json(folder / "parity.json", parity(events, manifest, alone, tolerance_rad))
+    write_json(folder / "model.json", manifest)
+    write_json(folder / "parity.json", parity(events, manifest, alone, tolerance_rad))
 
 
 def with_facts(manifest: Manifest, module: nn.Module) -> Manifest:
@@ -102,6 +102,11 @@ def parity(events: list[Event], manifest: Manifest, expected: Directions, tolera
     }
 
 
+def answer_alone(module: nn.Module, manifest: Manifest, events: list[Event]) -> Directions:
+    """What torch answers for each event without company, so without padding."""
+    return _join([_ask_module(module, manifest, [event]) for event in events])
+
+
 def _ask_module(module: nn.Module, manifest: Manifest, events: list[Event]) -> Directions:
     return read_directions(run_module(module, manifest, build_tensors(events, manifest)), manifest["output"])
 
@@ -143,7 +148,7 @@ def _plain(tensor: np.ndarray) -> list:
     return [int(value) if value.is_integer() else value for value in values]
 
 
-def _write_json(path: Path, value: dict) -> None:
+def write_json(path: Path, value: dict) -> None:
     """Indented, except lists of numbers, which stand on one line."""
     path.write_text(_json(value, "") + "\n")
 
