@@ -4,6 +4,7 @@ import { NustreamError, UsageError } from '../errors.ts'
 import { addArchive } from './archive.ts'
 import { addConsume } from './consume.ts'
 import { addDeadLetters } from './dead-letters.ts'
+import { addDisplay } from './display.ts'
 import { addDoctor } from './doctor.ts'
 import { addEmit } from './emit.ts'
 import { addEvaluate } from './evaluate.ts'
@@ -27,7 +28,7 @@ export function createProgram(): Command {
     .addHelpText('after', USAGE)
     .showHelpAfterError('(--help shows what there is)')
     .exitOverride()
-  const commands = [addUp, addEmit, addConsume, addServe, addArchive]
+  const commands = [addUp, addEmit, addConsume, addServe, addDisplay, addArchive]
   const tools = [addSimulate, addEvaluate, addDeadLetters, addModels, addDoctor]
   for (const add of [...commands, ...tools]) add(program)
   // Subcommands must report wrong usage the same way as the program.

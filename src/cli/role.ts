@@ -3,12 +3,18 @@ import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
 import type { Broker } from '../broker/broker.ts'
 import { openBroker } from '../broker/open.ts'
+import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { openInferrer } from '../inference/open.ts'
 import { startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
 import { processMetrics } from '../telemetry/process-metrics.ts'
-import { type Health, openTelemetryServer, type TelemetryServer } from '../telemetry/server.ts'
+import {
+  type Health,
+  openTelemetryServer,
+  type TelemetryOptions,
+  type TelemetryServer,
+} from '../telemetry/server.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { instanceName } from './settings.ts'
 import { packageVersion } from './version.ts'
@@ -17,6 +23,8 @@ export interface RoleConfig {
   readonly name?: string | undefined
   readonly host: string
   readonly port: number
+  /** Used in place of a port that another program has; undefined makes that an error. */
+  readonly portIfTaken?: number | undefined
   readonly logLevel: LogLevel
 }
 
@@ -47,6 +55,8 @@ export interface Role {
 export interface WatchOptions {
   readonly health: () => Health | Promise<Health>
   readonly broker?: Broker
+  /** A server that serves more than /metrics and /health. */
+  readonly open?: (options: TelemetryOptions) => Promise<TelemetryServer>
 }
 
 /** Runs a role until it returns or the process is asked to stop; returns the exit code. */
@@ -64,10 +74,9 @@ export async function runRole(
   const ended = new AbortController()
   parts.defer(async () => ended.abort())
   const { signal } = interrupt
-  const watch = async ({ health, broker }: WatchOptions) => {
-    const server = parts.use(
-      await openTelemetryServer({ host: config.host, port: config.port, registry, health }),
-    )
+  const watch = async ({ health, broker, open = openTelemetryServer }: WatchOptions) => {
+    const openOn = (port: number) => open({ host: config.host, port, registry, health })
+    const server = parts.use(await openOn(config.port).catch(onAnother(config.portIfTaken, openOn)))
     const beat = { role: kind, instance, url: server.url, registry, log, signal: ended.signal }
     startHeartbeat(broker ? { ...beat, broker } : beat)
     log.info({ url: server.url }, 'serving /metrics and /health')
@@ -75,6 +84,14 @@ export async function runRole(
   }
   await body({ instance, log, registry, signal, parts, watch })
   return interrupt.exitCode()
+}
+
+function onAnother<T>(port: number | undefined, open: (port: number) => Promise<T>) {
+  return async (error: unknown): Promise<T> => {
+    const isTaken = error instanceof UsageError && error.code === 'port_taken'
+    if (!isTaken || port === undefined) throw error
+    return await open(port)
+  }
 }
 
 /** The broker that the settings name, closed with the role. */

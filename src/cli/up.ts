@@ -9,8 +9,10 @@ import { consumerMetrics } from '../consumer/metrics.ts'
 import { emit } from '../emitter/emit.ts'
 import { emitterMetrics } from '../emitter/metrics.ts'
 import { openSource } from '../source/open.ts'
+import type { Health } from '../telemetry/server.ts'
 import { renderAccount, toAccount } from './account.ts'
-import { addCommand } from './command.ts'
+import { addCommand, switchFlag } from './command.ts'
+import { createRoleDisplay, DISPLAY_PORT, displaySettings, withPort } from './display.ts'
 import { brokerHealth, openRoleBroker, openRoleInferrer, type Role, runRole } from './role.ts'
 import {
   brokerTuning,
@@ -18,7 +20,6 @@ import {
   emitSettings,
   jsonSetting,
   modelSettings,
-  portSetting,
   roleSettings,
 } from './settings.ts'
 import { showStatus } from './status-line.ts'
@@ -41,7 +42,8 @@ const settings = {
     .default('warn')
     .describe('how much to log, as JSON lines on stderr')
     .meta({ value: 'level' }),
-  ...portSetting(8080, '/metrics and /health'),
+  ...displaySettings,
+  headless: switchFlag('serve no page, only /metrics and /health'),
   ...jsonSetting,
 }
 
@@ -52,7 +54,7 @@ export function addUp(program: Command): void {
     name: 'up',
     summary: 'run the whole stream in one place, with no server needed',
     description:
-      'Runs emitter, broker, consumer and model together: events flow from the source and each gets a direction. Stops after --events or when the source ends, then prints the account.',
+      'Runs emitter, broker, consumer and model together: events flow from the source and each gets a direction, and a web page shows them. Stops after --events or when the source ends, then prints the account.',
     examples: [
       'nustream up',
       'nustream up --events 20000 --json',
@@ -60,7 +62,7 @@ export function addUp(program: Command): void {
       'nustream up --broker sqlite:stream.db --run night-7 --events 1000000',
     ],
     shape: settings,
-    run: (config) => runRole('up', config, (role) => up(config, role)),
+    run: (config) => runRole('up', withPort(config), (role) => up(config, role)),
   })
 }
 
@@ -69,8 +71,8 @@ async function up(config: Config, role: Role): Promise<void> {
   const source = await openSource(config.source)
   const broker = await openRoleBroker({ ...config, broker: url }, role)
   const inferrer = await openRoleInferrer(config, role)
-  const server = await role.watch({ broker, health: () => brokerHealth(broker, { model: inferrer.model }) })
-  if (!config.json) console.error(`metrics and health at ${server.url}/metrics and ${server.url}/health`)
+  const health = () => brokerHealth(broker, { model: inferrer.model })
+  const showing = await show(config, role, { broker, health })
   const startedAt = performance.now()
   const before = await broker.totals()
   const drained = new AbortController()
@@ -107,6 +109,7 @@ async function up(config: Config, role: Role): Promise<void> {
       signal: AbortSignal.any([role.signal, failed.signal]),
     })
     await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
+    await showing.end()
   } finally {
     drained.abort()
     status.end()
@@ -123,6 +126,28 @@ async function up(config: Config, role: Role): Promise<void> {
     source: source.spec,
   })
   console.log(config.json ? JSON.stringify(account) : renderAccount(account))
+}
+
+/** Serves the page, /metrics and /health, and says where. A page that fails is a line in the log, and stops nothing. */
+async function show(
+  config: Config,
+  role: Role,
+  { broker, health }: { readonly broker: Broker; readonly health: () => Promise<Health> },
+): Promise<{ end(): Promise<void> }> {
+  const display = config.headless ? undefined : createRoleDisplay(broker, role, config.displayToken)
+  const server = await role.watch({
+    broker,
+    health,
+    ...(display && { open: (options) => display.openServer(options) }),
+  })
+  if (!config.json) {
+    if (config.port === undefined && server.port !== DISPLAY_PORT)
+      console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
+    const at = display ? `see it at ${server.url}/   (metrics and health at` : '(metrics and health at'
+    console.error(`${at} ${server.url}/metrics and /health)`)
+  }
+  display?.run().catch((err: unknown) => role.log.error({ err }, 'the page shows nothing new any more'))
+  return { end: async () => display?.look() }
 }
 
 async function temporaryFolder(role: Role): Promise<string> {

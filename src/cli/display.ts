@@ -1,0 +1,77 @@
+import type { Command } from 'commander'
+import { z } from 'zod'
+import type { Broker } from '../broker/broker.ts'
+import { createDisplay, type Display } from '../display/display.ts'
+import { displayMetrics } from '../display/metrics.ts'
+import { addCommand } from './command.ts'
+import { brokerHealth, openRoleBroker, type Role, type RoleConfig, runRole } from './role.ts'
+import { brokerSettings, roleSettings } from './settings.ts'
+import { packageVersion } from './version.ts'
+
+/** Where the page is served unless told otherwise. */
+export const DISPLAY_PORT = 8080
+
+export const displaySettings = {
+  displayToken: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('token that whoever opens the page must know (default: none is needed)')
+    .meta({ secret: true }),
+  port: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe(
+      `port of the page, /metrics and /health (default: ${DISPLAY_PORT}, or a free one where that is taken); 0 takes any free one`,
+    )
+    .meta({ value: 'port' }),
+}
+
+export function addDisplay(program: Command): void {
+  addCommand(program, {
+    name: 'display',
+    summary: 'show the stream in a web page',
+    description:
+      'Serves a page that shows events in the detector, the sky, throughput, latency, and the health of every part. It only looks on: any number may run, and none slows the stream.',
+    examples: [
+      'nustream display --broker redis://127.0.0.1:6379',
+      'NUSTREAM_DISPLAY_TOKEN=secret nustream display --broker redis://127.0.0.1:6379 --host 0.0.0.0',
+    ],
+    shape: { ...displaySettings, ...brokerSettings, ...roleSettings },
+    run: (config) =>
+      runRole('display', withPort(config), async (role) => {
+        const broker = await openRoleBroker(config, role)
+        const display = createRoleDisplay(broker, role, config.displayToken)
+        const server = await role.watch({
+          broker,
+          health: () => brokerHealth(broker, {}),
+          open: (options) => display.openServer(options),
+        })
+        console.error(`page at ${server.url}/`)
+        await display.run()
+      }),
+  })
+}
+
+/** The default port gives way to whoever has it; a port that was chosen does not. */
+export function withPort<T extends { readonly port?: number | undefined }>(
+  config: T,
+): T & Pick<RoleConfig, 'port' | 'portIfTaken'> {
+  return config.port === undefined
+    ? { ...config, port: DISPLAY_PORT, portIfTaken: 0 }
+    : { ...config, port: config.port }
+}
+
+export function createRoleDisplay(broker: Broker, role: Role, token: string | undefined): Display {
+  return createDisplay({
+    broker,
+    version: packageVersion(),
+    token,
+    metrics: displayMetrics(role.registry),
+    log: role.log,
+    signal: role.signal,
+  })
+}
