@@ -26,8 +26,8 @@ describe('simulateEvents()', () => {
 
   it('goes on anywhere: events are the same whatever was simulated before them', () => {
     const simulator = new Simulator(42)
-    simulator.simulate(0, 30)
-    expect(digest(simulateEvents(42, 30, 10))).toBe(digest(simulator.simulate(30, 10)))
+    simulator.simulate(0, 33)
+    expect(digest(simulateEvents(42, 33, 10))).toBe(digest(simulator.simulate(33, 10)))
   })
 
   it.each([-1, 0.5, Number.NaN, 2 ** 53])('refuses the seed %d', (seed) => {
