@@ -107,8 +107,8 @@ export interface DrawnEvent extends EventRow {
 }
 
 /**
- * Pulses as columns of one length, in order of time, at most `pulsesMax`; where there are more (`pulsesTotal`), those
- * that are not auxiliary and then those of the highest charge are kept.
+ * Pulses as columns of one length, in order of time, at most `pulsesMax`; where there are more (`pulsesTotal`), the
+ * strongest of each sensor are kept first, then the strongest of all, those that are not auxiliary before the others.
  */
 export interface DrawnPulses {
   /** 0 to 5159: string index × 60 + position on the string from the top. */

@@ -78,12 +78,16 @@ function truthOf({ truth }: EventBatch, event: number): DrawnEvent['truth'] {
 
 /** Rows of the pulses to send, in order of time. */
 function chooseRows(batch: EventBatch, event: number, pulsesMax: number): number[] {
-  const { offsets, auxiliary, charges, times } = batch
+  const { offsets, sensorIds, auxiliary, charges, times } = batch
   const from = offsets[event]
   let rows = Array.from({ length: offsets[event + 1] - from }, (_, i) => from + i)
   if (rows.length > pulsesMax) {
     rows.sort((a, b) => auxiliary[a] - auxiliary[b] || charges[b] - charges[a])
-    rows = rows.slice(0, pulsesMax)
+    // The strongest of every sensor come first, so that the shape of a bright event is not cut down to its core.
+    const strongest = new Map<number, number>()
+    for (const row of rows.toReversed()) strongest.set(sensorIds[row], row)
+    const isStrongest = (row: number) => strongest.get(sensorIds[row]) === row
+    rows = [...rows.filter(isStrongest), ...rows.filter((row) => !isStrongest(row))].slice(0, pulsesMax)
   }
   return rows.sort((a, b) => times[a] - times[b])
 }

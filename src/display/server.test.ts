@@ -1,0 +1,175 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { Registry } from 'prom-client'
+import { describe, expect, it, type TestContext } from 'vitest'
+import { drawnEvent } from '../../test/support/drawn-event.ts'
+import { Browsers } from './browsers.ts'
+import { displayMetrics } from './metrics.ts'
+import { buildDisplayServer } from './server.ts'
+import { View } from './view.ts'
+
+const SETTINGS = { version: '1', eventsMax: 2, skyMax: 9, stripsMax: 9, pulsesMax: 9, sampleEveryMs: 500 }
+
+function open(t: TestContext, options: { readonly token?: string; readonly isBuilt?: boolean } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-page-'))
+  const pageFolder = join(folder, 'dist')
+  if (options.isBuilt !== false) {
+    mkdirSync(join(pageFolder, 'assets'), { recursive: true })
+    writeFileSync(join(pageFolder, 'index.html'), '<!doctype html><title>page</title>')
+    writeFileSync(join(pageFolder, 'assets/index-D4zz_x-1.js'), 'export {}')
+    writeFileSync(join(pageFolder, 'notes.md'), 'no kind of file that a page is made of')
+  }
+  writeFileSync(join(folder, 'secret.html'), 'secret')
+  const registry = new Registry()
+  const browsers = new Browsers(displayMetrics(registry), 3)
+  const view = new View(SETTINGS, browsers)
+  const health = () => ({ live: true, ready: false, details: {} })
+  const log = pino({ level: 'silent' })
+  const { token } = options
+  const app = buildDisplayServer({ view, browsers, token, pageFolder, registry, health, log })
+  t.onTestFinished(async () => {
+    await app.close()
+    rmSync(folder, { recursive: true })
+  })
+  return { app, view }
+}
+
+async function get(app: FastifyInstance, url: string, headers: Record<string, string> = {}) {
+  return await app.inject({ url, headers })
+}
+
+describe('the page', () => {
+  it('comes with a policy that allows no inline script and nobody else', async (t) => {
+    const { app } = open(t)
+    for (const url of ['/', '/nowhere', '/api/snapshot']) {
+      const { headers } = await get(app, url)
+      const policy = String(headers['content-security-policy'])
+      expect(policy).toContain("default-src 'none'")
+      expect(policy).toContain("script-src 'self'")
+      expect(policy).not.toContain('unsafe')
+      expect(policy).not.toContain('http')
+      expect(headers['x-content-type-options']).toBe('nosniff')
+    }
+  })
+
+  it('is asked for anew each time, its hashed files never', async (t) => {
+    const { app } = open(t)
+    const page = await get(app, '/')
+    expect(page.headers).toMatchObject({
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-cache',
+    })
+    const again = await get(app, '/', { 'if-none-match': String(page.headers['etag']) })
+    expect(again.statusCode).toBe(304)
+    const script = await get(app, '/assets/index-D4zz_x-1.js')
+    expect(script.headers['content-type']).toBe('text/javascript; charset=utf-8')
+    expect(script.headers['cache-control']).toContain('immutable')
+  })
+
+  it.for([
+    '/../secret.html',
+    '/%2e%2e/secret.html',
+    '/..%2fsecret.html',
+    '/assets/../../secret.html',
+    '/assets/..%5c..%5csecret.html',
+    '//secret.html',
+    '/%00',
+    '/notes.md',
+    '/assets/',
+    '/constructor',
+  ])('does not lead out of its folder by %s', async (url, t) => {
+    const { app } = open(t)
+    const answer = await get(app, url)
+    expect(answer.statusCode).toBeGreaterThanOrEqual(400)
+    expect(answer.body).not.toContain('secret.html</')
+    expect(answer.body).not.toBe('secret')
+  })
+
+  it('says what to do where it is not built', async (t) => {
+    const { app } = open(t, { isBuilt: false })
+    const page = await get(app, '/')
+    expect(page.statusCode).toBe(503)
+    expect(page.body).toContain('npm run build')
+    expect((await get(app, '/api/snapshot')).statusCode).toBe(200)
+  })
+
+  it('has /metrics and /health beside it', async (t) => {
+    const { app } = open(t)
+    expect((await get(app, '/metrics')).body).toContain('nustream_display_browsers 0')
+    expect((await get(app, '/health')).statusCode).toBe(503)
+    expect((await get(app, '/health/live')).statusCode).toBe(200)
+  })
+})
+
+describe('/api', () => {
+  it('gives a snapshot of the window, and opens its events', async (t) => {
+    const { app, view } = open(t)
+    expect((await get(app, '/api/snapshot')).json()).toMatchObject({ events: [], newest: null })
+    for (const id of ['1', '2', '-3']) view.addEvent(drawnEvent(id))
+    const snapshot = (await get(app, '/api/snapshot')).json()
+    expect(snapshot.events.map((row: { eventId: string }) => row.eventId)).toEqual(['2', '-3'])
+    expect(snapshot.newest).toEqual(drawnEvent('-3'))
+    expect((await get(app, '/api/events/-3~b')).json()).toEqual(drawnEvent('-3'))
+    expect((await get(app, '/api/events/2')).json()).toEqual(drawnEvent('2'))
+    const gone = await get(app, '/api/events/1~b')
+    expect(gone.statusCode).toBe(404)
+    expect(gone.json().error).toContain('2')
+  })
+
+  it('keeps the ages of parts true while the broker is away', async (t) => {
+    const { app, view } = open(t)
+    const part = { role: 'up', instance: 'i', beatAtMs: 1_000, ageMs: 0, everyMs: 5_000, alive: true }
+    view.setHealth({ atMs: 1_000, brokerUp: true, parts: [part] })
+    view.setBrokerDown(9_000)
+    expect((await get(app, '/api/snapshot')).json().health).toEqual({
+      atMs: 9_000,
+      brokerUp: false,
+      parts: [{ ...part, ageMs: 8_000 }],
+    })
+  })
+
+  it('needs the token, as cookie or bearer, where one is set', async (t) => {
+    const { app } = open(t, { token: 'owl' })
+    for (const url of ['/api/snapshot', '/api/stream', '/api/events/1']) {
+      const refused = await get(app, url)
+      expect(refused.statusCode).toBe(401)
+      expect(refused.json()).toHaveProperty('error')
+    }
+    expect((await get(app, '/')).statusCode).toBe(200)
+    const wrong = [
+      { authorization: 'Bearer owls' },
+      { cookie: 'nustream_display=owl' },
+      { cookie: 'nustream_display=' },
+    ]
+    for (const headers of wrong) expect((await get(app, '/api/snapshot', headers)).statusCode).toBe(401)
+    expect((await get(app, '/api/snapshot', { authorization: 'Bearer owl' })).statusCode).toBe(200)
+  })
+
+  it('exchanges the token for a cookie that scripts and other sites cannot use', async (t) => {
+    const { app } = open(t, { token: 'owl' })
+    const post = (payload: object) => app.inject({ method: 'POST', url: '/api/token', payload })
+    expect((await post({ token: 'cat' })).statusCode).toBe(401)
+    expect((await post({ toucan: 'owl' })).statusCode).toBe(400)
+    const { statusCode, headers } = await post({ token: 'owl' })
+    expect(statusCode).toBe(204)
+    const cookie = String(headers['set-cookie'])
+    expect(cookie).toMatch(/; HttpOnly; SameSite=Strict$/)
+    expect(cookie).not.toContain('owl')
+    expect((await get(app, '/api/snapshot', { cookie: cookie.split(';')[0] })).statusCode).toBe(200)
+    expect((await get(app, '/api/snapshot', { cookie: `a=b; ${cookie.split(';')[0]}` })).statusCode).toBe(200)
+  })
+
+  it('takes the token in the address of the page out of it', async (t) => {
+    const { app } = open(t, { token: 'owl' })
+    const right = await get(app, '/?event=5&token=owl')
+    expect(right.statusCode).toBe(303)
+    expect(right.headers.location).toBe('/?event=5')
+    expect(right.headers['set-cookie']).toBeDefined()
+    const wrong = await get(app, '/?token=cat')
+    expect(wrong.statusCode).toBe(200)
+    expect(wrong.headers['set-cookie']).toBeUndefined()
+  })
+})
