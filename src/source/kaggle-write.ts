@@ -145,7 +145,7 @@ async function makeRoom(dir: string, overwrite: boolean): Promise<void> {
   if (!overwrite) {
     throw new UsageError(
       'flag_invalid',
-      `${dir} holds a data set already; choose another folder or allow to overwrite it`,
+      `${dir} holds a data set already; choose another folder, or have it replaced (--overwrite)`,
     )
   }
   await rm(join(dir, 'train_meta.parquet'), { force: true })
