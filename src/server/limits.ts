@@ -18,6 +18,8 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number
   /** For a whole request to arrive. */
   readonly requestTimeoutMs: number
+  /** After a refusal, for a client to stop sending a body that nobody wants; then its connection is cut. */
+  readonly lingerMs: number
   /** An idle connection is kept open this long. */
   readonly keepAliveMs: number
   /** Connections at once; more are refused. */
@@ -38,6 +40,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   deadlineMs: 30_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
+  lingerMs: 5_000,
   keepAliveMs: 75_000,
   connectionsMax: 4096,
   closeWithinMs: 15_000,

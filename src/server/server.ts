@@ -86,7 +86,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
     ),
   )
   countRequests(app, metrics)
-  lingerOnUnreadBodies(app, Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax))
+  lingerOnUnreadBodies(app, limits)
   closeInTime(app, limits.closeWithinMs)
   app.addHook('onClose', async () => {
     await Promise.all([events.close(), tensors?.close()])

@@ -1,18 +1,17 @@
 import type { FastifyInstance } from 'fastify'
-
-/** Long enough for a slow line to finish what it had in flight, short enough that nobody can feed us for ever. */
-const LINGER_MS = 5_000
+import type { ServerLimits } from './limits.ts'
 
 /**
  * A refusal reaches a client that is still sending its body only when somebody goes on reading: closing the connection
  * with unread bytes resets it, and the answer is lost on the way. So the rest is read and thrown away for a while
  * (Node does that by itself once the answer is sent), and then the connection is cut.
  */
-export function lingerOnUnreadBodies(app: FastifyInstance, bodyBytesMax: number): void {
+export function lingerOnUnreadBodies(app: FastifyInstance, limits: ServerLimits): void {
+  const bodyBytesMax = Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax)
   app.addHook('onResponse', (request, _reply, done) => {
     const { raw } = request
     if (!raw.complete && !raw.destroyed) {
-      const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS)
+      const timer = setTimeout(() => raw.socket.destroy(), limits.lingerMs)
       raw.once('close', () => clearTimeout(timer))
     }
     done()

@@ -35,6 +35,18 @@ async function startStranger(test: TestContext, predict: RequestListener): Promi
 
 const batch = makeEvents(5)
 
+function answerFor(events: EventBatch): Uint8Array {
+  const count = events.eventIds.length
+  return encodeAnswer(events, {
+    model: { name: 'odd', version: '1' },
+    azimuth: new Float64Array(count).fill(1),
+    zenith: new Float64Array(count).fill(1),
+    kappa: new Float64Array(count).fill(Number.NaN),
+    degenerate: new Uint8Array(count),
+    faults: [],
+  })
+}
+
 describe('openHttpInferrer()', () => {
   it('gives the directions that the model behind the server gives', async (test) => {
     await using model = await openLocalModel('linefit', { threads: 1 })
@@ -103,6 +115,21 @@ describe('openHttpInferrer()', () => {
     // The connection kept from the server before is stale; that is noticed and not passed on.
     expect((await inferrer.infer(batch)).faults).toEqual([])
     expect(inferrer.model).toEqual({ name: 'fake', version: '7' })
+  })
+
+  it('asks again at once where a kept connection was closed under its request', async (test) => {
+    const served = new WeakMap<object, number>()
+    let closed = 0
+    const url = await startStranger(test, (request, response) => {
+      const before = served.get(request.socket) ?? 0
+      served.set(request.socket, before + 1)
+      if (before === 0) return void response.end(answerFor(batch))
+      closed += 1
+      request.socket.destroy()
+    })
+    const inferrer = await open(test, url, { concurrency: 1 })
+    for (let i = 0; i < 3; i++) expect((await inferrer.infer(batch)).faults).toEqual([])
+    expect(closed).toBe(2)
   })
 
   it('says that a server is unreachable which dies in the middle of an answer', async (test) => {
@@ -175,17 +202,6 @@ describe('openHttpInferrer()', () => {
       await expect(openHttpInferrer(url)).rejects.toThrow(UsageError)
   })
 
-  const answerFor = (events: EventBatch) => {
-    const count = events.eventIds.length
-    return encodeAnswer(events, {
-      model: { name: 'odd', version: '1' },
-      azimuth: new Float64Array(count).fill(1),
-      zenith: new Float64Array(count).fill(1),
-      kappa: new Float64Array(count).fill(Number.NaN),
-      degenerate: new Uint8Array(count),
-      faults: [],
-    })
-  }
   const garbage = [
     { name: 'text', body: Buffer.from('<html>hello</html>') },
     { name: 'nothing', body: Buffer.alloc(0) },

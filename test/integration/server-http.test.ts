@@ -163,6 +163,13 @@ describe('the model server on a socket', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
   })
 
+  it('cuts a client that does not end the body it was refused', async (test) => {
+    const server = await startServer(test, { limits: { lingerMs: 100 } })
+    const head =
+      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 200000000\r\n\r\n'
+    expect(await raw(server, head, 'slowly')).toMatch(/^HTTP\/1.1 413 /)
+  })
+
   it('refuses a client that asks first (Expect: 100-continue) without its body', async (test) => {
     const server = await startServer(test)
     const head =
@@ -303,7 +310,8 @@ describe('the model server on a socket', () => {
         return gate.promise
       },
     })
-    const server = await startServer(test, { model })
+    // Clients keep their connections, so only those that fall idle are ended.
+    const server = await startServer(test, { model, limits: { closeWithinMs: 3_600_000 } })
     const inFlight = post(server, { event_id: 1, pulses: [pulse] })
     await until(() => isAtWork)
     const closed = server.close()
