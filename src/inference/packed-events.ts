@@ -1,8 +1,10 @@
 import type { EventBatch } from '../event/event-batch.ts'
+import type { Blocks } from './blocks.ts'
 
-/** Events without ids in one block of memory, which moves to another thread without a copy. */
+/** Events without ids in one block of memory that all threads see. */
 export interface PackedEvents {
-  readonly buffer: ArrayBuffer
+  /** May be larger than the events need. */
+  readonly buffer: SharedArrayBuffer
   readonly events: number
   readonly pulses: number
 }
@@ -13,11 +15,11 @@ export interface EventAt {
   readonly event: number
 }
 
-/** The events in the order given, from any number of batches. */
-export function packEvents(events: readonly EventAt[]): PackedEvents {
+/** The events in the order given, from any number of batches, in a block from `blocks`. */
+export function packEvents(events: readonly EventAt[], blocks: Blocks): PackedEvents {
   let pulses = 0
   for (const { batch, event } of events) pulses += batch.offsets[event + 1] - batch.offsets[event]
-  const packed = { buffer: new ArrayBuffer(bytesOf(events.length, pulses)), events: events.length, pulses }
+  const packed = { buffer: blocks.take(bytesOf(events.length, pulses)), events: events.length, pulses }
   const into = unpackEvents(packed)
   let at = 0
   for (const [i, { batch, event }] of events.entries()) {

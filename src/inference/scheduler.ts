@@ -1,6 +1,7 @@
 import { UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { type Answers, createAnswers } from './answers.ts'
+import { Blocks } from './blocks.ts'
 import { type EventAt, packEvents } from './packed-events.ts'
 import { planRuns, type RunLimits } from './plan-runs.ts'
 import type { NamedTensors } from './tensor.ts'
@@ -21,6 +22,10 @@ const WAITING_EVENTS_MAX = 65_536
 /** Runs are not split further than this to keep all workers busy: smaller ones cost more than they gain. */
 const TOKENS_PER_RUN_MIN = 256
 
+/** A job costs two messages between threads, so a full window goes out as few jobs; but enough to end together. */
+const JOBS_PER_WORKER = 4
+const RUNS_PER_JOB_MAX = 4
+
 /** One call of `infer`. Its events may share runs with those of other calls. */
 interface Request {
   readonly batch: EventBatch
@@ -33,7 +38,7 @@ interface Request {
 
 interface Planned {
   readonly isWanted: () => boolean
-  readonly build: () => { job: Job; transfer: ArrayBuffer[] }
+  readonly build: () => Job
   readonly resolve: (answer: JobAnswer) => void
   readonly reject: (error: unknown) => void
 }
@@ -52,11 +57,13 @@ export class Scheduler {
   readonly #pool: WorkerPool
   readonly #waiting: Request[] = []
   readonly #planned: Planned[] = []
+  readonly #blocks: Blocks
   #waitingEvents = 0
 
   constructor(pool: WorkerPool, options: SchedulerOptions) {
     this.#pool = pool
     this.#options = options
+    this.#blocks = new Blocks(2 * options.threads)
   }
 
   /** @throws UnavailableError when too much waits, or when a worker dies with some of the events */
@@ -93,7 +100,7 @@ export class Scheduler {
     const { promise, resolve, reject } = Promise.withResolvers<NamedTensors>()
     this.#planned.push({
       isWanted: () => !signal?.aborted,
-      build: () => ({ job: { kind: 'tensors', inputs, outputs }, transfer: [] }),
+      build: () => ({ kind: 'tensors', inputs, outputs }),
       resolve: (answer) => answer.kind === 'tensors' && resolve(answer.outputs),
       reject,
     })
@@ -123,8 +130,7 @@ export class Scheduler {
       const next = this.#planned.shift()
       if (next === undefined) return
       if (!next.isWanted()) continue
-      const { job, transfer } = next.build()
-      this.#pool.run(job, transfer).then(next.resolve, next.reject)
+      this.#pool.run(next.build()).then(next.resolve, next.reject)
     }
   }
 
@@ -155,12 +161,16 @@ export class Scheduler {
       this.#options.tokensOf(batch.offsets[event + 1] - batch.offsets[event]),
     )
     const { order, sizes } = planRuns(lengths, this.#limitsFor(lengths))
-    const runsPerJob = sizes.length >= 8 * this.#options.threads ? 2 : 1
+    const runsPerJob = clamp(
+      Math.floor(sizes.length / (JOBS_PER_WORKER * this.#options.threads)),
+      1,
+      RUNS_PER_JOB_MAX,
+    )
     for (let run = 0, from = 0; run < sizes.length; run += runsPerJob) {
       const runSizes = sizes.slice(run, run + runsPerJob)
       const to = runSizes.reduce((sum, size) => sum + size, from)
       this.#planned.push(
-        planEvents(
+        this.#planEvents(
           Array.from(order.subarray(from, to), (i) => window[i]),
           runSizes,
         ),
@@ -169,27 +179,38 @@ export class Scheduler {
     }
   }
 
+  #planEvents(events: readonly RequestEvent[], runSizes: readonly number[]): Planned {
+    let block: SharedArrayBuffer | undefined
+    return {
+      isWanted: () => events.some(({ request }) => !request.isSettled),
+      build: () => {
+        const packed = packEvents(events, this.#blocks)
+        block = packed.buffer
+        return { kind: 'events', events: packed, runSizes }
+      },
+      resolve: (answer) => {
+        if (block) this.#blocks.giveBack(block)
+        if (answer.kind === 'events') deliver(events, answer)
+      },
+      // The block is not given back: a worker that is late may still read it.
+      reject(error) {
+        for (const { request } of events) fail(request, error)
+      },
+    }
+  }
+
   /** A few events are spread over all workers rather than filling one run. */
   #limitsFor(lengths: Int32Array): RunLimits {
     const { threads, tokensPerRun, eventsPerRun, equalLengths } = this.#options
     const share = lengths.reduce((sum, length) => sum + length, 0) / threads
-    const wanted = Math.max(TOKENS_PER_RUN_MIN, Math.ceil(share))
-    return { tokensPerRun: Math.min(tokensPerRun, wanted), eventsPerRun, equalLengths }
+    // A manifest may ask for runs that are smaller still.
+    const least = Math.min(TOKENS_PER_RUN_MIN, tokensPerRun)
+    return { tokensPerRun: clamp(Math.ceil(share), least, tokensPerRun), eventsPerRun, equalLengths }
   }
 }
 
-function planEvents(events: readonly RequestEvent[], runSizes: readonly number[]): Planned {
-  return {
-    isWanted: () => events.some(({ request }) => !request.isSettled),
-    build() {
-      const packed = packEvents(events)
-      return { job: { kind: 'events', events: packed, runSizes }, transfer: [packed.buffer] }
-    },
-    resolve: (answer) => answer.kind === 'events' && deliver(events, answer),
-    reject(error) {
-      for (const { request } of events) fail(request, error)
-    },
-  }
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most)
 }
 
 function deliver(events: readonly RequestEvent[], { columns, faults }: JobAnswer & { kind: 'events' }): void {

@@ -44,22 +44,33 @@ function keep(batch: EventBatch, from: number, to: number, { spec, buffer }: Kee
   return buffer.subarray(0, to - from)
 }
 
-/** The `max` pulses of `rows` (in time order, more than `max`) that the manifest prefers, in time order, in place. */
+/** The `max` pulses of `rows` (in time order, more than `max`) that the manifest prefers, in time order. */
 function cut(rows: Int32Array, batch: EventBatch, spec: PulsesSpec): Int32Array {
   const max = spec.max ?? rows.length
   if (spec.prefer === 'none') return cutClass(rows, max, batch, spec)
+  if (spec.by === 'time') return cutEarliest(rows, max, batch.auxiliary)
   const hlc = rows.filter((row) => batch.auxiliary[row] === 0)
   if (hlc.length >= max) return cutClass(hlc, max, batch, spec)
-  const others = cutClass(
-    rows.filter((row) => batch.auxiliary[row] !== 0),
-    max - hlc.length,
-    batch,
-    spec,
-  )
+  const rest = rows.filter((row) => batch.auxiliary[row] !== 0)
   const both = new Int32Array(max)
   both.set(hlc)
-  both.set(others, hlc.length)
+  both.set(cutClass(rest, max - hlc.length, batch, spec), hlc.length)
   return sortByTime(both, batch.times)
+}
+
+/** The earliest non-auxiliary pulses, filled up with the earliest auxiliary ones: in one pass, in place. */
+function cutEarliest(rows: Int32Array, max: number, auxiliary: Uint8Array): Int32Array {
+  let hlc = 0
+  for (let i = 0; i < rows.length && hlc < max; i++) if (auxiliary[rows[i]] === 0) hlc++
+  let others = max - hlc
+  let taken = 0
+  for (let i = 0; taken < max; i++) {
+    const row = rows[i]
+    if (auxiliary[row] === 0) {
+      if (hlc-- > 0) rows[taken++] = row
+    } else if (others-- > 0) rows[taken++] = row
+  }
+  return rows.subarray(0, max)
 }
 
 /** `count` pulses of one class, in time order. */

@@ -1,5 +1,6 @@
 import type { EventBatch } from '../event/event-batch.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
+import { Blocks } from './blocks.ts'
 import { packEvents } from './packed-events.ts'
 import type { Job } from './worker-messages.ts'
 
@@ -11,7 +12,10 @@ const ROUNDS = 8
 export function warmUpEvents(): Job {
   const lengths = LENGTHS.flatMap((length) => new Array<number>(ROUNDS).fill(length))
   const batch = madeUpEvents(lengths)
-  const events = packEvents(lengths.map((_, event) => ({ batch, event })))
+  const events = packEvents(
+    lengths.map((_, event) => ({ batch, event })),
+    new Blocks(0),
+  )
   return { kind: 'events', events, runSizes: lengths.map(() => 1) }
 }
 

@@ -72,12 +72,12 @@ export class WorkerPool {
   }
 
   /** Gives a job to the worker with the fewest. @throws UnavailableError `model_worker_died` */
-  async run(job: Job, transfer: readonly ArrayBuffer[] = []): Promise<JobAnswer> {
+  async run(job: Job): Promise<JobAnswer> {
     const ready = this.#slots.filter((slot) => slot.isReady)
     if (ready.length === 0) throw this.noWorker()
     const slot = ready.reduce((best, other) => (other.load < best.load ? other : best))
     try {
-      return await slot.run(job, transfer, this.#limits.jobWithinMs)
+      return await slot.run(job, this.#limits.jobWithinMs)
     } finally {
       this.#options.onChange()
     }
@@ -85,7 +85,7 @@ export class WorkerPool {
 
   /** Gives a job to every worker, to warm it. */
   async runOnEach(buildJob: () => Job): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.run(buildJob(), [], this.#limits.jobWithinMs)))
+    await Promise.all(this.#slots.map((slot) => slot.run(buildJob(), this.#limits.jobWithinMs)))
   }
 
   /** Why there is no worker to take a job. */

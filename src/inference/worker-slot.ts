@@ -71,7 +71,7 @@ export class WorkerSlot {
   }
 
   /** @throws UnavailableError `model_worker_died` when the thread ends first or does not answer in `withinMs` */
-  run(job: Job, transfer: readonly ArrayBuffer[], withinMs: number): Promise<JobAnswer> {
+  run(job: Job, withinMs: number): Promise<JobAnswer> {
     if (this.death) return Promise.reject(this.death)
     const { promise, resolve, reject } = Promise.withResolvers<JobAnswer>()
     const id = this.#nextId++
@@ -81,7 +81,7 @@ export class WorkerSlot {
       reject(new UnavailableError('model_worker_died', `the model did not answer within ${withinMs} ms`))
     }, withinMs)
     this.#pending.set(id, { resolve, reject, deadline })
-    this.#send({ kind: 'job', id, job }, transfer)
+    this.#send({ kind: 'job', id, job })
     return promise
   }
 
@@ -89,7 +89,7 @@ export class WorkerSlot {
   async close(withinMs: number): Promise<void> {
     if (this.death) return
     this.isReady = false
-    this.#send({ kind: 'close' }, [])
+    this.#send({ kind: 'close' })
     const deadline = Promise.withResolvers<void>()
     const timer = setTimeout(deadline.resolve, withinMs)
     await Promise.race([this.ended, deadline.promise])
@@ -108,7 +108,7 @@ export class WorkerSlot {
     else pending.reject(new Error(message.message))
   }
 
-  #send(message: ToWorker, transfer: readonly ArrayBuffer[]): void {
-    this.#worker.postMessage(message, [...transfer])
+  #send(message: ToWorker): void {
+    this.#worker.postMessage(message)
   }
 }

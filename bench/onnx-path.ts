@@ -1,0 +1,143 @@
+/** What does a model folder cost beside its network: events/s of `infer` ÷ events/s of bare ONNX Runtime on the same runs. */
+import { once } from 'node:events'
+import { parseArgs } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { type EventBatch, sliceEvents } from '../src/event/event-batch.ts'
+import { Blocks } from '../src/inference/blocks.ts'
+import { openLocalModel } from '../src/inference/local.ts'
+import { packEvents } from '../src/inference/packed-events.ts'
+import { planRuns } from '../src/inference/plan-runs.ts'
+import { readManifest } from '../src/inference/read-manifest.ts'
+import { selectedAtMost } from '../src/inference/select-pulses.ts'
+import { simulateEvents } from '../src/simulator/simulate.ts'
+import type { BareWork } from './support/bare-ort-worker.ts'
+import { median, writeResult } from './support/result.ts'
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'test/fixtures/models/transformer-d64x4' },
+    events: { type: 'string', default: '4096' },
+    batch: { type: 'string', default: '512' },
+    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '9' },
+  },
+})
+const events = Number(values.events)
+const batchEvents = Number(values.batch)
+const threads = Number(values.threads)
+/** Events whose runs the scheduler plans together: a batch of as many makes the same runs as the bare side has. */
+const WINDOW = 512
+
+const manifest = await readManifest(values.model)
+const data = simulateEvents(5, 0, events)
+const { packed, runSizes } = planLikeScheduler(data)
+const next = new Int32Array(new SharedArrayBuffer(4))
+const bare = await Promise.all(Array.from({ length: threads }, openBare))
+await using model = await openLocalModel(values.model, { threads })
+
+const rounds: { bare: Cost; path: Cost }[] = []
+for (let round = 0; round <= Number(values.rounds); round++) {
+  const costs = { bare: await costOf(runBare), path: await costOf(runPath) }
+  // The first round warms both.
+  if (round > 0) rounds.push(costs)
+}
+for (const worker of bare) worker.postMessage('close')
+
+/** All rounds' values of one figure. */
+const each = (figure: (round: (typeof rounds)[number]) => number) => rounds.map(figure)
+const ratios = each(({ bare, path }) => path.eventsPerSecond / bare.eventsPerSecond)
+writeResult('onnx-path', {
+  question: 'events/s of a model folder ÷ events/s of bare ONNX Runtime on the same tensors, runs and cores',
+  command: `npm run bench -- onnx-path --model ${values.model} --rounds ${values.rounds}`,
+  parameters: {
+    model: manifest.name,
+    threads,
+    batchEvents,
+    window: WINDOW,
+    data: `${events} simulated events`,
+  },
+  rows: [
+    {
+      model: manifest.name,
+      'bare events/s': Math.round(median(each(({ bare }) => bare.eventsPerSecond))),
+      'infer events/s': Math.round(median(each(({ path }) => path.eventsPerSecond))),
+      'median ratio': Number(median(ratios).toFixed(3)),
+      'min ratio': Number(Math.min(...ratios).toFixed(3)),
+      'max ratio': Number(Math.max(...ratios).toFixed(3)),
+      // Processor time does not depend on what else the machine does meanwhile.
+      'bare CPU µs/event': Math.round(median(each(({ bare }) => bare.cpuMicros))),
+      'infer CPU µs/event': Math.round(median(each(({ path }) => path.cpuMicros))),
+      'median CPU ratio': Number(
+        median(each(({ bare, path }) => bare.cpuMicros / path.cpuMicros)).toFixed(3),
+      ),
+      rounds: rounds.length,
+    },
+  ],
+})
+
+/** All events in the order and the runs that the scheduler would make of them. */
+function planLikeScheduler(batch: EventBatch) {
+  const { tokensPerRun, eventsPerRun } = manifest.limits
+  const order: number[] = []
+  const sizes: number[] = []
+  for (let from = 0; from < events; from += WINDOW) {
+    const to = Math.min(from + WINDOW, events)
+    const lengths = Int32Array.from({ length: to - from }, (_, i) =>
+      selectedAtMost(manifest.pulses, batch.offsets[from + i + 1] - batch.offsets[from + i]),
+    )
+    const plan = planRuns(lengths, { tokensPerRun, eventsPerRun, equalLengths: false })
+    order.push(...Array.from(plan.order, (i) => from + i))
+    sizes.push(...plan.sizes)
+  }
+  return {
+    packed: packEvents(
+      order.map((event) => ({ batch, event })),
+      new Blocks(0),
+    ),
+    runSizes: sizes,
+  }
+}
+
+async function openBare(): Promise<Worker> {
+  const work: BareWork = { folder: values.model, manifest, events: packed, runSizes, next }
+  const worker = new Worker(new URL('./support/bare-ort-worker.ts', import.meta.url), { workerData: work })
+  await once(worker, 'message')
+  return worker
+}
+
+interface Cost {
+  readonly eventsPerSecond: number
+  /** Processor time of all threads, µs an event. */
+  readonly cpuMicros: number
+}
+
+async function costOf(runAll: () => Promise<unknown>): Promise<Cost> {
+  const startMs = performance.now()
+  const before = process.cpuUsage()
+  await runAll()
+  const { user, system } = process.cpuUsage(before)
+  return {
+    eventsPerSecond: (events / (performance.now() - startMs)) * 1000,
+    cpuMicros: (user + system) / events,
+  }
+}
+
+async function runBare(): Promise<void> {
+  Atomics.store(next, 0, 0)
+  const done = bare.map((worker) => once(worker, 'message'))
+  for (const worker of bare) worker.postMessage({ runs: runSizes.length })
+  await Promise.all(done)
+}
+
+/** As a consumer asks: batches of the same size, as many in flight as the model wants. */
+async function runPath(): Promise<void> {
+  let from = 0
+  const ask = async () => {
+    while (from < events) {
+      const batch = sliceEvents(data, from, Math.min(from + batchEvents, events))
+      from += batchEvents
+      await model.infer(batch)
+    }
+  }
+  await Promise.all(Array.from({ length: model.concurrency }, ask))
+}

@@ -1,0 +1,72 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { buildBuildTensors } from '../../src/inference/build-tensors.ts'
+import type { ModelManifest } from '../../src/inference/manifest.ts'
+import { type OnnxSession, openOnnxSession } from '../../src/inference/onnx-session.ts'
+import { type PackedEvents, unpackEvents } from '../../src/inference/packed-events.ts'
+import { outputNames } from '../../src/inference/read-output.ts'
+import { buildSelectPulses } from '../../src/inference/select-pulses.ts'
+import type { NamedTensors } from '../../src/inference/tensor.ts'
+
+/** What a bare worker gets: the runs whose tensors it makes before the clock starts. */
+export interface BareWork {
+  readonly folder: string
+  readonly manifest: ModelManifest
+  readonly events: PackedEvents
+  readonly runSizes: readonly number[]
+  /** [0]: number of the next run that no worker has taken. */
+  readonly next: Int32Array
+}
+
+/** ONNX Runtime and nothing else: runs tensors that are ready, as fast as it can, together with the other workers. */
+async function work({ folder, manifest, events, runSizes, next }: BareWork): Promise<void> {
+  const session = await openOnnxSession(`${folder}/model.onnx`)
+  const runs = buildRuns(manifest, events, runSizes)
+  const outputs = outputNames(manifest.output)
+  parentPort?.on('message', async (message: { runs: number } | 'close') => {
+    if (message === 'close') {
+      await session.release()
+      parentPort?.close()
+      return
+    }
+    parentPort?.postMessage(await runUntil(session, message.runs, { runs, outputs, next }))
+  })
+  parentPort?.postMessage('ready')
+}
+
+interface Ready {
+  readonly runs: readonly NamedTensors[]
+  readonly outputs: readonly string[]
+  readonly next: Int32Array
+}
+
+/** Milliseconds until no run is left. */
+async function runUntil(session: OnnxSession, last: number, { runs, outputs, next }: Ready): Promise<number> {
+  const startMs = performance.now()
+  for (let run = Atomics.add(next, 0, 1); run < last; run = Atomics.add(next, 0, 1)) {
+    await session.run(runs[run % runs.length], outputs)
+  }
+  return performance.now() - startMs
+}
+
+function buildRuns(
+  manifest: ModelManifest,
+  events: PackedEvents,
+  runSizes: readonly number[],
+): NamedTensors[] {
+  const batch = unpackEvents(events)
+  const select = buildSelectPulses(manifest.pulses)
+  const build = buildBuildTensors(manifest)
+  let from = 0
+  return runSizes.map((size) => {
+    const indices = Int32Array.from({ length: size }, (_, i) => from + i)
+    const chosen = Array.from(indices, (event) => [...select(batch, event)])
+    const starts = new Int32Array(size + 1)
+    for (const [i, rows] of chosen.entries()) starts[i + 1] = starts[i] + rows.length
+    from += size
+    const tensors = build({ batch, events: indices, starts, rows: Int32Array.from(chosen.flat()) })
+    // The builder's buffers are its own: the next run overwrites them.
+    return structuredClone(tensors)
+  })
+}
+
+await work(workerData)
