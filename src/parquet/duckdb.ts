@@ -20,6 +20,7 @@ export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDb> {
     preserve_insertion_order: 'true',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
+    enable_external_file_cache: 'false',
   })
 }
 

@@ -34,7 +34,7 @@ export interface PulseFault {
 }
 
 /** How many rows pass between two collections of garbage; see `exposeCollector`. */
-const ROWS_PER_COLLECTION = 262_144
+const ROWS_PER_COLLECTION = 65_536
 
 /**
  * Rows of a Parquet file from `fromRow` on, in the order of the file, with memory bounded by its pages, whatever the size
