@@ -137,7 +137,10 @@ export interface Broker extends AsyncDisposable {
 
   /**
    * Stores the batch, the dead letters that the source made of unreadable events, and the position, in one atomic
-   * step. `repeat` when the position's sequence was stored before: then nothing is stored again.
+   * step. `repeat` when the position's sequence was stored before: then nothing is stored again. Also `repeat` when the
+   * broker has lost the last batches that this emitter had stored (a fail-over, a crash before its disk was written):
+   * then `position` tells a lower sequence, and the emitter goes back there.
+   * Without a position, `repeat` when the batch id was settled before.
    * A message of undefined stores position and dead letters alone.
    * @throws UsageError `run_taken` when the run has moved on by another emitter
    */

@@ -21,10 +21,11 @@ import {
   toLoan,
   toPredictions,
 } from './redis-entry.ts'
-import { replyCode } from './redis-errors.ts'
 import { type PartitionKeys, partitionKeys } from './redis-keys.ts'
 import type { RedisArgument, RedisLink } from './redis-link.ts'
 import { backlogScript } from './redis-scripts/backlog.ts'
+import { groupScript } from './redis-scripts/group.ts'
+import { holdScript } from './redis-scripts/hold.ts'
 import { releaseScript, renewScript } from './redis-scripts/loan.ts'
 import { publishScript } from './redis-scripts/publish.ts'
 import { replayScript } from './redis-scripts/replay.ts'
@@ -119,13 +120,9 @@ export class RedisPartition {
     return deliveryIds.filter((id) => lost.has(toLoan(id).entryId))
   }
 
-  /** Makes the consumer group, and the stream with it, unless they are there; the group reads from the beginning. */
+  /** Makes the consumer group, and the stream with it, unless they are there. */
   async ensureGroup(): Promise<void> {
-    try {
-      await this.#link.send(['XGROUP', 'CREATE', this.keys.batches, this.#settings.group, '0', 'MKSTREAM'])
-    } catch (error) {
-      if (replyCode(error) !== 'BUSYGROUP') throw error
-    }
+    await this.#link.run(groupScript, [this.keys.batches], [this.#settings.group])
   }
 
   /**
@@ -218,7 +215,7 @@ export class RedisPartition {
   }
 
   async holdPredictions(reader: string, cursor: string): Promise<void> {
-    await this.#link.send(['HSET', this.keys.readers, reader, `${Date.now()} ${cursor}`])
+    await this.#link.run(holdScript, [this.keys.readers], [reader, cursor])
   }
 
   async deadLetters(limit: number): Promise<StoredDeadLetter[]> {

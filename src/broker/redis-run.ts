@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { BatchMessage, DeadLetter, RunPosition } from './broker.ts'
 import type { RedisPartition } from './redis-partition.ts'
 import { checkRunStep, type RunRecord, type RunStep } from './run-taken.ts'
@@ -21,12 +22,14 @@ export interface Step {
 export class RedisRun {
   readonly #partitions: readonly RedisPartition[]
   readonly #publisher: string
+  readonly #log: Logger | undefined
   #records: (RunRecord | undefined)[] | undefined
   #hasPublished = false
 
-  constructor(partitions: readonly RedisPartition[], publisher: string) {
+  constructor(partitions: readonly RedisPartition[], publisher: string, log: Logger | undefined) {
     this.#partitions = partitions
     this.#publisher = publisher
+    this.#log = log
   }
 
   /** Where the run stands now. */
@@ -62,12 +65,30 @@ export class RedisRun {
         return isOwn ? this.#stored() : 'repeat'
       }
       const expected = here?.sequence ?? 0
+      const wasOurs = here?.publisher === this.#publisher
       const reply = await partition.publish({ message, deadLetters, step: { run, expected, position: json } })
       // What stands now is known only if it was stored; otherwise the next look judges by what was found.
       records[partition.index] = reply === 'stored' ? record : parse(reply)
       if (reply === 'stored') return this.#stored()
+      if (wasOurs && (records[partition.index]?.sequence ?? 0) < expected && (await this.#canGoBack(run)))
+        return 'repeat'
     }
     throw new Error(`run ${run} changed under every one of ${LOOKS_MAX} tries to publish number ${sequence}`)
+  }
+
+  /**
+   * Redis has lost batches that we had stored: it was killed before it wrote them down, or its replica took over without
+   * them. The emitter can go back to where the run stands now if no batch is missing before that.
+   */
+  async #canGoBack(run: string): Promise<boolean> {
+    const position = await this.read(run)
+    this.#log?.warn({ run, standsAt: position?.sequence ?? 0 }, 'Redis lost the last batches of a run')
+    const count = this.#partitions.length
+    return (this.#records ?? []).every((record, partition) => {
+      const last = position?.sequence ?? 0
+      const lastHere = last - ((last - partition + count) % count)
+      return position !== undefined && (lastHere < 1 || record?.sequence === lastHere)
+    })
   }
 
   #stored(): 'stored' {

@@ -296,7 +296,7 @@ class RedisBroker implements Broker {
   #run(run: string): RedisRun {
     let known = this.#runs.get(run)
     if (!known) {
-      known = new RedisRun(this.#streams, this.#session)
+      known = new RedisRun(this.#streams, this.#session, this.#settings.log)
       this.#runs.set(run, known)
     }
     return known

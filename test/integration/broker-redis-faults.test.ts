@@ -115,6 +115,12 @@ it('refuses to publish when Redis is full, and recovers by consuming', async (t)
   })()
   await until(() => lines.some((line) => line.includes('OOM')))
   expect(published).toBeLessThan(total * 8)
+  // A little over the limit for good, not just while a batch is on its way in.
+  await redisCommand(redis.url, 'CONFIG', 'SET', 'maxmemory', '16mb')
+  // While it is full: the first consumer of all makes its group, an archive notes what it has taken, parts beat.
+  expect(await redisCommand(redis.url, 'SET', 'k', 'v').catch(String)).toMatch(/OOM/)
+  await consumer.holdPredictions('archive', new Map())
+  await consumer.beat({ role: 'consumer', instance: 'c1', everyMs: 1_000, url: undefined })
   const settled = await settleAll(consumer, total * 8, { withinMs: 60_000 })
   await emitting
   expect(new Set(settled).size).toBe(total * 8)
@@ -237,4 +243,29 @@ it('rides out a master that is a replica for a while', async (t) => {
   await until(() => lines.some((line) => /READONLY|MASTERDOWN|LOADING/.test(line)))
   await redisCommand(redis.url, 'REPLICAOF', 'NO', 'ONE')
   expect(await publishing).toBe('stored')
+})
+
+it('lets the emitter go back when Redis has lost its last batches', async (t) => {
+  const redis = await startRedis(t)
+  const broker = await open(t, redis)
+  const at = (sequence: number) => ({
+    run: 'r',
+    sequence,
+    resume: `${sequence}`,
+    emitted: sequence * 4,
+    done: false,
+  })
+  for (const sequence of [1, 2]) await broker.publish(batch(`b${sequence}`), at(sequence))
+  const before = await redisCommand(redis.url, 'HGET', 'nustream:{p0}:runs', 'r')
+  for (const sequence of [3, 4]) await broker.publish(batch(`b${sequence}`), at(sequence))
+  await redisCommand(redis.url, 'HSET', 'nustream:{p0}:runs', 'r', String(before))
+  expect(await broker.publish(batch('b5'), at(5))).toBe('repeat')
+  expect(await broker.position('r')).toEqual(at(2))
+  for (const sequence of [3, 4, 5])
+    expect(await broker.publish(batch(`b${sequence}`), at(sequence))).toBe('stored')
+  await redisCommand(redis.url, 'FLUSHALL')
+  await expect(broker.publish(batch('b6'), at(6))).rejects.toMatchObject({
+    code: 'run_taken',
+    message: /lost/,
+  })
 })

@@ -38,6 +38,15 @@ local function is_live(group)
   local seen = tonumber(redis.call('HGET', KEYS[5], group))
   return seen and now - seen <= idle_max
 end
+-- Consumers that hold nothing and have long been idle: names of processes that are no more.
+local function forget_consumers(group)
+  for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    local consumer = to_table(info)
+    if consumer.pending == 0 and consumer.idle > idle_max then
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, consumer.name)
+    end
+  end
+end
 local function trim_batches()
   if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('HDEL', KEYS[4], 'waiting')
@@ -52,6 +61,7 @@ local function trim_batches()
       if not bound or is_before(oldest, bound) then bound = oldest end
       -- Entries that a stranger has deleted were never settled: the count is put right when nothing waits.
       if group.pending == 0 and group.lag == 0 then redis.call('HDEL', KEYS[4], 'waiting') end
+      forget_consumers(group.name)
     end
   end
   return bound and redis.call('XTRIM', KEYS[1], 'MINID', '=', bound) or 0
