@@ -14,7 +14,7 @@ export interface SourceOptions {
   /** Told of files that turn out broken while a folder is watched. */
   readonly log?: Logger
   readonly metrics?: SourceMetrics
-  readonly watch?: Omit<WatchOptions, 'onFile'>
+  readonly watch?: Omit<WatchOptions, 'onFile' | 'onAway'>
 }
 
 const FORMS = 'sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…] or watch:DIR'
@@ -50,6 +50,7 @@ function wantPath(spec: string, path: string | undefined): string {
 function toWatchOptions({ log, metrics, watch }: SourceOptions): WatchOptions {
   return {
     ...watch,
+    onAway: (err) => log?.error({ err }, 'the watched folder is gone; waiting for it'),
     onFile: ({ name, error }) => {
       metrics?.file(error ? 'broken' : 'emitted')
       if (error) log?.error({ file: name, err: error }, 'file of the watched folder is broken')

@@ -22,6 +22,8 @@ export interface WatchOptions {
   readonly brokenAfterMs?: number
   /** Told of each file once; a broken one again when it has changed and is still broken. */
   readonly onFile?: (fate: FileFate) => void
+  /** The folder cannot be listed any more; it is looked for until it is back. */
+  readonly onAway?: (error: Error) => void
 }
 
 /**
@@ -59,14 +61,20 @@ async function* watch(
   { spec, path, options }: Watch,
   { eventsMax, resume, signal }: SourceReadOptions,
 ): AsyncGenerator<SourceChunk> {
-  const { pollMs = 250, settleMs = 500, brokenAfterMs = 10_000, onFile } = options
+  const { pollMs = 250, settleMs = 500, brokenAfterMs = 10_000, onFile, onAway } = options
   const memory = new WatchMemory(resume, spec)
   const folder = new WatchFolder(path, { settleMs, brokenAfterMs })
   const db = await openDuckDb()
+  let isAway = false
   try {
     while (!signal.aborted) {
-      // A folder that cannot be listed now may come back with its disk.
-      const { whole, broken } = await folder.scan().catch(() => ({ whole: [], broken: [] }))
+      const { whole, broken } = await folder.scan().catch((error: Error) => {
+        // It may come back with its disk.
+        if (!isAway) onAway?.(error)
+        isAway = true
+        return { whole: [], broken: [] }
+      })
+      if (isAway) isAway = await isMissing(path)
       for (const name of broken) onFile?.({ name, error: noFooter(name) })
       memory.prune(new Set(whole.map(({ print }) => print)))
       const waiting = whole.filter(({ print }) => !memory.isDone(print))
@@ -81,6 +89,13 @@ async function* watch(
   } finally {
     db.closeSync()
   }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => !found.isDirectory(),
+    () => true,
+  )
 }
 
 interface WholeFile {

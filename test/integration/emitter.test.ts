@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import type { Broker, Delivery } from '../../src/broker/broker.ts'
+import { openBroker } from '../../src/broker/open.ts'
 import { type EmitOptions, type EmitReport, emit } from '../../src/emitter/emit.ts'
 import { emitterMetrics } from '../../src/emitter/metrics.ts'
 import { eventCount, sliceEvents } from '../../src/event/event-batch.ts'
@@ -8,6 +9,7 @@ import { decodeEventBatch } from '../../src/event/wire.ts'
 import { HOMES, openHome } from '../support/broker-homes.ts'
 import { listSource } from '../support/list-source.ts'
 import { seededRandom } from '../support/random-events.ts'
+import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
 describe.for(HOMES)('emit() over %s', (home) => {
@@ -174,6 +176,22 @@ describe.for(HOMES)('emit() over %s', (home) => {
     expect(due).toEqual(due.toSorted((a, b) => a - b))
     expect(due[0]).toBeGreaterThanOrEqual(startMs - 1)
   })
+})
+
+it('emit() waits for a Redis that is killed, and goes on with the next event', async (t) => {
+  const redis = await startRedis(t)
+  const broker = await openBroker(redis.url, { retryMaxMs: 100 })
+  t.onTestFinished(() => broker.close())
+  const source = listSource({ events: 900, chunk: 50, rejectEvery: 100 })
+  const emitting = run({ source, broker, rate: 600, batchEvents: 20 })
+  for (const emitted of [100, 400]) {
+    await until(async () => (await broker.totals()).emitted > emitted)
+    await redis.kill9()
+    await redis.restart()
+  }
+  expect(await emitting).toMatchObject({ ended: 'done', emitted: 909 })
+  expect(await broker.totals()).toEqual({ emitted: 909, predicted: 0, deadLettered: 9 })
+  expect((await take(broker, (await broker.backlog()).unreadBatches)).flatMap(idsOf)).toEqual(source.ids)
 })
 
 it('emit() goes on after a batch that a dead predecessor had sent and the broker took late', async (t) => {

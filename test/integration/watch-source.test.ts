@@ -119,6 +119,20 @@ describe('watch:', () => {
     expect(third.ids()).toEqual([4, 5, 6, 7])
   })
 
+  it('waits for a folder that goes away, and forgets nothing meanwhile', async (t) => {
+    const { incoming, made, at } = await place(t)
+    cpSync(await made('1', [1]), at('1.parquet'))
+    const watching = await watch(t, incoming)
+    await until(() => watching.ids().length === 1)
+    renameSync(incoming, `${incoming}-unmounted`)
+    await until(() => watching.errors().length === 1)
+    renameSync(`${incoming}-unmounted`, incoming)
+    cpSync(await made('2', [2]), at('2.parquet'))
+    await until(() => watching.ids().length === 2)
+    expect(watching.ids()).toEqual([1, 2])
+    expect(watching.errors()).toHaveLength(1)
+  })
+
   it('needs a folder', async (t) => {
     const { incoming } = await place(t)
     await expect(openSource(`watch:${incoming}/nope`)).rejects.toMatchObject({ code: 'source_missing' })
