@@ -15,7 +15,7 @@ import { Join, toKappa } from './join.ts'
 import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'
 import type { DisplayMetrics } from './metrics.ts'
 import { ReadBudget } from './read-budget.ts'
-import { eventKey, roundedDirection, type SampledEvent, sampleEvents } from './sample.ts'
+import { roundedDirection, type SampledEvent, sampleEvents } from './sample.ts'
 import type { View } from './view.ts'
 import { Newest, type SkyPoint } from './window.ts'
 
@@ -90,7 +90,9 @@ export class Watch {
       if (this.#join.isFull(performance.now())) continue
       const before = this.#join.addSample(message.batchId, this.#sampled(message), performance.now())
       const predictions = before && this.#decoded(before)
-      if (predictions) this.#draw(message.batchId, predictions)
+      if (!predictions) continue
+      // Their batch has been on its way to the sky map before they were known to be drawn.
+      this.#sky.add(...this.#draw(message.batchId, predictions).map(toSkyPoint))
     }
   }
 
@@ -185,21 +187,24 @@ function toDeadLetterRow(letter: StoredDeadLetter): DeadLetterRow {
   return { id, batchId, eventId: eventId?.toString() ?? null, code, message, attempts, events, diedAtMs }
 }
 
-/** Events spread evenly over a batch, the drawn ones among them. */
+function toSkyPoint({ prediction, predictedAtMs, key }: DrawnEvent): SkyPoint {
+  const { azimuth, zenith, kappa } = prediction
+  return { azimuth, zenith, kappa, predictedAtMs, key }
+}
+
+/** Events spread evenly over a batch, and the drawn ones. */
 function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): SkyPoint[] {
   const { eventIds, azimuth, zenith, kappa, origin } = predictions
-  const keys = new Set(drawn.map((event) => event.key))
+  const drawnIds = new Set(drawn.map((event) => event.eventId))
   const step = Math.max(1, Math.ceil(eventIds.length / SKY_OF_BATCH_MAX))
-  const points: SkyPoint[] = []
-  for (let row = 0; row < eventIds.length; row++) {
-    const isDrawn = drawn.some((event) => event.eventId === eventIds[row].toString())
-    if (row % step !== 0 && !isDrawn) continue
-    const key = isDrawn ? eventKey(origin.batchId, eventIds[row]) : null
+  const points = drawn.map(toSkyPoint)
+  for (let row = 0; row < eventIds.length; row += step) {
+    if (drawnIds.has(eventIds[row].toString())) continue
     points.push({
       ...roundedDirection({ azimuth: azimuth[row], zenith: zenith[row] }),
       kappa: toKappa(kappa[row]),
       predictedAtMs: Math.round(origin.predictedAtMs),
-      key: key !== null && keys.has(key) ? key : null,
+      key: null,
     })
   }
   return points
