@@ -65,18 +65,28 @@ export class Trigger {
         this.#cover(start, times[rows[beyond - 1]])
         continue
       }
-      for (let centre = i; centre < beyond; centre++) {
-        let inside = 0
-        let end = start
-        for (let j = i; j < beyond; j++) {
-          if (!isNear(sensors[rows[centre]], sensors[rows[j]])) continue
-          inside++
-          end = times[rows[j]]
-        }
-        if (inside >= VOLUME.launches && isNear(sensors[rows[centre]], sensors[rows[i]]))
-          this.#cover(start, end)
+      const last = times[rows[beyond - 1]]
+      const window = rows.subarray(i, beyond)
+      let end = start
+      for (let centre = i; centre < beyond && end < last; centre++) {
+        end = Math.max(end, this.#endAround(launches, window, sensors[rows[centre]]))
       }
+      if (end > start) this.#cover(start, end)
     }
+  }
+
+  /** Time of the last launch in the cylinder around a sensor, where it has enough of `rows`, the first among them. */
+  #endAround(launches: Launches, rows: Int32Array, sensor: number): number {
+    const { times, sensors } = launches
+    if (!isNear(sensor, sensors[rows[0]])) return Number.NEGATIVE_INFINITY
+    let inside = 0
+    let end = Number.NEGATIVE_INFINITY
+    for (let i = 0; i < rows.length; i++) {
+      if (!isNear(sensor, sensors[rows[i]])) continue
+      inside++
+      end = times[rows[i]]
+    }
+    return inside >= VOLUME.launches ? end : Number.NEGATIVE_INFINITY
   }
 
   #cover(start: number, end: number): void {
