@@ -34,8 +34,8 @@ const BATCHES_PER_SECOND = 40
 const SKY_EVERY_MS = 500
 const STRIP_EVERY_MS = 1_000
 /** Points that go to the sky map at most, of one batch and of one message. */
-const SKY_OF_BATCH_MAX = 16
-const SKY_OF_MESSAGE_MAX = 200
+const SKY_OF_BATCH_MAX = 8
+const SKY_OF_MESSAGE_MAX = 400
 const DEAD_LETTERS_MAX = 50
 /** A broker that takes longer is shown as away. */
 const BROKER_WITHIN_MS = 2_000
