@@ -67,12 +67,16 @@ def save_onnx(model: onnx.ModelProto, path: str) -> None:
 
 
 def open_session(path: str) -> onnxruntime.InferenceSession:
-    """As nustream opens it: one thread."""
+    return onnxruntime.InferenceSession(path, session_options())
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """As nustream has them: one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options)
+    return options
 
 
 def run_session(session: onnxruntime.InferenceSession, tensors: Tensors) -> Tensors:

@@ -137,7 +137,7 @@ def transformer_manifest(config: TransformerConfig) -> Manifest:
     return {
         "formatVersion": 1,
         "name": f"transformer-{shape}",
-        "version": "1",
+        "version": f"heads{config.heads}-mlp{config.mlp}",
         "description": f"Random weights: a transformer of {config.layers} layers, {config.dim} wide, "
         f"{config.heads} heads, MLP x{config.mlp}, for measuring speed",
         "licence": "Apache-2.0",

@@ -1,8 +1,10 @@
 """What the tests share: every model folder exported once, and nustream itself through Node."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,11 @@ COMMITTED = {name: ROOT / ("models" if name == "linefit-onnx" else "test/fixture
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """All models by name, made by the command line."""
-    made = {}
-    for name, command in COMMANDS.items():
-        made[name] = tmp_path_factory.mktemp("models") / name
-        assert export.main([*command, "--out", str(made[name])]) == 0
+    """All models by name, made by the command line, in two processes because tracing takes seconds for each."""
+    made = {name: tmp_path_factory.mktemp("models") / name for name in COMMANDS}
+    commands = [[*command, "--out", str(made[name])] for name, command in COMMANDS.items()]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(export.main, commands)) == [0] * len(commands)
     return made
 
 

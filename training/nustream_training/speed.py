@@ -1,0 +1,105 @@
+"""How fast bare ONNX Runtime is with a network: `python -m nustream_training.speed FOLDER [FOLDER …]`
+
+Events as a stream has them: log-normal lengths, windows of 1,024 sorted by length, runs filled up to a budget of padded
+pulses. One process per worker, one thread each. Folders are measured in turn, so that their ratio holds on a busy
+machine; beside them stands a matrix product, which tells how fast the machine was meanwhile.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from nustream_training.events import draw_lengths
+from nustream_training.features import Manifest, Tensors
+from nustream_training.onnx_graph import open_session, session_options
+
+WINDOW_EVENTS = 1024
+PRODUCT = (1536, 1024, 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m nustream_training.speed", description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="takes padded pulses and a mask")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=2048, help="padded pulses of a run (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        arguments = [(options.folders, options.tokens, options.rounds, seed) for seed in range(options.workers)]
+        per_worker = pool.starmap(measure, arguments, chunksize=1)
+    for name in per_worker[0]:
+        total = sum(statistics.median(rounds[name]) for rounds in per_worker)
+        print(f"{name:40} {total:10,.0f}")
+
+
+def measure(folders: list[Path], tokens: int, rounds: int, seed: int) -> dict[str, list[float]]:
+    """events/s of each folder and 10⁹ operations/s of the matrix product, per round."""
+    tasks = {str(folder): network_task(folder, tokens, seed) for folder in folders}
+    tasks["matrix product, GFLOP/s"] = product_task()
+    speeds: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, (task, amount) in tasks.items():
+            start = time.perf_counter()
+            task()
+            speeds[name].append(amount / (time.perf_counter() - start))
+    return speeds
+
+
+def network_task(folder: Path, tokens: int, seed: int):
+    manifest = json.loads((folder / "model.json").read_text())
+    session = open_session(str(folder / "model.onnx"))
+    runs = draw_runs(manifest, tokens, np.random.default_rng(seed))
+
+    def task() -> None:
+        for tensors in runs:
+            session.run(None, tensors)
+
+    task()  # the first run of each shape allocates
+    return task, WINDOW_EVENTS
+
+
+def draw_runs(manifest: Manifest, tokens: int, rng: np.random.Generator) -> list[Tensors]:
+    """Tensors of a window of events; the values do not matter, the lengths do."""
+    pulses, mask = manifest["inputs"]
+    if (pulses["layout"], mask["layout"]) != ("padded", "mask"):
+        raise ValueError(
+            f"{manifest['name']} takes {[spec['layout'] for spec in manifest['inputs']]}, not padded and mask"
+        )
+    lengths = np.sort(np.minimum(draw_lengths(rng, WINDOW_EVENTS), manifest["pulses"]["max"] or 1024))[::-1]
+    runs = []
+    while len(lengths):
+        taken = lengths[: max(1, tokens // lengths[0])]
+        lengths = lengths[len(taken) :]
+        is_pulse = np.arange(taken[0]) < taken[:, None]  # [E, L]
+        values = rng.standard_normal((*is_pulse.shape, len(pulses["features"])), dtype=np.float32)
+        is_true = is_pulse if mask["trueMeans"] == "pulse" else ~is_pulse
+        runs.append({pulses["name"]: values, mask["name"]: is_true.astype(mask["dtype"])})
+    return runs
+
+
+def product_task():
+    rows, inner, columns = PRODUCT
+    weights = np.random.default_rng(0).standard_normal((inner, columns), dtype=np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["a", "b"], ["c"])],
+        "product",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [rows, inner])],
+        [helper.make_tensor_value_info("c", TensorProto.FLOAT, [rows, columns])],
+        [onnx.numpy_helper.from_array(weights, "b")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), session_options())
+    values = np.ones((rows, inner), dtype=np.float32)
+    return lambda: session.run(None, {"a": values}), 2 * rows * inner * columns / 1e9
+
+
+if __name__ == "__main__":
+    main()
