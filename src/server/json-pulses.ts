@@ -32,12 +32,16 @@ export class PulseWriter {
   #events = 0
 
   constructor(eventsMax: number, pulsesMax: number) {
-    this.#eventIds = new BigInt64Array(eventsMax)
-    this.#offsets = new Int32Array(eventsMax + 1)
-    this.#sensorIds = new Uint16Array(pulsesMax)
-    this.#times = new Float32Array(pulsesMax)
-    this.#charges = new Float32Array(pulsesMax)
-    this.#auxiliary = new Uint8Array(pulsesMax)
+    // One allocation for all six, widest elements first so that each is aligned: six take about as long as the checks.
+    const [ids, offsets] = [8 * eventsMax, 4 * (eventsMax + 1)]
+    const times = ids + offsets
+    const buffer = new ArrayBuffer(times + 11 * pulsesMax)
+    this.#eventIds = new BigInt64Array(buffer, 0, eventsMax)
+    this.#offsets = new Int32Array(buffer, ids, eventsMax + 1)
+    this.#times = new Float32Array(buffer, times, pulsesMax)
+    this.#charges = new Float32Array(buffer, times + 4 * pulsesMax, pulsesMax)
+    this.#sensorIds = new Uint16Array(buffer, times + 8 * pulsesMax, pulsesMax)
+    this.#auxiliary = new Uint8Array(buffer, times + 10 * pulsesMax, pulsesMax)
   }
 
   /** Undefined when the event is in, otherwise why it is not. */
