@@ -12,8 +12,8 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const [task = 'help', ...args] = process.argv.slice(2)
 
 const tasks = {
-  start: () => nustream(['up', ...args]),
-  nustream: () => nustream(args),
+  start: () => withPage(['up', ...args]),
+  nustream: () => (args[0] === 'up' || args[0] === 'display' ? withPage(args) : nustream(args)),
   check: async () => (await lint()) || (await types()) || vitest(['--project', 'unit']),
   test: () => test(),
   chaos: () => node(['test/e2e/chaos.ts', ...args]),
@@ -23,6 +23,7 @@ const tasks = {
 
 const run = tasks[task]
 if (!run) stop(`no task "${task}"; there are: ${Object.keys(tasks).join(', ')}`, 2)
+const pageMarker = join(root, '.tools', 'page')
 let nodePath = process.execPath
 nodePath = await ensureNode()
 await ensurePackages()
@@ -65,7 +66,9 @@ async function test() {
   for (const report of [vitestReport, pytestReport]) rmSync(report, { force: true })
   if (args.length > 0) return vitest(args)
   await ensureCommand('redis-server', 'redis-server')
+  await ensureCommand('chromium', 'chromium')
   await ensurePython()
+  if ((await ensurePage()) !== 0) return 1
   const checks = (await lint()) || (await types())
   if (checks !== 0) return checks
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${vitestReport}`]
@@ -106,14 +109,48 @@ async function bench() {
   const [name, ...rest] = args
   if (!names.includes(name)) stop(`usage: npm run bench -- NAME, one of: ${names.join(', ')}`, 2)
   if (name === 'server') await ensureCommand('wrk', 'wrk')
-  if (name === 'processes' || name === 'broker') await ensureCommand('redis-server', 'redis-server')
+  if (['processes', 'broker', 'display'].includes(name)) await ensureCommand('redis-server', 'redis-server')
   return node([`bench/${name}.ts`, ...rest])
 }
 
-/** JavaScript and declarations for the tarball: Node strips no types below node_modules. */
-function build() {
+/** JavaScript and declarations for the tarball (Node strips no types below node_modules), and the page. */
+async function build() {
   rmSync(join(root, 'dist'), { recursive: true, force: true })
-  return bin('typescript', 'tsc', ['-p', 'tsconfig.build.json'])
+  return (await bin('typescript', 'tsc', ['-p', 'tsconfig.build.json'])) || (await buildPage())
+}
+
+/** The stream does not need the page: it runs on where the page could not be built. */
+async function withPage(flags) {
+  if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
+  return nustream(flags)
+}
+
+/** Builds the page (web/dist) when what it is made of has changed since the last time. */
+async function ensurePage() {
+  const wanted = pageDigest()
+  const isBuilt = existsSync(join(root, 'web', 'dist', 'index.html'))
+  if (isBuilt && existsSync(pageMarker) && readFileSync(pageMarker, 'utf8') === wanted) return 0
+  note('building the page')
+  return buildPage()
+}
+
+async function buildPage() {
+  const status = await bin('vite', 'vite', ['build', '--logLevel', 'error', 'web'])
+  if (status !== 0) return status
+  mkdirSync(dirname(pageMarker), { recursive: true })
+  writeFileSync(pageMarker, pageDigest())
+  return 0
+}
+
+function pageDigest() {
+  const hash = createHash('sha256')
+  for (const folder of ['web', 'src/event', 'src/display']) {
+    const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+    for (const path of paths.filter((path) => !path.startsWith(join(root, 'web', 'dist'))).sort())
+      hash.update(digest(path))
+  }
+  return hash.update(digest(join(root, 'package-lock.json'))).digest('hex')
 }
 
 function lint() {
@@ -202,9 +239,9 @@ function npm(onNode, flags) {
   return cli ? spawn(onNode, [cli, ...flags], root, env) : spawn('npm', flags, root, env)
 }
 
-/** Exit status of a program, run to its end. What installers print goes to stderr: stdout is the task's own. */
+/** Exit status of a program, run to its end. What installers and the page's build print goes to stderr: stdout is the task's own. */
 async function spawn(command, flags, cwd, env = {}) {
-  const isInstaller = /npm|apt-get|pip/.test([command, ...flags.slice(0, 3)].join(' '))
+  const isInstaller = /npm|apt-get|pip|node_modules.vite[\\/]/.test([command, ...flags.slice(0, 3)].join(' '))
   const path = `${dirname(nodePath)}${delimiter}${process.env.PATH}`
   const child = spawnChild(command, flags, {
     cwd,

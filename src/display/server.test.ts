@@ -166,7 +166,7 @@ describe('/api', () => {
     const { app } = open(t, { token: 'owl' })
     const right = await get(app, '/?event=5&token=owl')
     expect(right.statusCode).toBe(303)
-    expect(right.headers.location).toBe('/?event=5')
+    expect(right.headers.location).toBe('./?event=5')
     expect(right.headers['set-cookie']).toBeDefined()
     const wrong = await get(app, '/?token=cat')
     expect(wrong.statusCode).toBe(200)

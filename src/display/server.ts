@@ -183,9 +183,9 @@ function tokenOf(body: unknown): string | undefined {
   return typeof body.token === 'string' ? body.token : undefined
 }
 
-/** The address without the secret in it; always one of this server. */
+/** The address without the secret in it, relative, so that it holds below a proxy's path too. */
 function withoutToken(url: string): string {
   const query = new URLSearchParams(url.split('?')[1])
   query.delete('token')
-  return query.size === 0 ? '/' : `/?${query}`
+  return query.size === 0 ? './' : `./?${query}`
 }

@@ -9,9 +9,9 @@ import { HOMES, type OpenedHome, openHome } from '../support/broker-homes.ts'
 import { SILENT, startConsuming, untilDrained } from '../support/consuming.ts'
 import { listenTo } from '../support/event-stream.ts'
 import { azimuthOf, TestInferrer } from '../support/faulty-inferrer.ts'
-import { startNustream } from '../support/nustream.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
 import { startRedis } from '../support/redis.ts'
+import { startDisplay } from '../support/shown-stream.ts'
 import { until } from '../support/until.ts'
 
 interface ShownOptions {
@@ -197,11 +197,7 @@ describe('display', () => {
 
   it('shows a broker that is away, the ages of the parts growing, and goes on when it is back', async (t) => {
     const redis = await startRedis(t)
-    const display = startNustream(
-      ['display', '--broker', redis.url, '--port', '0', '--log-level', 'error'],
-      t,
-    )
-    const url = await until(() => /page at (\S+)\//.exec(display.stderr())?.[1], { withinMs: 30_000 })
+    const { url, process: display } = await startDisplay(redis.url, t)
     const stream = await listenTo(`${url}/api/stream`, t)
     const newest = () => stream.all('health').at(-1)
     await until(() => newest()?.parts.some(({ role }) => role === 'display'), { withinMs: 20_000 })
