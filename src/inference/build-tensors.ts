@@ -1,4 +1,4 @@
-import { buildEventFeature, buildWriteFeature, type Run } from './features.ts'
+import { buildEventFeature, buildWriteFeatures, type Run } from './features.ts'
 import type { InputSpec, ModelManifest } from './manifest.ts'
 import { storeAs } from './store-as.ts'
 import type { NamedTensors, Tensor } from './tensor.ts'
@@ -51,15 +51,15 @@ function builderOf(spec: InputSpec): BuildTensor {
 type OfLayout<L extends InputSpec['layout']> = Extract<InputSpec, { layout: L }>
 
 function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
-  const writers = spec.features.map(buildWriteFeature)
+  const write = buildWriteFeatures(spec.features, spec.dtype === 'float64')
+  const width = spec.features.length
   const store = storeAs(spec.dtype)
   return (run, length) => {
     const events = run.events.length
-    const width = writers.length
     const into = store.values(events * length * width)
     for (let e = 0; e < events; e++) {
       const at = e * length * width
-      for (const [f, write] of writers.entries()) write(run, e, { into, at: at + f, stride: width })
+      write(run, e, into, at)
       into.fill(spec.padding, at + (run.starts[e + 1] - run.starts[e]) * width, at + length * width)
     }
     return store.tensor(spec.layout === 'padded' ? [events, length, width] : [events, length])
@@ -67,17 +67,13 @@ function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
 }
 
 function flat(spec: OfLayout<'flat' | 'flat-column'>): BuildTensor {
-  const writers = spec.features.map(buildWriteFeature)
+  const write = buildWriteFeatures(spec.features, spec.dtype === 'float64')
+  const width = spec.features.length
   const store = storeAs(spec.dtype)
   return (run) => {
-    const width = writers.length
     const pulses = run.rows.length
     const into = store.values(pulses * width)
-    for (let e = 0; e < run.events.length; e++) {
-      for (const [f, write] of writers.entries()) {
-        write(run, e, { into, at: run.starts[e] * width + f, stride: width })
-      }
-    }
+    for (let e = 0; e < run.events.length; e++) write(run, e, into, run.starts[e] * width)
     return store.tensor(spec.layout === 'flat' ? [pulses, width] : [pulses])
   }
 }

@@ -1,4 +1,6 @@
 import type { EventBatch } from '../event/event-batch.ts'
+import { SENSOR_COUNT } from '../event/sensors.ts'
+import { firstHlcTime, firstTime, rawEventColumn } from './event-columns.ts'
 import type { FeatureSpec } from './manifest.ts'
 import { normalise } from './normalise.ts'
 import { sensorColumn } from './sensor-columns.ts'
@@ -14,39 +16,31 @@ export interface Run {
   readonly starts: Int32Array
 }
 
-/** Where the values of one event go: `into[at]`, `into[at + stride]`, … */
-export interface Place {
-  readonly into: Float32Array | Float64Array
-  at: number
-  readonly stride: number
-}
+export type Floats = Float32Array | Float64Array
 
-/** Writes one feature of event `e` of a run, one value per pulse. */
-export type WriteFeature = (run: Run, e: number, place: Place) => void
+/** Writes the values of event `e`: those of its first pulse begin at `into[at]`. */
+export type WriteFeatures = (run: Run, e: number, into: Floats, at: number) => void
 
 /** Value of a column of scope *event*, normalised. */
 export type EventFeature = (run: Run, e: number) => number
 
-export function buildWriteFeature(spec: FeatureSpec): WriteFeature {
-  const bySensor = sensorColumn(spec)
-  if (bySensor) return writeSensorColumn(bySensor.map((value) => normalise(value, spec)))
-  switch (spec.column) {
-    case 'auxiliary':
-      return writeByFlag(normalise(0, spec), normalise(1, spec))
-    case 'hlc':
-      return writeByFlag(normalise(1, spec), normalise(0, spec))
-    case 'time':
-      return writeTime(spec, () => 0)
-    case 'timeSinceFirst':
-      return writeTime(spec, firstTime)
-    case 'timeSinceFirstHlc':
-      return writeTime(spec, firstHlcTime)
-    case 'charge':
-      return writeCharge(spec)
-    case 'pulseIndex':
-      return writePulseIndex(spec)
-    default:
-      return writeConstant(buildEventFeature(spec))
+/** A feature and its place among the values of a pulse. */
+interface Placed {
+  readonly spec: FeatureSpec
+  readonly position: number
+  /** Values of one pulse. */
+  readonly width: number
+}
+
+/** Writes all features of a tensor, pulse after pulse. [pulses × features] */
+export function buildWriteFeatures(specs: readonly FeatureSpec[], isDouble: boolean): WriteFeatures {
+  const placed = specs.map((spec, position) => ({ spec, position, width: specs.length }))
+  const bySensor = placed.filter(({ spec }) => sensorColumn(spec))
+  const others = placed.filter(({ spec }) => !sensorColumn(spec))
+  const writers = others.map(buildWriteFeature)
+  if (bySensor.length) writers.push(writeSensorColumns(bySensor, isDouble))
+  return (run, e, into, at) => {
+    for (const write of writers) write(run, e, into, at)
   }
 }
 
@@ -55,98 +49,105 @@ export function buildEventFeature(spec: FeatureSpec): EventFeature {
   return ({ batch, events }, e) => normalise(raw(batch, events[e]), spec)
 }
 
-function writeSensorColumn(table: Float64Array): WriteFeature {
-  return ({ batch, rows, starts }, e, { into, at, stride }) => {
+function buildWriteFeature(placed: Placed): WriteFeatures {
+  const { spec } = placed
+  switch (spec.column) {
+    case 'auxiliary':
+      return writeByFlag(placed, normalise(0, spec), normalise(1, spec))
+    case 'hlc':
+      return writeByFlag(placed, normalise(1, spec), normalise(0, spec))
+    case 'time':
+      return writeTime(placed, () => 0)
+    case 'timeSinceFirst':
+      return writeTime(placed, firstTime)
+    case 'timeSinceFirstHlc':
+      return writeTime(placed, firstHlcTime)
+    case 'charge':
+      return writeCharge(placed)
+    case 'pulseIndex':
+      return writePulseIndex(placed)
+    default:
+      return writeConstant(placed, buildEventFeature(spec))
+  }
+}
+
+/**
+ * All columns that depend on the sensor alone, from one table with the values of a sensor side by side: between two
+ * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once.
+ */
+function writeSensorColumns(columns: readonly Placed[], isDouble: boolean): WriteFeatures {
+  const [{ width }] = columns
+  const count = columns.length
+  const positions = Int32Array.from(columns, ({ position }) => position)
+  const table = interleave(columns, isDouble)
+  return ({ batch, rows, starts }, e, into, at) => {
     const { sensorIds } = batch
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += stride) {
-      into[out] = table[sensorIds[rows[i]]]
+    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += width) {
+      const from = sensorIds[rows[i]] * count
+      for (let column = 0; column < count; column++) into[out + positions[column]] = table[from + column]
     }
   }
 }
 
-function writeByFlag(whenHlc: number, whenAuxiliary: number): WriteFeature {
-  return ({ batch, rows, starts }, e, { into, at, stride }) => {
+/** [SENSOR_COUNT × columns] */
+function interleave(columns: readonly Placed[], isDouble: boolean): Floats {
+  const size = SENSOR_COUNT * columns.length
+  const table = isDouble ? new Float64Array(size) : new Float32Array(size)
+  for (const [column, { spec }] of columns.entries()) {
+    const values = sensorColumn(spec) ?? []
+    for (const [sensor, value] of values.entries()) {
+      table[sensor * columns.length + column] = normalise(value, spec)
+    }
+  }
+  return table
+}
+
+function writeByFlag({ position, width }: Placed, whenHlc: number, whenAuxiliary: number): WriteFeatures {
+  return ({ batch, rows, starts }, e, into, at) => {
     const { auxiliary } = batch
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += stride) {
+    for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {
       into[out] = auxiliary[rows[i]] === 0 ? whenHlc : whenAuxiliary
     }
   }
 }
 
-function writeTime(spec: FeatureSpec, origin: (batch: EventBatch, event: number) => number): WriteFeature {
+function writeTime(
+  { spec, position, width }: Placed,
+  origin: (batch: EventBatch, event: number) => number,
+): WriteFeatures {
   const isAffine = spec.transform === undefined && spec.clip === undefined
-  return ({ batch, events, rows, starts }, e, { into, at, stride }) => {
+  return ({ batch, events, rows, starts }, e, into, at) => {
     const { times } = batch
     const zero = origin(batch, events[e])
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += stride) {
+    for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {
       const time = times[rows[i]] - zero
       into[out] = isAffine ? (time - spec.offset) / spec.scale : normalise(time, spec)
     }
   }
 }
 
-function writeCharge(spec: FeatureSpec): WriteFeature {
+function writeCharge({ spec, position, width }: Placed): WriteFeatures {
   const isPlainLog = spec.transform === 'log10' && spec.clip === undefined
-  return ({ batch, rows, starts }, e, { into, at, stride }) => {
+  return ({ batch, rows, starts }, e, into, at) => {
     const { charges } = batch
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += stride) {
+    for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {
       const charge = charges[rows[i]]
       into[out] = isPlainLog ? (Math.log10(charge) - spec.offset) / spec.scale : normalise(charge, spec)
     }
   }
 }
 
-function writePulseIndex(spec: FeatureSpec): WriteFeature {
-  return ({ starts }, e, { into, at, stride }) => {
+function writePulseIndex({ spec, position, width }: Placed): WriteFeatures {
+  return ({ starts }, e, into, at) => {
     const count = starts[e + 1] - starts[e]
-    for (let i = 0; i < count; i++) into[at + i * stride] = normalise(i, spec)
+    for (let i = 0; i < count; i++) into[at + position + i * width] = normalise(i, spec)
   }
 }
 
-function writeConstant(value: EventFeature): WriteFeature {
-  return (run, e, { into, at, stride }) => {
+function writeConstant({ position, width }: Placed, value: EventFeature): WriteFeatures {
+  return (run, e, into, at) => {
     const constant = value(run, e)
     const count = run.starts[e + 1] - run.starts[e]
-    for (let i = 0; i < count; i++) into[at + i * stride] = constant
+    for (let i = 0; i < count; i++) into[at + position + i * width] = constant
   }
-}
-
-function rawEventColumn(column: FeatureSpec['column']): (batch: EventBatch, event: number) => number {
-  switch (column) {
-    case 'pulseCount':
-      return ({ offsets }, event) => offsets[event + 1] - offsets[event]
-    case 'hlcCount':
-      return hlcCount
-    case 'totalCharge':
-      return totalCharge
-    default:
-      throw new Error(`column ${column} is not a value of the whole event`)
-  }
-}
-
-function hlcCount({ offsets, auxiliary }: EventBatch, event: number): number {
-  let count = 0
-  for (let row = offsets[event]; row < offsets[event + 1]; row++) if (auxiliary[row] === 0) count++
-  return count
-}
-
-function totalCharge({ offsets, charges }: EventBatch, event: number): number {
-  let sum = 0
-  for (let row = offsets[event]; row < offsets[event + 1]; row++) sum += charges[row]
-  return sum
-}
-
-function firstTime({ offsets, times }: EventBatch, event: number): number {
-  let first = Number.POSITIVE_INFINITY
-  for (let row = offsets[event]; row < offsets[event + 1]; row++) first = Math.min(first, times[row])
-  return first
-}
-
-function firstHlcTime(batch: EventBatch, event: number): number {
-  const { offsets, times, auxiliary } = batch
-  let first = Number.POSITIVE_INFINITY
-  for (let row = offsets[event]; row < offsets[event + 1]; row++) {
-    if (auxiliary[row] === 0) first = Math.min(first, times[row])
-  }
-  return Number.isFinite(first) ? first : firstTime(batch, event)
 }
