@@ -6,8 +6,11 @@ export interface Work<Ask, Answer> {
   size(ask: Ask): number
   /** Whether `next` may share a batch with `first`. */
   joins(first: Ask, next: Ask): boolean
-  /** Answers in the order of the asks. The signal aborts when nobody waits for any of them. */
-  run(asks: readonly Ask[], signal: AbortSignal): Promise<readonly Answer[]>
+  /**
+   * Answers, or an error, for each ask in the order of the asks; what it throws is the answer to all of them. The
+   * signal aborts when nobody waits for any of them.
+   */
+  run(asks: readonly Ask[], signal: AbortSignal): Promise<readonly (Answer | Error)[]>
 }
 
 export interface CoalesceLimits {
@@ -197,7 +200,12 @@ export class Coalescer<Ask, Answer> {
       taken.map((waiting) => waiting.ask),
       batch.abort.signal,
     )
-    for (const [i, waiting] of taken.entries()) if (this.#settle(waiting)) waiting.resolve(answers[i])
+    for (const [i, waiting] of taken.entries()) {
+      if (!this.#settle(waiting)) continue
+      const answer = answers[i]
+      if (answer instanceof Error) waiting.reject(answer)
+      else waiting.resolve(answer)
+    }
   }
 
   #expire(waiting: Waiting<Ask, Answer>): void {

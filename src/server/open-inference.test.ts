@@ -3,6 +3,7 @@ import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { fakeModel } from '../../test/support/fake-model.ts'
 import { fakeNetwork } from '../../test/support/fake-network.ts'
+import { EventError } from '../errors.ts'
 import { buildServer } from './server.ts'
 import type { ServedModel } from './tensor-door.ts'
 
@@ -265,6 +266,36 @@ describe('the Open Inference Protocol', () => {
     const sums = (await Promise.all([first, ...others])).map((response) => response.json().outputs[0].data)
     expect(sums).toEqual([100, 0, 1, 2, 3, 4, 5].map((scale) => [10 * scale, 0]))
     expect(calls.map(({ rows }) => rows)).toEqual([2, 12])
+  })
+
+  it('answers a request whose values the network cannot take alone, and its neighbours as if it were not there', async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+    const { model, calls } = fakeNetwork(() => gate)
+    const { runTensors } = model
+    const app = build({
+      ...model,
+      concurrency: 1,
+      runTensors: async (tensors, options) => {
+        const results = await runTensors?.(tensors, options)
+        if (results && !tensors['weight'].data.includes(-1n as never)) return results
+        throw new EventError('model_failed', 'the model failed on these tensors: index out of range')
+      },
+    })
+    const ask = (scale: number) =>
+      app.inject({
+        method: 'POST',
+        url: '/v2/models/fake/infer',
+        payload: { inputs: [pulses, mask, { ...weight, data: [scale, 0] }], outputs: [{ name: 'sum' }] },
+      })
+    const first = ask(100)
+    await expect.poll(() => calls.length).toBe(1)
+    const others = [2, -1, 3].map(ask)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    open()
+    const answers = await Promise.all([first, ...others])
+    expect(answers.map((response) => response.statusCode)).toEqual([200, 200, 400, 200])
+    expect(answers[3].json().outputs[0].data).toEqual([30, 0])
+    expect(answers[2].json().error).toContain('index out of range')
   })
 
   it('runs more rows than fit in a run in several', async () => {

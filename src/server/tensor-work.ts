@@ -1,3 +1,4 @@
+import { EventError } from '../errors.ts'
 import type { LocalModel } from '../inference/local.ts'
 import type { ModelManifest } from '../inference/manifest.ts'
 import type { GraphInfo, NamedTensors } from '../inference/tensor.ts'
@@ -31,18 +32,15 @@ export function tensorWork(network: Network): Work<TensorAsk, NamedTensors> {
       first.outputs.join() === next.outputs.join() &&
       names.every((name) => sharesRows(first.inputs[name], next.inputs[name])),
     async run(asks, signal) {
-      const [{ outputs }] = asks
-      const inputs = joinRows(asks.map((ask) => ask.inputs))
-      if (!canMerge) return [await network.runTensors(inputs, { outputs, signal })]
-      const rows = inputs[names[0]].shape[0]
-      const results = await runInParts(network, { inputs, outputs }, { rows, signal })
-      let from = 0
-      return asks.map((ask) => {
-        const to = from + ask.inputs[names[0]].shape[0]
-        const part = asks.length === 1 ? results : sliceRows(results, from, to)
-        from = to
-        return part
-      })
+      if (!canMerge) return [await network.runTensors(asks[0].inputs, { outputs: asks[0].outputs, signal })]
+      try {
+        return await runTogether(network, asks, signal)
+      } catch (error) {
+        // Somebody's values are more than the network can take: each for himself, so that only he hears of it.
+        if (!(error instanceof EventError) || asks.length === 1) throw error
+        const alone = await Promise.allSettled(asks.map((ask) => runTogether(network, [ask], signal)))
+        return alone.map((each) => (each.status === 'fulfilled' ? each.value[0] : toError(each.reason)))
+      }
     },
   }
 }
@@ -56,6 +54,26 @@ function hasEventAxis({ manifest, graph }: Network): boolean {
   const isPadded = manifest.inputs.some(({ layout }) => layout.startsWith('padded'))
   const isFree = [...graph.inputs, ...graph.outputs].every(({ shape }) => typeof shape[0] === 'string')
   return isPerEvent && isPadded && isFree && !manifest.inputs.some(({ layout }) => layout === 'event-index')
+}
+
+async function runTogether(
+  network: Network,
+  asks: readonly TensorAsk[],
+  signal: AbortSignal,
+): Promise<NamedTensors[]> {
+  const [{ name }] = network.graph.inputs
+  const rowsOf = ({ inputs }: TensorAsk) => inputs[name].shape[0]
+  const inputs = joinRows(asks.map((ask) => ask.inputs))
+  const rows = asks.reduce((sum, ask) => sum + rowsOf(ask), 0)
+  const results = await runInParts(network, { inputs, outputs: asks[0].outputs }, { rows, signal })
+  if (asks.length === 1) return [results]
+  let from = 0
+  return asks.map((ask) => {
+    const to = from + rowsOf(ask)
+    const part = sliceRows(results, from, to)
+    from = to
+    return part
+  })
 }
 
 async function runInParts(
@@ -74,4 +92,8 @@ async function runInParts(
     runs.push(runTensors(part, { outputs, signal }))
   }
   return joinRows(await Promise.all(runs))
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
 }

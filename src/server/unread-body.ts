@@ -10,7 +10,8 @@ export function lingerOnUnreadBodies(app: FastifyInstance, limits: ServerLimits)
   const bodyBytesMax = Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax)
   app.addHook('onResponse', (request, _reply, done) => {
     const { raw } = request
-    if (!raw.complete && !raw.destroyed) {
+    // Undefined, not false, for a request that never was on a socket (`inject`).
+    if (raw.complete === false && !raw.destroyed) {
       const timer = setTimeout(() => raw.socket.destroy(), limits.lingerMs)
       raw.once('close', () => clearTimeout(timer))
     }
