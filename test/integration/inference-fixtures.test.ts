@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { copyFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { angularDistance } from '../../src/event/direction.ts'
 import { type EventBatch, eventCount, sliceEvents } from '../../src/event/event-batch.ts'
@@ -112,6 +114,14 @@ describe('an event of 178,250 pulses', () => {
   it('is answered by the line fit', async () => {
     const model = await open('linefit')
     expect((await model.infer(madeUpEvents([178_250]))).azimuth[0]).not.toBeNaN()
+  })
+})
+
+describe('closing a model', () => {
+  it('lets the process exit although much was asked, and answers or refuses all of it', async () => {
+    const script = fileURLToPath(new URL('../support/close-while-running.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script, join(root, 'transformer-d64x4')])
+    expect(stdout.split(' ')).toHaveLength(4)
   })
 })
 
