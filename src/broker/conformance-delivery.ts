@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { Delivery } from './broker.ts'
 import type { OpenHome } from './conformance.ts'
-import { batch, ids, predicted, settleAll, take, takeWithin } from './conformance-support.ts'
+import { batch, ids, predicted, SOON, settleAll, take, takeWithin } from './conformance-support.ts'
 
 /** A consumer that dies: its loans are never renewed. */
-const DEAD = { visibilityMs: 250, renewMs: 1_000_000_000 }
-const ALIVE = { visibilityMs: 250 }
+const DEAD = { visibilityMs: 600, renewMs: 1_000_000_000 }
+const ALIVE = { visibilityMs: 600 }
 
 export function describeDelivery(openHome: OpenHome): void {
   describe('deliveries()', () => {
@@ -28,13 +28,13 @@ export function describeDelivery(openHome: OpenHome): void {
         const options = { consumer: 'c1', onLoanMax: 2, signal: stop.signal }
         for await (const delivery of broker.deliveries(options)) taken.push(delivery)
       })()
-      await expect.poll(() => taken.length).toBe(2)
+      await expect.poll(() => taken.length, SOON).toBe(2)
       // Many round trips later it is still two.
       for (let i = 0; i < 20; i++) {
         expect(await broker.backlog()).toMatchObject({ unreadBatches: 7, onLoanBatches: 2 })
       }
       await broker.settle(taken[0], predicted(taken[0]))
-      await expect.poll(() => taken.length).toBe(3)
+      await expect.poll(() => taken.length, SOON).toBe(3)
       stop.abort()
       await reading
     })
@@ -67,7 +67,7 @@ export function describeDelivery(openHome: OpenHome): void {
       const slow = await home.open(ALIVE)
       await slow.publish(batch('b1'))
       const [delivery] = await take(slow, 1, { consumer: 'slow' })
-      expect(await takeWithin(await home.open(ALIVE), 900, 'eager')).toEqual([])
+      expect(await takeWithin(await home.open(ALIVE), 1_500, 'eager')).toEqual([])
       expect(await slow.settle(delivery, predicted(delivery))).toBe('settled')
     })
 
@@ -113,7 +113,7 @@ export function describeDelivery(openHome: OpenHome): void {
       const broker = await home.open()
       for (let i = 0; i < 6; i++) await broker.publish(batch(`b${i}`))
       const waiting = takeWithin(broker, 60_000, 'c1')
-      await expect.poll(async () => (await broker.backlog()).onLoanBatches).toBe(6)
+      await expect.poll(async () => (await broker.backlog()).onLoanBatches, SOON).toBe(6)
       await broker.close()
       expect((await waiting).length).toBe(6)
       expect((await take(await home.open(), 6, { consumer: 'c2', withinMs: 5_000 })).length).toBe(6)

@@ -14,7 +14,7 @@ import {
   text,
 } from './conformance-support.ts'
 
-const DEAD = { visibilityMs: 250, renewMs: 1_000_000_000 }
+const DEAD = { visibilityMs: 600, renewMs: 1_000_000_000 }
 
 export function describeFate(openHome: OpenHome): void {
   describe('settle()', () => {
@@ -33,12 +33,12 @@ export function describeFate(openHome: OpenHome): void {
       expect(text(stored.payload)).toBe('three')
       expect((await broker.deadLetters({ limit: 10 })).map(({ id, ...letter }) => letter)).toEqual(letters)
       expect(await broker.totals()).toEqual({ emitted: 4, predicted: 3, deadLettered: 1 })
-      expect(await takeWithin(broker, 400, 'c2')).toEqual([])
+      expect(await takeWithin(broker, 1_000, 'c2')).toEqual([])
     })
 
     it('stores one fate when the loan was stolen and both settle', async (t) => {
       const home = await openHome(t)
-      const [dead, heir] = [await home.open(DEAD), await home.open({ visibilityMs: 250 })]
+      const [dead, heir] = [await home.open(DEAD), await home.open({ visibilityMs: 600 })]
       for (const id of ['b1', 'b2']) await dead.publish(batch(id))
       const lost = await take(dead, 2, { consumer: 'dead' })
       const held = await take(heir, 2, { consumer: 'heir', withinMs: 5_000 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPosition } from './broker.ts'
 import type { OpenHome } from './conformance.ts'
-import { batch, deadLetter, ids, settleAll, take, text } from './conformance-support.ts'
+import { batch, deadLetter, ids, SOON, settleAll, take, text } from './conformance-support.ts'
 
 function at(sequence: number, run = 'r1'): RunPosition {
   return { run, sequence, resume: `after ${sequence}`, emitted: sequence * 4, done: false }
@@ -107,7 +107,7 @@ export function describePublishing(openHome: OpenHome): void {
       for (const id of ['b1', 'b2', 'b3']) await broker.publish(batch(id, 5))
       const [delivery] = await take(broker, 1, { onLoanMax: 1 })
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, onLoanBatches: 1, events: 15 })
-      await expect.poll(async () => (await broker.backlog()).oldestAgeMs).toBeGreaterThan(20)
+      await expect.poll(async () => (await broker.backlog()).oldestAgeMs, SOON).toBeGreaterThan(20)
       await broker.settle(delivery, { predictions: undefined, predicted: 5, deadLetters: [] })
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, onLoanBatches: 0, events: 10 })
       await settleAll(broker, 2)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BatchMessage, Broker } from './broker.ts'
 import type { OpenHome } from './conformance.ts'
-import { batch, ids, onlookNow, settleAll, take, text } from './conformance-support.ts'
+import { batch, ids, onlookNow, SOON, settleAll, take, text } from './conformance-support.ts'
 
 /** Samples until the test ends, so that a test can ask what was seen so far. */
 function sampleAll(broker: Broker, everyMs: number, t: { readonly signal: AbortSignal }): BatchMessage[] {
@@ -20,11 +20,11 @@ export function describeSampling(openHome: OpenHome): void {
       const broker = await home.open({ partitions: 1 })
       for (let i = 0; i < 5; i++) await broker.publish(batch(`b${i}`))
       const seen = sampleAll(await home.open({ partitions: 1 }), 1, t)
-      await expect.poll(() => ids(seen)).toEqual(['b4'])
+      await expect.poll(() => ids(seen), SOON).toEqual(['b4'])
       expect(seen[0]).toMatchObject({ events: 4, emittedAtMs: 1_700_000_000_000 })
       expect(text(seen[0].payload)).toBe('events of b4')
       await broker.publish(batch('b5'))
-      await expect.poll(() => ids(seen)).toEqual(['b4', 'b5'])
+      await expect.poll(() => ids(seen), SOON).toEqual(['b4', 'b5'])
     })
 
     it('sees batches although they are settled at once', async (t) => {
@@ -45,7 +45,7 @@ export function describeSampling(openHome: OpenHome): void {
       const broker = await home.open({ partitions: 1 })
       const seen = sampleAll(broker, 60_000, t)
       for (let i = 0; i < 40; i++) await broker.publish(batch(`b${i}`))
-      await expect.poll(() => seen.length).toBe(1)
+      await expect.poll(() => seen.length, SOON).toBe(1)
       expect((await take(broker, 40)).length).toBe(40)
       expect(seen.length).toBe(1)
     })
@@ -55,12 +55,12 @@ export function describeSampling(openHome: OpenHome): void {
       const broker = await home.open({ upkeepMs: 10, predictionsMax: 3 })
       const seen = sampleAll(await home.open(), 1, t)
       for (let i = 0; i < 30; i++) await broker.publish(batch(`b${i}`))
-      await expect.poll(() => seen.length).toBeGreaterThan(0)
+      await expect.poll(() => seen.length, SOON).toBeGreaterThan(0)
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 30, onLoanBatches: 0 })
       const lent = await settleAll(broker, 30)
       expect(lent.length).toBe(30)
       await expect
-        .poll(async () => (await onlookNow(broker)).length)
+        .poll(async () => (await onlookNow(broker)).length, SOON)
         .toBeLessThanOrEqual(3 * broker.partitions)
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
     })

@@ -2,6 +2,9 @@ import type { BatchMessage, Broker, DeadLetter, Delivery, Settlement, StoredPred
 
 const TAKE_WITHIN_MS = 10_000
 
+/** Deadline of what ought to come about soon, on a machine that may be busy. */
+export const SOON = { timeout: 10_000 }
+
 /** Bytes that name what they stand for. */
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)

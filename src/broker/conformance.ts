@@ -5,6 +5,7 @@ import { describeFate } from './conformance-fate.ts'
 import { describeKeeping } from './conformance-keeping.ts'
 import { describePublishing } from './conformance-publishing.ts'
 import { describeSampling } from './conformance-sampling.ts'
+import { SOON } from './conformance-support.ts'
 import type { BrokerOptions } from './options.ts'
 
 /** A real place that keeps batches, of one test. */
@@ -51,7 +52,7 @@ export function describeBroker(name: string, openHome: OpenHome): void {
       expect(Math.abs(Date.now() - consumer.beatAtMs)).toBeLessThan(10_000)
       expect(emitter).toMatchObject({ role: 'emitter', instance: 'e1', everyMs: 50 })
       await expect
-        .poll(async () => (await broker.heartbeats()).map((beat) => beat.alive))
+        .poll(async () => (await broker.heartbeats()).map((beat) => beat.alive), SOON)
         .toEqual([true, false])
       await broker.beat({ role: 'emitter', instance: 'e1', everyMs: 60_000, url: undefined })
       expect((await broker.heartbeats()).map((beat) => beat.alive)).toEqual([true, true])

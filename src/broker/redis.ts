@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { UnavailableError } from '../errors.ts'
+import { Background } from './background.ts'
 import type {
   Backlog,
   BatchMessage,
@@ -74,7 +75,7 @@ class RedisBroker implements Broker {
   readonly #stored = new Change()
   readonly #runs = new Map<string, RedisRun>()
   readonly #readers = new Set<RedisReader>()
-  readonly #background = new Map<string, Promise<void>>()
+  readonly #background: Background
   readonly #timers: readonly NodeJS.Timeout[]
   readonly #trimmedAtMs: number[]
   #closed: Promise<void> | undefined
@@ -87,6 +88,7 @@ class RedisBroker implements Broker {
     this.#streams = this.#links.map((link, index) => new RedisPartition(index, link, settings))
     this.#heartbeats = new RedisHeartbeats(settings.stream, this.#links[0])
     this.#trimmedAtMs = this.#links.map(() => 0)
+    this.#background = new Background(settings.log)
     this.#persistence = new Persistence({
       log: settings.log,
       pauseMinMs: 20,
@@ -267,7 +269,7 @@ class RedisBroker implements Broker {
     const gaveBack = Promise.allSettled([...this.#readers].map((reader) => reader.done)).then(() =>
       Promise.allSettled([
         ...this.#streams.map((stream) => stream.release(this.#loansOf(stream))),
-        ...this.#background.values(),
+        this.#background.ended(),
       ]),
     )
     await Promise.race([gaveBack, pause(GIVE_BACK_WITHIN_MS, undefined, { ref: false })])
@@ -359,7 +361,7 @@ class RedisBroker implements Broker {
     for (const stream of this.#streams) {
       const ids = this.#loansOf(stream)
       if (ids.length === 0) continue
-      this.#inBackground(`renew ${stream.index}`, async () => {
+      this.#background.start(`renew ${stream.index}`, async () => {
         for (const id of await stream.renew(ids)) this.#loans.remove(id)
         this.#loanEnded.happen()
       })
@@ -372,19 +374,7 @@ class RedisBroker implements Broker {
 
   #trim(stream: RedisPartition): void {
     this.#trimmedAtMs[stream.index] = performance.now()
-    this.#inBackground(`trim ${stream.index}`, () => stream.trim(this.#readers.size > 0))
-  }
-
-  /** Work that nobody waits for and that comes again: one at a time of each name, its failure a line and no error. */
-  #inBackground(name: string, work: () => Promise<void>): void {
-    if (this.#background.has(name) || this.#closing.signal.aborted) return
-    const done = work()
-      .catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error)
-        this.#settings.log?.debug({ name, reason }, 'broker upkeep put off')
-      })
-      .finally(() => this.#background.delete(name))
-    this.#background.set(name, done)
+    this.#background.start(`trim ${stream.index}`, () => stream.trim(this.#readers.size > 0))
   }
 }
 
