@@ -26,7 +26,7 @@ export const archiveSettings = {
     .meta({ value: 'n' }),
 }
 
-export function addArchive(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'archive',
     summary: 'keep predictions as Parquet files',

@@ -1,9 +1,6 @@
-import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { archive } from '../archive/archive.ts'
 import { archiveMetrics } from '../archive/metrics.ts'
-import { consume } from '../consumer/consume.ts'
-import { consumerMetrics } from '../consumer/metrics.ts'
 import { archiveSettings } from './archive.ts'
 import { addCommand } from './command.ts'
 import { brokerHealth, openRoleBroker, openRoleInferrer, runRole } from './role.ts'
@@ -15,8 +12,9 @@ import {
   portSetting,
   roleSettings,
 } from './settings.ts'
+import { consumeAsConfigured } from './work.ts'
 
-export function addConsume(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'consume',
     summary: 'take events from the stream, ask the model and store predictions',
@@ -56,17 +54,7 @@ export function addConsume(program: Command): void {
               signal: stopping.signal,
             })
           : undefined
-        const report = await consume({
-          broker,
-          inferrer,
-          consumer: role.instance,
-          onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
-          attemptsMax: config.attemptsMax,
-          shutdownMs: config.shutdownMs,
-          metrics: consumerMetrics(role.registry),
-          log: role.log,
-          signal: role.signal,
-        })
+        const report = await consumeAsConfigured(config, role, { broker, inferrer, signal: role.signal })
         stopping.abort()
         await keeping
         if (config.json) console.log(JSON.stringify(report))

@@ -11,7 +11,7 @@ import { brokerSettings, jsonSetting } from './settings.ts'
 
 const ACTIONS = ['list', 'show', 'replay', 'drop'] as const
 
-export function addDeadLetters(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'dead-letters',
     summary: 'look at events that could not be processed, replay or drop them',

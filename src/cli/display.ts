@@ -30,7 +30,7 @@ export const displaySettings = {
     .meta({ value: 'port' }),
 }
 
-export function addDisplay(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'display',
     summary: 'show the stream in a web page',

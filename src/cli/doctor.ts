@@ -30,7 +30,7 @@ const settings = {
 
 type Config = z.infer<z.ZodObject<typeof settings>>
 
-export function addDoctor(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'doctor',
     summary: 'try what nustream needs and say what is wrong and how to mend it',

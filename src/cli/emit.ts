@@ -1,12 +1,10 @@
 import type { Command } from 'commander'
-import { emit } from '../emitter/emit.ts'
-import { emitterMetrics } from '../emitter/metrics.ts'
-import { openSource } from '../source/open.ts'
 import { addCommand } from './command.ts'
 import { brokerHealth, openRoleBroker, runRole } from './role.ts'
 import { brokerSettings, emitSettings, jsonSetting, portSetting, roleSettings } from './settings.ts'
+import { emitAsConfigured, openRoleSource } from './work.ts'
 
-export function addEmit(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'emit',
     summary: 'read events from a source and publish them to the stream',
@@ -26,22 +24,10 @@ export function addEmit(program: Command): void {
     },
     run: (config) =>
       runRole('emitter', config, async (role) => {
-        const source = await openSource(config.source)
+        const source = await openRoleSource(config, role)
         const broker = await openRoleBroker(config, role)
         await role.watch({ broker, health: () => brokerHealth(broker, { source: source.spec }) })
-        const report = await emit({
-          source,
-          broker,
-          rate: config.rate,
-          batchEvents: config.batch,
-          backlogMaxEvents: config.backlogMax,
-          loop: config.loop,
-          ...(config.run && { run: config.run }),
-          ...(config.events && { eventsMax: config.events }),
-          metrics: emitterMetrics(role.registry),
-          log: role.log,
-          signal: role.signal,
-        })
+        const report = await emitAsConfigured(config, role, { source, broker, signal: role.signal })
         if (config.json) console.log(JSON.stringify(report))
         else console.log(`emitted ${report.emitted} events in ${report.batches} batches from ${source.spec}`)
       }),

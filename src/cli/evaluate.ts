@@ -44,7 +44,7 @@ const settings = {
 
 type Config = z.infer<z.ZodObject<typeof settings>>
 
-export function addEvaluate(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'evaluate',
     summary: 'compare models on a data set',

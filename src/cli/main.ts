@@ -1,17 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { NustreamError, UsageError } from '../errors.ts'
-import { addArchive } from './archive.ts'
-import { addConsume } from './consume.ts'
-import { addDeadLetters } from './dead-letters.ts'
-import { addDisplay } from './display.ts'
-import { addDoctor } from './doctor.ts'
-import { addEmit } from './emit.ts'
-import { addEvaluate } from './evaluate.ts'
-import { addModels } from './models.ts'
-import { addServe } from './serve.ts'
-import { addSimulate } from './simulate.ts'
-import { addUp } from './up.ts'
 import { packageVersion } from './version.ts'
 
 const USAGE = `
@@ -19,7 +8,23 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 Every setting is also read from the environment (--backlog-max is NUSTREAM_BACKLOG_MAX) and from the JSON file of
 --config; the command line wins over the environment, the environment over the file.`
 
-export function createProgram(): Command {
+/** Loaded when asked for: an emitter has no use for ONNX Runtime in its memory. In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): void }>>> = {
+  up: () => import('./up.ts'),
+  emit: () => import('./emit.ts'),
+  consume: () => import('./consume.ts'),
+  serve: () => import('./serve.ts'),
+  display: () => import('./display.ts'),
+  archive: () => import('./archive.ts'),
+  simulate: () => import('./simulate.ts'),
+  evaluate: () => import('./evaluate.ts'),
+  'dead-letters': () => import('./dead-letters.ts'),
+  models: () => import('./models.ts'),
+  doctor: () => import('./doctor.ts'),
+}
+
+/** The program with the command that is named, or with all of them where none is. */
+export async function createProgram(name: string | undefined): Promise<Command> {
   const program = new Command('nustream')
     .description(
       'Says for every event of a neutrino telescope where the neutrino came from, live, with any model.',
@@ -28,9 +33,9 @@ export function createProgram(): Command {
     .addHelpText('after', USAGE)
     .showHelpAfterError('(--help shows what there is)')
     .exitOverride()
-  const commands = [addUp, addEmit, addConsume, addServe, addDisplay, addArchive]
-  const tools = [addSimulate, addEvaluate, addDeadLetters, addModels, addDoctor]
-  for (const add of [...commands, ...tools]) add(program)
+  const named =
+    name !== undefined && Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]] : Object.values(COMMANDS)
+  for (const load of named) (await load()).add(program)
   // Subcommands must report wrong usage the same way as the program.
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError('(--help shows what there is)')
@@ -41,7 +46,7 @@ export function createProgram(): Command {
 export async function main(argv: readonly string[]): Promise<number> {
   process.exitCode = 0
   try {
-    await createProgram().parseAsync([...argv])
+    await (await createProgram(argv[2])).parseAsync([...argv])
     return Number(process.exitCode)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2

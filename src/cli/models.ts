@@ -12,7 +12,7 @@ const ACTIONS = ['list', 'show', 'verify'] as const
 /** Models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url))
 
-export function addModels(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'models',
     summary: 'list, show and verify model folders',

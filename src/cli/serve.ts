@@ -36,7 +36,7 @@ const settings = {
   ...portSetting(8500, 'the model server'),
 }
 
-export function addServe(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'serve',
     summary: 'serve a model over HTTP',

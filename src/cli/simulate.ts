@@ -11,7 +11,7 @@ import { jsonSetting } from './settings.ts'
 
 const count = (max: number) => z.coerce.number().int().min(1).max(max)
 
-export function addSimulate(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'simulate',
     summary: 'make a data set of simulated events in the Kaggle layout',

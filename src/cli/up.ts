@@ -1,14 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import type { Broker } from '../broker/broker.ts'
-import { consume } from '../consumer/consume.ts'
-import { consumerMetrics } from '../consumer/metrics.ts'
-import { emit } from '../emitter/emit.ts'
-import { emitterMetrics } from '../emitter/metrics.ts'
-import { openSource } from '../source/open.ts'
 import type { Health } from '../telemetry/server.ts'
 import { renderAccount, toAccount } from './account.ts'
 import { addCommand, switchFlag } from './command.ts'
@@ -23,6 +18,7 @@ import {
   roleSettings,
 } from './settings.ts'
 import { showStatus } from './status-line.ts'
+import { consumeAsConfigured, emitAsConfigured, openRoleSource } from './work.ts'
 
 const settings = {
   ...emitSettings,
@@ -49,7 +45,7 @@ const settings = {
 
 type Config = z.infer<z.ZodObject<typeof settings>>
 
-export function addUp(program: Command): void {
+export function add(program: Command): void {
   addCommand(program, {
     name: 'up',
     summary: 'run the whole stream in one place, with no server needed',
@@ -68,7 +64,7 @@ export function addUp(program: Command): void {
 
 async function up(config: Config, role: Role): Promise<void> {
   const url = config.broker ?? `sqlite:${join(await temporaryFolder(role), 'stream.db')}`
-  const source = await openSource(config.source)
+  const source = await openRoleSource(config, role)
   const broker = await openRoleBroker({ ...config, broker: url }, role)
   const inferrer = await openRoleInferrer(config, role)
   const health = () => brokerHealth(broker, { model: inferrer.model })
@@ -78,15 +74,9 @@ async function up(config: Config, role: Role): Promise<void> {
   const drained = new AbortController()
   // A broken consumer must stop the emitter, and the other way round.
   const failed = new AbortController()
-  const consuming = consume({
+  const consuming = consumeAsConfigured(config, role, {
     broker,
     inferrer,
-    consumer: role.instance,
-    onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
-    attemptsMax: config.attemptsMax,
-    shutdownMs: config.shutdownMs,
-    metrics: consumerMetrics(role.registry),
-    log: role.log,
     signal: drained.signal,
   }).catch((error: unknown) => {
     failed.abort(error)
@@ -95,19 +85,8 @@ async function up(config: Config, role: Role): Promise<void> {
   consuming.catch(() => {})
   const status = showStatus(broker, { quiet: config.json, eventsMax: config.events })
   try {
-    await emit({
-      source,
-      broker,
-      rate: config.rate,
-      batchEvents: config.batch,
-      backlogMaxEvents: config.backlogMax,
-      loop: config.loop,
-      ...(config.run && { run: config.run }),
-      ...(config.events && { eventsMax: config.events }),
-      metrics: emitterMetrics(role.registry),
-      log: role.log,
-      signal: AbortSignal.any([role.signal, failed.signal]),
-    })
+    const signal = AbortSignal.any([role.signal, failed.signal])
+    await emitAsConfigured(config, role, { source, broker, signal })
     await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
     await showing.end()
   } finally {

@@ -1,0 +1,73 @@
+import { availableParallelism } from 'node:os'
+import type { Broker } from '../broker/broker.ts'
+import { consume } from '../consumer/consume.ts'
+import { consumerMetrics } from '../consumer/metrics.ts'
+import type { ConsumeReport } from '../consumer/report.ts'
+import { type EmitReport, emit } from '../emitter/emit.ts'
+import { emitterMetrics } from '../emitter/metrics.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
+import { sourceMetrics } from '../source/metrics.ts'
+import { openSource } from '../source/open.ts'
+import type { EventSource } from '../source/source.ts'
+import type { Role } from './role.ts'
+
+export interface EmitConfig {
+  readonly source: string
+  readonly rate: number | 'max'
+  readonly batch: number
+  readonly events?: number | undefined
+  readonly loop: boolean
+  readonly run?: string | undefined
+  readonly backlogMax: number
+}
+
+export function openRoleSource(config: EmitConfig, role: Role): Promise<EventSource> {
+  return openSource(config.source, { log: role.log, metrics: sourceMetrics(role.registry) })
+}
+
+/** Emits as the settings say, until the source or `--events` ends, or the signal aborts. */
+export function emitAsConfigured(
+  config: EmitConfig,
+  role: Role,
+  { source, broker, signal }: { source: EventSource; broker: Broker; signal: AbortSignal },
+): Promise<EmitReport> {
+  return emit({
+    source,
+    broker,
+    rate: config.rate,
+    batchEvents: config.batch,
+    backlogMaxEvents: config.backlogMax,
+    loop: config.loop,
+    ...(config.run && { run: config.run }),
+    ...(config.events && { eventsMax: config.events }),
+    metrics: emitterMetrics(role.registry),
+    log: role.log,
+    signal,
+  })
+}
+
+export interface ConsumeConfig {
+  readonly onLoan?: number | undefined
+  readonly threads?: number | undefined
+  readonly attemptsMax: number
+  readonly shutdownMs: number
+}
+
+/** Consumes as the settings say, until the signal aborts. */
+export function consumeAsConfigured(
+  config: ConsumeConfig,
+  role: Role,
+  { broker, inferrer, signal }: { broker: Broker; inferrer: Inferrer; signal: AbortSignal },
+): Promise<ConsumeReport> {
+  return consume({
+    broker,
+    inferrer,
+    consumer: role.instance,
+    onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
+    attemptsMax: config.attemptsMax,
+    shutdownMs: config.shutdownMs,
+    metrics: consumerMetrics(role.registry),
+    log: role.log,
+    signal,
+  })
+}
