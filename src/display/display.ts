@@ -36,7 +36,7 @@ const SETTINGS: Omit<DisplaySettings, 'version'> = {
   skyMax: 5_000,
   stripsMax: 600,
   pulsesMax: 1_500,
-  sampleEveryMs: 500,
+  sampleEveryMs: 1_000,
 }
 const BROWSERS_MAX = 500
 

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
 import { ReadBudget } from './read-budget.ts'
 
-it('ReadBudget gives a burst of a second, then so many a second', () => {
-  const budget = new ReadBudget(10)
+it('ReadBudget gives a burst, then so many a second, and a burst again after a quiet while', () => {
+  const budget = new ReadBudget(10, 30)
   const takenAt = (nowMs: number) =>
     Array.from({ length: 100 }, () => budget.take(nowMs)).filter(Boolean).length
-  expect(takenAt(0)).toBe(10)
+  expect(takenAt(0)).toBe(30)
   expect(takenAt(500)).toBe(5)
-  expect(takenAt(60_000)).toBe(10)
+  expect(takenAt(60_000)).toBe(30)
 })

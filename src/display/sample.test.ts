@@ -17,14 +17,20 @@ const mixed = concatEvents([
 ])
 
 describe('sampleEvents()', () => {
-  it('gives one event at random and the one with the most good pulses', () => {
+  it('gives two events at random and last the one with the most pulses', () => {
     const sampled = sampleEvents(toMessage('b', mixed), choice(0.999))
-    expect(sampled.map((event) => event.eventId)).toEqual(['102', '77'])
+    expect(sampled.map((event) => event.eventId)).toEqual(['102', '101', '77'])
   })
 
-  it('gives an event once where both are the same', () => {
-    const sampled = sampleEvents(toMessage('b', mixed), choice(3.5 / 7))
-    expect(sampled.map((event) => event.eventId)).toEqual(['77'])
+  it('gives each event once, and all of a batch that has few', () => {
+    for (const [events, ids] of [
+      [1, ['1']],
+      [2, ['2', '1']],
+      [3, ['2', '3', '1']],
+    ] as const) {
+      const sampled = sampleEvents(toMessage('b', makeEvents(events)), choice(0))
+      expect(sampled.map((event) => event.eventId)).toEqual(ids)
+    }
   })
 
   it('gives pulses in order of time with the values of the event', () => {

@@ -30,12 +30,13 @@ export interface WatchOptions {
 /** Batches of stored predictions that fill the sky at the start. */
 const HISTORY_BATCHES = 20
 /** Batches of predictions that are decoded a second: about half a percent of a core. Beyond it figures are of a sample. */
-const BATCHES_PER_SECOND = 40
+const BATCHES_PER_SECOND = 25
+const BATCHES_AT_ONCE = 100
 const SKY_EVERY_MS = 500
 const STRIP_EVERY_MS = 1_000
 /** Points that go to the sky map at most, of one batch and of one message. */
-const SKY_OF_BATCH_MAX = 8
-const SKY_OF_MESSAGE_MAX = 400
+const SKY_OF_BATCH_MAX = 12
+const SKY_OF_MESSAGE_MAX = 500
 const DEAD_LETTERS_MAX = 50
 /** A broker that takes longer is shown as away. */
 const BROKER_WITHIN_MS = 2_000
@@ -45,7 +46,7 @@ export class Watch {
   readonly #options: WatchOptions
   readonly #join = new Join()
   readonly #figures = new Figures(Date.now())
-  readonly #budget = new ReadBudget(BATCHES_PER_SECOND)
+  readonly #budget = new ReadBudget(BATCHES_PER_SECOND, BATCHES_AT_ONCE)
   readonly #sky = new Newest<SkyPoint>(SKY_OF_MESSAGE_MAX)
   readonly #lineFit = buildLineFit()
   #lettersTotal = -1
