@@ -168,6 +168,37 @@ describe('one bad event', () => {
   })
 })
 
+describe('a network that cannot see padding', () => {
+  it('is never given any', async () => {
+    const model = await open(await writeModelFolder({ network: GATHER_GRAPH, manifest: gatherManifest() }))
+    const batch = eventsOfLengths(lengths.slice(0, 60))
+    batch.sensorIds.forEach((sensor, row) => {
+      batch.sensorIds[row] = sensor % 100
+    })
+    const together = await model.infer(batch)
+    for (let event = 0; event < 60; event++) {
+      const alone = await model.infer(sliceEvents(batch, event, event + 1))
+      expect(together.azimuth[event]).toBeCloseTo(alone.azimuth[0], 5)
+      expect(together.zenith[event]).toBeCloseTo(alone.zenith[0], 5)
+    }
+  })
+
+  it('that takes one event a run gets one event a run', async () => {
+    const inputs = [{ name: 'sensors', dtype: 'int64', shape: [1, 'pulses'] }] as const
+    const network = { ...GATHER_GRAPH, inputs }
+    const refused = await writeModelFolder({ network, manifest: gatherManifest() })
+    await expect(openLocalModel(refused, { threads: 1 })).rejects.toMatchObject({
+      code: 'model_manifest_invalid',
+      message: expect.stringMatching(/takes exactly 1 events a run: set limits\.eventsPerRun to 1/),
+    })
+    const manifest = { ...gatherManifest(), limits: { eventsPerRun: 1 } }
+    const model = await open(await writeModelFolder({ network, manifest }))
+    const batch = eventsOfLengths([3, 3, 3])
+    batch.sensorIds.fill(5)
+    expect((await model.infer(batch)).faults).toEqual([])
+  })
+})
+
 /** Places divided so far that their floor is 0 or -1. */
 function scaledDown() {
   const manifest = structuredClone(SUM_MANIFEST)
