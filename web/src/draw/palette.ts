@@ -1,0 +1,12 @@
+import { Color } from 'three'
+
+/** Colours of what is not measured light; the same as in style/. */
+export const PALETTE = {
+  page: new Color('#0a0d12'),
+  sensor: new Color('#7d8da5'),
+  string: new Color('#2b3543'),
+  outline: new Color('#3b4859'),
+  reconstructed: new Color('#ffffff'),
+  truth: new Color('#57c8ee'),
+  lineFit: new Color('#a3afbf'),
+}

@@ -1,0 +1,59 @@
+import type { ReactNode } from 'react'
+import type { DrawnEvent } from '../../../src/display/messages.ts'
+import { angularDistance } from '../../../src/event/direction.ts'
+import { containmentRadius } from '../containment.ts'
+import { formatCharge, formatCount, formatDegrees, formatDuration } from '../format.ts'
+import { usePage } from '../page-context.ts'
+import { useStore } from '../store.ts'
+
+/** What is known of the drawn event. */
+export function EventFacts() {
+  const page = usePage()
+  const event = useStore(page.playback.store, (state) => state.event)
+  if (!event) return null
+  const { prediction, lineFit, truth } = event
+  return (
+    <div className="facts" data-event={event.key}>
+      <h2>
+        <span className="quiet">Event</span> {event.eventId}
+      </h2>
+      <dl>
+        <Fact name="came from">
+          zenith {formatDegrees(prediction.zenith)}, azimuth {formatDegrees(prediction.azimuth)}
+        </Fact>
+        <Fact name="within">{uncertainty(event)}</Fact>
+        {event.errorRad !== null && (
+          <Fact name="off truth">
+            {formatDegrees(event.errorRad)}
+            {truth && lineFit && (
+              <span className="quiet"> · line fit {formatDegrees(angularDistance(lineFit, truth))}</span>
+            )}
+          </Fact>
+        )}
+        <Fact name="light">
+          {formatCharge(event.chargeTotal)} in {formatCount(event.pulsesTotal)} pulses
+          {event.pulses.timesNs.length < event.pulsesTotal && (
+            <span className="quiet"> ({formatCount(event.pulses.timesNs.length)} drawn)</span>
+          )}
+        </Fact>
+        <Fact name="answered">in {formatDuration(Math.max(0, event.predictedAtMs - event.emittedAtMs))}</Fact>
+      </dl>
+    </div>
+  )
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function uncertainty({ prediction }: DrawnEvent): ReactNode {
+  if (prediction.degenerate) return 'not determined: the event fixed no direction'
+  if (prediction.kappa === null) return <span className="quiet">this model gives no uncertainty</span>
+  const radius = (share: number) => formatDegrees(containmentRadius(prediction.kappa ?? 0, share))
+  return `${radius(0.5)} (50 %), ${radius(0.9)} (90 %)`
+}

@@ -1,0 +1,139 @@
+import { useEffect, useRef, useState } from 'react'
+import { Drawing } from '../draw/draw.ts'
+import { FrameLoop } from '../frame-loop.ts'
+import { type Command, commandOf } from '../keyboard.ts'
+import type { Page } from '../page.ts'
+import { usePage } from '../page-context.ts'
+import { nextRatio, RATIO_MIN } from '../resolution.ts'
+import { useSize } from './use-size.ts'
+
+const TURN_RAD = 0.09
+const ZOOM = 1.12
+
+/** The canvas of the detector. Frames are drawn while something moves, and otherwise when something has changed. */
+export function SceneView() {
+  const page = usePage()
+  const [box, size] = useSize<HTMLDivElement>()
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const labels = useRef<HTMLDivElement>(null)
+  const running = useRef<RunningScene>(undefined)
+  const [fault, setFault] = useState<string | undefined>(undefined)
+  const [ratio, setRatio] = useState(() => Math.min(2, devicePixelRatio))
+  useEffect(() => {
+    if (!canvas.current || !labels.current) return
+    try {
+      const made = runScene(page, { canvas: canvas.current, labels: labels.current, setRatio })
+      running.current = made
+      return made.end
+    } catch (error) {
+      setFault(error instanceof Error ? error.message : String(error))
+      return
+    }
+  }, [page])
+  useEffect(() => {
+    if (size.width > 0 && size.height > 0) running.current?.setSize(size.width, size.height, ratio)
+  }, [size, ratio])
+  return (
+    <div ref={box} className="scene-box">
+      {/* The element is focusable so that arrow keys can belong to it, and says what it shows. */}
+      <canvas
+        ref={canvas}
+        tabIndex={0}
+        role="img"
+        aria-label="The detector in three dimensions; arrow keys turn it, + and − zoom, R resets the view"
+      />
+      <div ref={labels} className="labels" aria-hidden="true" />
+      {fault && <p className="fault">The detector cannot be drawn: this browser gives no WebGL ({fault}).</p>}
+      {ratio < Math.min(1, devicePixelRatio) && (
+        <p className="resolution">drawn at {Math.round(ratio * 100)} % resolution to keep up</p>
+      )}
+    </div>
+  )
+}
+
+interface RunningScene {
+  setSize(width: number, height: number, ratio: number): void
+  end(): void
+}
+
+function runScene(
+  page: Page,
+  { canvas, labels, setRatio }: { canvas: HTMLCanvasElement; labels: HTMLElement; setRatio: SetRatio },
+): RunningScene {
+  const { playback } = page
+  let { scene, player } = playback.store.get()
+  let ratio = 1
+  const drawing = new Drawing(canvas, labels, () => loop.request())
+  const loop = new FrameLoop((elapsedMs) => {
+    playback.tick(elapsedMs)
+    const isTurning = drawing.eye.advance(elapsedMs)
+    drawing.setShare(playback.player.share)
+    drawing.render()
+    const { isPlaying, share } = playback.player
+    return isTurning || (isPlaying && share < 1)
+  })
+  loop.onSlowness = (frameMs) => {
+    const next = nextRatio(ratio, frameMs)
+    if (next !== ratio) setRatio(next)
+  }
+  drawing.setScene(scene, playback.isMotionReduced)
+  const unsubscribe = playback.store.subscribe(() => {
+    const next = playback.store.get()
+    const isSame = next.scene === scene && next.player.share === player.share
+    if (next.scene !== scene) drawing.setScene(next.scene, playback.isMotionReduced)
+    if (!isSame || next.player.isPlaying !== player.isPlaying) loop.request()
+    scene = next.scene
+    player = next.player
+  })
+  // While the whole event is held, nothing is drawn, but its turn must end.
+  const held = setInterval(
+    () => playback.player.isPlaying && playback.player.share === 1 && playback.tick(100),
+    100,
+  )
+  const stopKeys = listenForKeys(drawing, loop)
+  return {
+    setSize: (width, height, wanted) => {
+      ratio = wanted
+      drawing.setSize(width, height, Math.max(RATIO_MIN, wanted))
+      loop.request()
+    },
+    end: () => {
+      clearInterval(held)
+      stopKeys()
+      unsubscribe()
+      loop.end()
+      drawing.dispose()
+    },
+  }
+}
+
+type SetRatio = (ratio: number) => void
+
+function listenForKeys({ eye }: Drawing, loop: FrameLoop): () => void {
+  const does: Partial<Record<Command, () => void>> = {
+    'turn-left': () => eye.orbit(-TURN_RAD, 0),
+    'turn-right': () => eye.orbit(TURN_RAD, 0),
+    'turn-up': () => eye.orbit(0, TURN_RAD),
+    'turn-down': () => eye.orbit(0, -TURN_RAD),
+    'zoom-in': () => eye.zoom(1 / ZOOM),
+    'zoom-out': () => eye.zoom(ZOOM),
+    'reset-view': () => eye.reset(),
+  }
+  const onKey = (event: KeyboardEvent) => {
+    const { target } = event
+    const tag = target instanceof HTMLElement ? target.tagName : ''
+    // Lists scroll with the arrows when they are focused.
+    if (target instanceof HTMLElement && target.closest('.list, [role=tablist], dialog, ul')) return
+    const command = commandOf(event, {
+      tag,
+      ...(target instanceof HTMLInputElement && { type: target.type }),
+    })
+    const act = command && does[command]
+    if (!act) return
+    event.preventDefault()
+    act()
+    loop.request()
+  }
+  addEventListener('keydown', onKey)
+  return () => removeEventListener('keydown', onKey)
+}

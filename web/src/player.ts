@@ -1,0 +1,77 @@
+/**
+ * The clock of the drawn event and the choice of what is drawn next, as plain data. `share` runs from 0 to 1 over the
+ * event's window.
+ */
+export interface Player {
+  /** Newest events one after the other; false after the reader chose one. */
+  readonly isFollowing: boolean
+  readonly isPlaying: boolean
+  readonly share: number
+  /** Since the end of the event's window, ms; 0 before. */
+  readonly heldMs: number
+  /** Times the usual speed. */
+  readonly speed: number
+}
+
+export const SPEEDS = [0.25, 0.5, 1, 2, 4] as const
+/** The window of an event is played in so long at speed 1. */
+export const PLAY_MS = 4_500
+/** The whole event stays before the next one comes, at speed 1. */
+export const HOLD_MS = 1_500
+/** Steps of a hand-moved clock in the window of an event. */
+export const STEPS = 50
+
+export const PLAYER_AT_START: Player = { isFollowing: true, isPlaying: true, share: 0, heldMs: 0, speed: 1 }
+
+/**
+ * Time goes on. With reduced motion the whole event is there at once, for as long as it would have played. An event that
+ * the reader chose stops at its end.
+ */
+export function advance(player: Player, elapsedMs: number, isMotionReduced: boolean): Player {
+  if (!player.isPlaying) return player
+  const elapsed = elapsedMs * player.speed
+  const share = isMotionReduced ? 1 : Math.min(1, player.share + elapsed / PLAY_MS)
+  if (share < 1) return { ...player, share, heldMs: 0 }
+  return { ...player, share, heldMs: player.heldMs + elapsed, isPlaying: player.isFollowing }
+}
+
+/** The event has been seen long enough: a newer one may take its place. */
+export function isDue({ isFollowing, isPlaying, heldMs }: Player, isMotionReduced: boolean): boolean {
+  return isFollowing && isPlaying && heldMs >= HOLD_MS + (isMotionReduced ? PLAY_MS : 0)
+}
+
+/** Another event is drawn, from its beginning. */
+export function restarted(player: Player): Player {
+  return { ...player, share: 0, heldMs: 0 }
+}
+
+/** The reader chose an event: it plays, and stays. */
+export function chosen(player: Player): Player {
+  return { ...restarted(player), isFollowing: false, isPlaying: true }
+}
+
+export function following(player: Player): Player {
+  return { ...player, isFollowing: true, isPlaying: true }
+}
+
+/** Pause, or go on; from the beginning where the event has ended. */
+export function toggled(player: Player): Player {
+  if (player.isPlaying) return { ...player, isPlaying: false }
+  return player.share === 1 ? { ...restarted(player), isPlaying: true } : { ...player, isPlaying: true }
+}
+
+/** The clock is moved by hand, which stops it. */
+export function movedTo(player: Player, share: number): Player {
+  return { ...player, isPlaying: false, share: Math.min(1, Math.max(0, share)), heldMs: 0 }
+}
+
+export function stepped(player: Player, steps: number): Player {
+  return movedTo(player, (Math.round(player.share * STEPS) + steps) / STEPS)
+}
+
+/** One step faster or slower, within `SPEEDS`. */
+export function atSpeed(player: Player, change: number): Player {
+  const at = SPEEDS.findIndex((speed) => speed >= player.speed)
+  const next = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + change))]
+  return { ...player, speed: next }
+}

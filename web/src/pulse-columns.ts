@@ -1,0 +1,102 @@
+import type { DrawnPulses } from '../../src/display/messages.ts'
+import { sensorPositions } from '../../src/event/sensors.ts'
+import { scaleColour } from './colour.ts'
+
+/** The part of the event's clock that is played and that the colours span, ns. */
+export interface TimeWindow {
+  readonly fromNs: number
+  readonly toNs: number
+}
+
+/** One mark per pulse, in order of time, as columns for the graphics card. */
+export interface PulseMarks {
+  readonly count: number
+  /** Of the sensor, m. [count × 3] */
+  readonly positions: Float32Array
+  /** Of the sensor's charge up to and with this pulse, m: the last mark of a sensor covers those before it. [count] */
+  readonly radii: Float32Array
+  /** When the mark appears, as a share of the window, 0 to 1. [count] */
+  readonly shares: Float32Array
+  /** [count × 3] */
+  readonly colours: Float32Array
+  /** 1 where all of the sensor's pulses are auxiliary: drawn as a ring. [count] */
+  readonly isFaint: Float32Array
+}
+
+const WINDOW_MIN_NS = 600
+const RADIUS_OF_ONE_PE_M = 10
+const RADIUS_MAX_M = 64
+
+/** Radius of a sensor that has measured a charge (photo-electrons), m: grows slower than the charge, and has an end. */
+export function chargeRadius(charge: number): number {
+  return Math.min(RADIUS_MAX_M, RADIUS_OF_ONE_PE_M * charge ** 0.4)
+}
+
+/**
+ * Where most of an event's light is. Noise is left out (auxiliary pulses, unless there are no others) and long
+ * afterglow is cut; pulses outside are shown from the start, or at the end.
+ */
+export function timeWindow(pulses: DrawnPulses): TimeWindow {
+  const { timesNs, charges, auxiliary } = pulses
+  const all = timesNs.map((_, i) => i)
+  const good = all.filter((i) => auxiliary[i] === 0)
+  const used = good.length > 0 ? good : all
+  if (used.length === 0) return { fromNs: 0, toNs: WINDOW_MIN_NS }
+  // The root keeps one very bright sensor from being the whole event.
+  const weights = used.map((i) => Math.sqrt(charges[i]))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const timeAt = (share: number) => {
+    let left = share * total
+    const at = weights.findIndex((weight) => {
+      left -= weight
+      return left <= 0
+    })
+    return timesNs[used[at < 0 ? used.length - 1 : at]]
+  }
+  const from = timeAt(0.02)
+  const width = Math.max(timeAt(0.93) - from, WINDOW_MIN_NS / 1.2)
+  return { fromNs: from - 0.06 * width, toNs: from + 1.14 * width }
+}
+
+export function shareOf({ fromNs, toNs }: TimeWindow, timeNs: number): number {
+  return Math.min(1, Math.max(0, (timeNs - fromNs) / (toNs - fromNs)))
+}
+
+/** A sensor has the colour of its first pulse that is not auxiliary, so that noise before it does not hide the light. */
+export function pulseMarks(pulses: DrawnPulses, window: TimeWindow): PulseMarks {
+  const { sensorIds, timesNs, charges, auxiliary } = pulses
+  const count = sensorIds.length
+  const firstGoodNs = new Map<number, number>()
+  for (let i = count - 1; i >= 0; i--) if (auxiliary[i] === 0) firstGoodNs.set(sensorIds[i], timesNs[i])
+  const positions = new Float32Array(3 * count)
+  const radii = new Float32Array(count)
+  const shares = new Float32Array(count)
+  const colours = new Float32Array(3 * count)
+  const isFaint = new Float32Array(count)
+  const chargeSoFar = new Map<number, number>()
+  for (let i = 0; i < count; i++) {
+    const sensor = sensorIds[i]
+    const charge = (chargeSoFar.get(sensor) ?? 0) + charges[i]
+    chargeSoFar.set(sensor, charge)
+    positions.set(sensorPositions.subarray(3 * sensor, 3 * sensor + 3), 3 * i)
+    radii[i] = chargeRadius(charge)
+    shares[i] = shareOf(window, timesNs[i])
+    colours.set(scaleColour(shareOf(window, firstGoodNs.get(sensor) ?? timesNs[i])), 3 * i)
+    isFaint[i] = firstGoodNs.has(sensor) ? 0 : 1
+  }
+  return { count, positions, radii, shares, colours, isFaint }
+}
+
+/** Charge of the pulses that are not auxiliary in equal steps of the window, photo-electrons; those outside left out. */
+export function chargeOverTime(
+  pulses: DrawnPulses,
+  { fromNs, toNs }: TimeWindow,
+  bins: number,
+): Float32Array {
+  const sums = new Float32Array(bins)
+  for (const [i, timeNs] of pulses.timesNs.entries()) {
+    const bin = Math.floor(((timeNs - fromNs) / (toNs - fromNs)) * bins)
+    if (pulses.auxiliary[i] === 0 && bin >= 0 && bin < bins) sums[bin] += pulses.charges[i]
+  }
+  return sums
+}

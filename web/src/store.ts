@@ -1,0 +1,30 @@
+import { useSyncExternalStore } from 'react'
+
+/** A value that changes, and who wants to know. */
+export class Store<T> {
+  #value: T
+  readonly #listeners = new Set<() => void>()
+
+  constructor(value: T) {
+    this.#value = value
+  }
+
+  readonly get = (): T => this.#value
+
+  set(value: T): void {
+    if (Object.is(value, this.#value)) return
+    this.#value = value
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Returns the function that ends it. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+/** Part of a store's value, in a component that is drawn again only when this part changes. */
+export function useStore<T, Part>(store: Store<T>, choose: (value: T) => Part): Part {
+  return useSyncExternalStore(store.subscribe, () => choose(store.get()))
+}
