@@ -42,9 +42,9 @@ export function add(program: Command): void {
       if (action !== 'list' && id === undefined)
         throw new UsageError('flag_invalid', `${action} needs the id of a dead letter; list shows them`)
       await using broker = await openBroker(config.broker, toBrokerOptions(config))
-      if (action === 'list') return list(broker, config)
-      if (action === 'show') return show(broker, id ?? '', config.json)
-      return change(broker, action, id ?? '')
+      if (action === 'list') return await list(broker, config)
+      if (action === 'show') return await show(broker, id ?? '', config.json)
+      return await change(broker, action, id ?? '')
     },
   })
 }
@@ -80,19 +80,29 @@ async function show(broker: Broker, id: string, json: boolean): Promise<number> 
 }
 
 async function change(broker: Broker, action: 'replay' | 'drop', id: string): Promise<number> {
-  let changed = 0
   const apply = (one: string) =>
     action === 'replay' ? broker.replayDeadLetter(one) : broker.dropDeadLetter(one)
-  if (id === 'all') {
-    // What dies again while this runs is newer than these and stays for the next time.
-    for (const letter of await broker.deadLetters({ limit: 1_000_000 }))
-      if (await apply(letter.id)) changed += 1
-  } else {
-    if (!(await apply(id))) throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
-    changed = 1
-  }
+  if (id !== 'all' && !(await apply(id)))
+    throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
+  const changed = id === 'all' ? await changeAll(broker, apply) : 1
   console.log(`${action === 'replay' ? 'replayed' : 'dropped'} ${changed} dead letters`)
   return 0
+}
+
+const AT_ONCE = 500
+
+/** Newest first, some at a time; what dies again meanwhile is newer than the start and stays for the next time. */
+async function changeAll(broker: Broker, apply: (id: string) => Promise<boolean>): Promise<number> {
+  const startedAtMs = Date.now()
+  let changed = 0
+  for (let limit = AT_ONCE; ; ) {
+    const letters = await broker.deadLetters({ limit })
+    const old = letters.filter(({ diedAtMs }) => diedAtMs < startedAtMs)
+    for (const { id } of old) if (await apply(id)) changed += 1
+    if (letters.length < limit) return changed
+    // Only new ones were listed: look further back.
+    if (old.length === 0) limit += AT_ONCE
+  }
 }
 
 function toRecord(letter: StoredDeadLetter) {

@@ -4,9 +4,9 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { openLocalModel } from '../inference/local.ts'
+import { listenServer } from '../server/listen-server.ts'
 import { buildServer } from '../server/server.ts'
 import { startHeartbeat } from '../telemetry/heartbeat.ts'
-import { listen } from '../telemetry/listen.ts'
 import { addCommand } from './command.ts'
 import { openRoleBroker, runRole, untilAborted } from './role.ts'
 import { brokerTuning, modelSettings, portSetting, roleSettings } from './settings.ts'
@@ -62,7 +62,7 @@ export function add(program: Command): void {
           version: packageVersion(),
         })
         role.parts.defer(() => server.close())
-        const { url } = await listen(server, config)
+        const { url } = await listenServer(server, config)
         const beat = {
           role: 'server',
           instance: role.instance,

@@ -88,7 +88,6 @@ async function up(config: Config, role: Role): Promise<void> {
     const signal = AbortSignal.any([role.signal, failed.signal])
     await emitAsConfigured(config, role, { source, broker, signal })
     await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
-    await showing.end()
   } finally {
     drained.abort()
     status.end()
@@ -104,6 +103,7 @@ async function up(config: Config, role: Role): Promise<void> {
     model: inferrer.model,
     source: source.spec,
   })
+  await showing.end()
   console.log(config.json ? JSON.stringify(account) : renderAccount(account))
 }
 
