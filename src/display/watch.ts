@@ -65,7 +65,7 @@ export class Watch {
     const signal = AbortSignal.any([stop.signal, this.#options.signal])
     const timers = [
       setInterval(() => this.#sendSky(), SKY_EVERY_MS),
-      setInterval(() => void this.look(), STRIP_EVERY_MS),
+      setInterval(() => void (this.#asking ?? this.look()), STRIP_EVERY_MS),
     ]
     try {
       await this.look()
@@ -76,8 +76,9 @@ export class Watch {
     }
   }
 
-  /** Asks for the counts now, and sends what there is; one at a time. Never throws. */
+  /** Asks for the counts, which are those of now, and sends what there is. Never throws. */
   async look(): Promise<void> {
+    await this.#asking
     this.#asking ??= this.#look().finally(() => {
       this.#asking = undefined
     })
