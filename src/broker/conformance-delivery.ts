@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { Delivery } from './broker.ts'
-import type { OpenHome } from './conformance.ts'
-import { batch, ids, predicted, SOON, settleAll, take, takeWithin } from './conformance-support.ts'
+import {
+  batch,
+  ids,
+  type OpenHome,
+  predicted,
+  SOON,
+  settleAll,
+  take,
+  takeWithin,
+} from './conformance-support.ts'
 
 /** A consumer that dies: its loans are never renewed. */
 const DEAD = { visibilityMs: 600, renewMs: 1_000_000_000 }

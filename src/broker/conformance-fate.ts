@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { OpenHome } from './conformance.ts'
 import {
   batch,
   bytes,
   deadLetter,
   ids,
+  type OpenHome,
   onlook,
   onlookNow,
   predicted,

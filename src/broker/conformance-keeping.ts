@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { Broker, StoredPredictions } from './broker.ts'
-import type { OpenHome } from './conformance.ts'
-import { batch, ids, onlook, onlookNow, predicted, SOON, settleAll, take } from './conformance-support.ts'
+import {
+  batch,
+  ids,
+  type OpenHome,
+  onlook,
+  onlookNow,
+  predicted,
+  SOON,
+  settleAll,
+  take,
+} from './conformance-support.ts'
 
 async function pass(broker: Broker, from: number, to: number): Promise<void> {
   for (let i = from; i < to; i++) await broker.publish(batch(`b${i}`))

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPosition } from './broker.ts'
-import type { OpenHome } from './conformance.ts'
-import { batch, deadLetter, ids, SOON, settleAll, take, text } from './conformance-support.ts'
+import { batch, deadLetter, ids, type OpenHome, SOON, settleAll, take, text } from './conformance-support.ts'
 
 function at(sequence: number, run = 'r1'): RunPosition {
   return { run, sequence, resume: `after ${sequence}`, emitted: sequence * 4, done: false }

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BatchMessage, Broker } from './broker.ts'
-import type { OpenHome } from './conformance.ts'
-import { batch, ids, onlookNow, SOON, settleAll, take, text } from './conformance-support.ts'
+import { batch, ids, type OpenHome, onlookNow, SOON, settleAll, take, text } from './conformance-support.ts'
 
 /** Samples until the test ends, so that a test can ask what was seen so far. */
 function sampleAll(broker: Broker, everyMs: number, t: { readonly signal: AbortSignal }): BatchMessage[] {

@@ -1,4 +1,16 @@
+import type { TestContext } from 'vitest'
 import type { BatchMessage, Broker, DeadLetter, Delivery, Settlement, StoredPredictions } from './broker.ts'
+import type { BrokerOptions } from './options.ts'
+
+/** A real place that keeps batches, of one test. */
+export interface BrokerHome {
+  /** Opens a broker on it, as one process would; the test's end closes it. */
+  open(options?: BrokerOptions): Promise<Broker>
+  /** Ends the home as by kill -9 where it is a process of its own, and brings it back. Open brokers ride it out. */
+  restart(): Promise<void>
+}
+
+export type OpenHome = (t: TestContext) => Promise<BrokerHome>
 
 const TAKE_WITHIN_MS = 10_000
 

@@ -1,22 +1,10 @@
-import { describe, expect, it, type TestContext } from 'vitest'
-import type { Broker } from './broker.ts'
+import { describe, expect, it } from 'vitest'
 import { describeDelivery } from './conformance-delivery.ts'
 import { describeFate } from './conformance-fate.ts'
 import { describeKeeping } from './conformance-keeping.ts'
 import { describePublishing } from './conformance-publishing.ts'
 import { describeSampling } from './conformance-sampling.ts'
-import { SOON } from './conformance-support.ts'
-import type { BrokerOptions } from './options.ts'
-
-/** A real place that keeps batches, of one test. */
-export interface BrokerHome {
-  /** Opens a broker on it, as one process would; the test's end closes it. */
-  open(options?: BrokerOptions): Promise<Broker>
-  /** Ends the home as by kill -9 where it is a process of its own, and brings it back. Open brokers ride it out. */
-  restart(): Promise<void>
-}
-
-export type OpenHome = (t: TestContext) => Promise<BrokerHome>
+import { type OpenHome, SOON } from './conformance-support.ts'
 
 /** The properties that every broker has, whatever keeps its batches. */
 export function describeBroker(name: string, openHome: OpenHome): void {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, type TestContext } from 'vitest'
-import { type BrokerHome, describeBroker } from '../../src/broker/conformance.ts'
+import { describeBroker } from '../../src/broker/conformance.ts'
+import type { BrokerHome } from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'vitest'
-import { type BrokerHome, describeBroker } from '../../src/broker/conformance.ts'
+import { describeBroker } from '../../src/broker/conformance.ts'
+import type { BrokerHome } from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
 
 for (const partitions of [1, 3]) {
