@@ -36,6 +36,11 @@ export class View {
     this.#strips = new Newest(settings.stripsMax)
   }
 
+  /** A browser is connected. */
+  get isLookedAt(): boolean {
+    return this.#browsers.count > 0
+  }
+
   hello(): Hello {
     return { service: this.#service, atMs: Date.now() }
   }

@@ -6,6 +6,7 @@ import type {
   StoredDeadLetter,
   StoredPredictions,
 } from '../broker/broker.ts'
+import { pause } from '../broker/change.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { decodePredictionBatch } from '../event/prediction-wire.ts'
 import { buildLineFit } from '../inference/linefit.ts'
@@ -32,6 +33,12 @@ const HISTORY_BATCHES = 20
 /** Batches of predictions that are decoded a second: about half a percent of a core. Beyond it figures are of a sample. */
 const BATCHES_PER_SECOND = 25
 const BATCHES_AT_ONCE = 100
+/** Predictions are read in strokes: several at once cost the broker as much as one. */
+const READ_MS = 20
+const REST_MS = 100
+/** Rest of the sampling after each batch while no browser is connected, and how soon it notices one. */
+const ALONE_MS = 4_000
+const ALONE_LOOK_MS = 200
 const SKY_EVERY_MS = 500
 const STRIP_EVERY_MS = 1_000
 /** Points that go to the sky map at most, of one batch and of one message. */
@@ -89,18 +96,35 @@ export class Watch {
   async #samples(signal: AbortSignal): Promise<void> {
     const { broker, view } = this.#options
     for await (const message of broker.samples({ everyMs: view.settings.sampleEveryMs, signal })) {
-      if (this.#join.isFull(performance.now())) continue
-      const before = this.#join.addSample(message.batchId, this.#sampled(message), performance.now())
-      const predictions = before && this.#decoded(before)
-      if (!predictions) continue
-      // Their batch has been on its way to the sky map before they were known to be drawn.
-      this.#sky.add(...this.#draw(message.batchId, predictions).map(toSkyPoint))
+      if (!this.#join.isFull(performance.now())) this.#sample(message)
+      await this.#restWhileNobodyLooks(signal)
+    }
+  }
+
+  #sample(message: BatchMessage): void {
+    const { batchId } = message
+    const before = this.#join.addSample(batchId, this.#sampled(message), performance.now())
+    const predictions = before && this.#decoded(before)
+    // Their batch has been on its way to the sky map before they were known to be drawn.
+    if (predictions) this.#sky.add(...this.#draw(batchId, predictions).map(toSkyPoint))
+  }
+
+  /** Seldom is enough to have something to show to the first browser; from then on it goes on at once. */
+  async #restWhileNobodyLooks(signal: AbortSignal): Promise<void> {
+    for (let restedMs = 0; restedMs < ALONE_MS && !signal.aborted; restedMs += ALONE_LOOK_MS) {
+      if (this.#options.view.isLookedAt) return
+      await pause(ALONE_LOOK_MS, signal)
     }
   }
 
   async #predictions(signal: AbortSignal): Promise<void> {
     const { broker, metrics } = this.#options
+    let readUntilMs = performance.now() + READ_MS
     for await (const stored of broker.predictions({ last: HISTORY_BATCHES, signal })) {
+      if (performance.now() > readUntilMs) {
+        await pause(REST_MS, signal)
+        readUntilMs = performance.now() + READ_MS
+      }
       this.#join.addPredictions(stored)
       if (!this.#budget.take(performance.now()) && !this.#join.isWaitingFor(stored.batchId)) {
         metrics.batches.inc({ outcome: 'skipped' })
