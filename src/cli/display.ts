@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Broker } from '../broker/broker.ts'
 import { createDisplay, type Display } from '../display/display.ts'
 import { displayMetrics } from '../display/metrics.ts'
+import type { TelemetryServer } from '../telemetry/server.ts'
 import { addCommand } from './command.ts'
 import { brokerHealth, openRoleBroker, type Role, type RoleConfig, runRole } from './role.ts'
 import { brokerSettings, roleSettings } from './settings.ts'
@@ -30,6 +31,10 @@ export const displaySettings = {
     .meta({ value: 'port' }),
 }
 
+/** How many predictions are kept is for the others to say: what only looks on must trim none that they keep. */
+const { predictionsMax: _, ...lookingOn } = brokerSettings
+const PREDICTIONS_MAX = 1e12
+
 export function add(program: Command): void {
   addCommand(program, {
     name: 'display',
@@ -40,16 +45,17 @@ export function add(program: Command): void {
       'nustream display --broker redis://127.0.0.1:6379',
       'NUSTREAM_DISPLAY_TOKEN=secret nustream display --broker redis://127.0.0.1:6379 --host 0.0.0.0',
     ],
-    shape: { ...displaySettings, ...brokerSettings, ...roleSettings },
+    shape: { ...displaySettings, ...lookingOn, ...roleSettings },
     run: (config) =>
       runRole('display', withPort(config), async (role) => {
-        const broker = await openRoleBroker(config, role)
+        const broker = await openRoleBroker({ ...config, predictionsMax: PREDICTIONS_MAX }, role)
         const display = createRoleDisplay(broker, role, config.displayToken)
         const server = await role.watch({
           broker,
           health: () => brokerHealth(broker, {}),
           open: (options) => display.openServer(options),
         })
+        sayIfMoved(config, server)
         console.error(`page at ${server.url}/`)
         await display.run()
       }),
@@ -63,6 +69,12 @@ export function withPort<T extends { readonly port?: number | undefined }>(
   return config.port === undefined
     ? { ...config, port: DISPLAY_PORT, portIfTaken: 0 }
     : { ...config, port: config.port }
+}
+
+/** Says that the port is another than the default one, where that was taken. */
+export function sayIfMoved(config: { readonly port?: number | undefined }, { port }: TelemetryServer): void {
+  if (config.port === undefined && port !== DISPLAY_PORT)
+    console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
 }
 
 export function createRoleDisplay(broker: Broker, role: Role, token: string | undefined): Display {

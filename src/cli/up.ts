@@ -7,7 +7,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { Health } from '../telemetry/server.ts'
 import { renderAccount, toAccount } from './account.ts'
 import { addCommand, switchFlag } from './command.ts'
-import { createRoleDisplay, DISPLAY_PORT, displaySettings, withPort } from './display.ts'
+import { createRoleDisplay, displaySettings, sayIfMoved, withPort } from './display.ts'
 import { brokerHealth, openRoleBroker, openRoleInferrer, type Role, runRole } from './role.ts'
 import {
   brokerTuning,
@@ -120,8 +120,7 @@ async function show(
     ...(display && { open: (options) => display.openServer(options) }),
   })
   if (!config.json) {
-    if (config.port === undefined && server.port !== DISPLAY_PORT)
-      console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
+    sayIfMoved(config, server)
     const at = display ? `see it at ${server.url}/   (metrics and health at` : '(metrics and health at'
     console.error(`${at} ${server.url}/metrics and /health)`)
   }
