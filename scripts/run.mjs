@@ -150,7 +150,9 @@ function pageDigest() {
   const hash = createHash('sha256')
   for (const folder of ['web', 'src/event', 'src/display']) {
     const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    const paths = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     for (const path of paths.filter((path) => !path.startsWith(join(root, 'web', 'dist'))).sort())
       hash.update(digest(path))
   }

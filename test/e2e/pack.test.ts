@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -43,6 +43,12 @@ describe('the package that npm pack makes', () => {
     ]
     const { stdout } = await run(process.execPath, args, { cwd: folder })
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ emitted: 300, predicted: 300 })
+  })
+
+  it('carries the page', () => {
+    const page = readFileSync(join(folder, 'node_modules/nustream/web/dist/index.html'), 'utf8')
+    const [, script] = /<script[^>]+src="\.\/([^"]+)"/.exec(page) ?? []
+    expect(existsSync(join(folder, 'node_modules/nustream/web/dist', script))).toBe(true)
   })
 
   it('is a library with declarations', async () => {
