@@ -1,4 +1,5 @@
 import {
+  AsyncByteQueue,
   type DataType,
   Field,
   Float32,
@@ -42,10 +43,35 @@ export function writeArrowStream(
     new Schema(fields, new Map(metadata)),
     makeData({ type, length: rows, nullCount: 0, children }),
   )
-  const writer = new RecordBatchStreamWriter()
+  const written = new WrittenChunks()
+  const writer = new RecordBatchStreamWriter().reset(written)
   writer.write(batch)
   writer.finish()
-  return writer.toUint8Array(true)
+  return written.join()
+}
+
+/**
+ * Keeps what a writer writes. Arrow's own queue joins neighbours that overlap in memory into their union when it hands
+ * out its bytes: columns that are views of one buffer, or lists that share their offsets, would lose bytes.
+ */
+class WrittenChunks extends AsyncByteQueue {
+  readonly #chunks: Uint8Array[] = []
+  #length = 0
+
+  override write(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#length += chunk.length
+  }
+
+  join(): Uint8Array {
+    const joined = new Uint8Array(this.#length)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      joined.set(chunk, at)
+      at += chunk.length
+    }
+    return joined
+  }
 }
 
 function toData({ values, offsets, nullable }: ColumnToWrite, rows: number) {
