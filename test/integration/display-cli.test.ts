@@ -13,7 +13,8 @@ async function take(t: TestContext, port: number): Promise<number> {
   const server = createServer()
   server.listen(port, '127.0.0.1')
   t.onTestFinished(async () => void server.close())
-  await Promise.race([once(server, 'listening'), once(server, 'error').catch(() => undefined)])
+  // Rejects where the port is taken already.
+  await once(server, 'listening').catch(() => undefined)
   const address = server.address()
   return typeof address === 'object' && address ? address.port : port
 }
