@@ -4,14 +4,12 @@ import type { Vector } from './vector.ts'
 /** Depths that are written beside the detector, m below the surface of the ice. */
 const DEPTHS_M = [1500, 2000, 2400]
 
-/** The cables, from top to bottom sensor. [strings × 2 × 3] */
-export function stringLines(): Float32Array {
-  const lines = new Float32Array(STRING_COUNT * 6)
-  for (let string = 0; string < STRING_COUNT; string++) {
-    lines.set(sensorAt(string * SENSORS_PER_STRING), 6 * string)
-    lines.set(sensorAt((string + 1) * SENSORS_PER_STRING - 1), 6 * string + 3)
-  }
-  return lines
+/** The cables, from top to bottom sensor. */
+export function stringLines(): (readonly [Vector, Vector])[] {
+  return Array.from({ length: STRING_COUNT }, (_, string) => {
+    const first = string * SENSORS_PER_STRING
+    return [sensorAt(first), sensorAt(first + SENSORS_PER_STRING - 1)] as const
+  })
 }
 
 /** Corners of the detector seen from above, anticlockwise. */

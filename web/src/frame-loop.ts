@@ -1,7 +1,7 @@
 /** Draws one frame of so many milliseconds since the last; true while more must follow. */
 export type DrawFrame = (elapsedMs: number) => boolean
 
-const FRAMES_OF_A_MEASURE = 40
+const FRAMES_OF_A_MEASURE = 24
 /** A pause longer than this is no frame: the page was hidden, or nothing moved. */
 const PAUSE_MS = 250
 /** Of an animation after a rest, as nothing is known of when it began. */
@@ -10,7 +10,7 @@ const FIRST_FRAME_MS = 16
 /** Frames on demand: none while nothing moves. */
 export class FrameLoop {
   /** Called now and then, while frames follow one another, with their median duration. */
-  onSlowness: ((frameMs: number) => void) | undefined
+  onMeasure: ((frameMs: number) => void) | undefined
   readonly #draw: DrawFrame
   #handle: number | undefined
   #lastMs: number | undefined
@@ -28,7 +28,6 @@ export class FrameLoop {
   end(): void {
     if (this.#handle !== undefined) cancelAnimationFrame(this.#handle)
     this.#handle = undefined
-    this.#draw satisfies DrawFrame
   }
 
   #frame(nowMs: number): void {
@@ -47,6 +46,6 @@ export class FrameLoop {
     if (this.#frames.length < FRAMES_OF_A_MEASURE) return
     const median = this.#frames.toSorted((a, b) => a - b)[FRAMES_OF_A_MEASURE / 2]
     this.#frames = []
-    this.onSlowness?.(median)
+    this.onMeasure?.(median)
   }
 }

@@ -30,9 +30,10 @@ export const PLAYER_AT_START: Player = { isFollowing: true, isPlaying: true, sha
 export function advance(player: Player, elapsedMs: number, isMotionReduced: boolean): Player {
   if (!player.isPlaying) return player
   const elapsed = elapsedMs * player.speed
-  const share = isMotionReduced ? 1 : Math.min(1, player.share + elapsed / PLAY_MS)
-  if (share < 1) return { ...player, share, heldMs: 0 }
-  return { ...player, share, heldMs: player.heldMs + elapsed, isPlaying: player.isFollowing }
+  const playedMs = isMotionReduced ? PLAY_MS + elapsed : player.share * PLAY_MS + elapsed
+  if (playedMs < PLAY_MS) return { ...player, share: playedMs / PLAY_MS, heldMs: 0 }
+  const heldMs = player.heldMs + playedMs - PLAY_MS
+  return { ...player, share: 1, heldMs, isPlaying: player.isFollowing }
 }
 
 /** The event has been seen long enough: a newer one may take its place. */

@@ -13,19 +13,23 @@ export interface PulseMarks {
   readonly count: number
   /** Of the sensor, m. [count × 3] */
   readonly positions: Float32Array
-  /** Of the sensor's charge up to and with this pulse, m: the last mark of a sensor covers those before it. [count] */
+  /** Of the sensor's charge up to and with this pulse, m. [count] */
   readonly radii: Float32Array
   /** When the mark appears, as a share of the window, 0 to 1. [count] */
   readonly shares: Float32Array
+  /** When the next mark of the same sensor takes its place; 9 for the last. [count] */
+  readonly untils: Float32Array
   /** [count × 3] */
   readonly colours: Float32Array
   /** 1 where all of the sensor's pulses are auxiliary: drawn as a ring. [count] */
   readonly isFaint: Float32Array
 }
 
+/** Beyond every share of a window. */
+const NEVER = 9
 const WINDOW_MIN_NS = 600
 const RADIUS_OF_ONE_PE_M = 10
-const RADIUS_MAX_M = 64
+const RADIUS_MAX_M = 50
 
 /** Radius of a sensor that has measured a charge (photo-electrons), m: grows slower than the charge, and has an end. */
 export function chargeRadius(charge: number): number {
@@ -71,6 +75,8 @@ export function pulseMarks(pulses: DrawnPulses, window: TimeWindow): PulseMarks 
   const positions = new Float32Array(3 * count)
   const radii = new Float32Array(count)
   const shares = new Float32Array(count)
+  const untils = new Float32Array(count).fill(NEVER)
+  const lastMark = new Map<number, number>()
   const colours = new Float32Array(3 * count)
   const isFaint = new Float32Array(count)
   const chargeSoFar = new Map<number, number>()
@@ -81,10 +87,13 @@ export function pulseMarks(pulses: DrawnPulses, window: TimeWindow): PulseMarks 
     positions.set(sensorPositions.subarray(3 * sensor, 3 * sensor + 3), 3 * i)
     radii[i] = chargeRadius(charge)
     shares[i] = shareOf(window, timesNs[i])
+    const before = lastMark.get(sensor)
+    if (before !== undefined) untils[before] = shares[i]
+    lastMark.set(sensor, i)
     colours.set(scaleColour(shareOf(window, firstGoodNs.get(sensor) ?? timesNs[i])), 3 * i)
     isFaint[i] = firstGoodNs.has(sensor) ? 0 : 1
   }
-  return { count, positions, radii, shares, colours, isFaint }
+  return { count, positions, radii, shares, untils, colours, isFaint }
 }
 
 /** Charge of the pulses that are not auxiliary in equal steps of the window, photo-electrons; those outside left out. */

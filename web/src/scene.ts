@@ -52,10 +52,12 @@ export const TIME_BINS = 120
 const LIGHT_M_PER_NS = 0.299792458
 /** Lines end on a sphere of this radius about the detector's centre, so that the picture holds all of them. */
 const REACH_M = 700
+/** The centre of the light is at least so far from the ends of a line. */
+const LINE_MIN_M = 150
 /** The cones open up to this share of the way to that sphere. */
 const CONE_REACH = 0.82
 const CONE_MIN_M = 280
-const RIM_POINTS = 96
+const RIM_POINTS = 64
 /** Lines closer than this are one line to the eye. */
 const SAME_LINE_RAD = 0.01
 
@@ -114,10 +116,12 @@ function buildLine(
   return { role, label, tail: end(times(travel, -1)), head: end(travel) }
 }
 
-/** From a point inside the sphere of reach along a unit vector to the sphere, m. */
+/** From a point along a unit vector to the sphere of reach, or to a larger one where the point is near it or outside. */
 function reach(from: Vector, way: Vector): number {
+  const away = dot(from, from)
+  const radius = Math.max(REACH_M, Math.sqrt(away) + LINE_MIN_M)
   const along = dot(from, way)
-  return Math.sqrt(along ** 2 + REACH_M ** 2 - dot(from, from)) - along
+  return Math.sqrt(along ** 2 + radius ** 2 - away) - along
 }
 
 function buildCones(direction: DirectionRad, kappa: number, apex: Vector): SceneCone[] {

@@ -1,28 +1,27 @@
-import {
-  BufferAttribute,
-  BufferGeometry,
-  Group,
-  LineBasicMaterial,
-  LineSegments,
-  Points,
-  ShaderMaterial,
-} from 'three'
+import { BufferAttribute, BufferGeometry, Points, ShaderMaterial } from 'three'
 import { CENTRE_DEPTH_M, sensorPositions } from '../../../src/event/sensors.ts'
 import { outline, stringLines } from '../detector.ts'
 import { PALETTE } from './palette.ts'
+import { polyline, type Stroke } from './strokes.ts'
 
 const TOP_M = CENTRE_DEPTH_M - 1450
 const BOTTOM_M = CENTRE_DEPTH_M - 2450
 
-/** The 5,160 sensors, their cables, and the outline at the top and bottom of the instrumented ice. */
-export function detectorGroup(pixelScale: { value: number }): Group {
-  const group = new Group()
-  group.add(lines(stringLines(), PALETTE.string, 0.55), lines(outlineLines(), PALETTE.outline, 0.8))
-  group.add(sensors(pixelScale))
-  return group
+/** The cables, and the outline at the top and bottom of the instrumented ice. */
+export function detectorStrokes(): Stroke[] {
+  const corners = outline()
+  const outlines = [TOP_M, BOTTOM_M].flatMap((z) => {
+    const points = [...corners, corners[0]].map(([x, y]) => [x, y, z] as const)
+    return polyline(points, { color: PALETTE.outline, opacity: 0.9, widthPx: 1 })
+  })
+  const cables = stringLines().map(([from, to]) => {
+    return { from, to, color: PALETTE.string, opacity: 0.55, widthPx: 1 }
+  })
+  return [...cables, ...outlines]
 }
 
-function sensors(pixelScale: { value: number }): Points {
+/** The 5,160 sensors. */
+export function sensorPoints(pixelScale: { value: number }): Points {
   const geometry = new BufferGeometry()
   geometry.setAttribute('position', new BufferAttribute(sensorPositions, 3))
   const material = new ShaderMaterial({
@@ -44,30 +43,9 @@ function sensors(pixelScale: { value: number }): Points {
       varying float nearness;
       void main() {
         gl_FragColor = vec4(colour, mix(0.28, 0.85, nearness));
-        #include <colorspace_fragment>
       }`,
   })
   const points = new Points(geometry, material)
   points.frustumCulled = false
   return points
-}
-
-function lines(positions: Float32Array, color: LineBasicMaterial['color'], opacity: number): LineSegments {
-  const geometry = new BufferGeometry()
-  geometry.setAttribute('position', new BufferAttribute(positions, 3))
-  return new LineSegments(
-    geometry,
-    new LineBasicMaterial({ color, opacity, transparent: true, depthWrite: false }),
-  )
-}
-
-function outlineLines(): Float32Array {
-  const corners = outline()
-  const points = [TOP_M, BOTTOM_M].flatMap((z) =>
-    corners.flatMap(([x, y], i) => {
-      const [nextX, nextY] = corners[(i + 1) % corners.length]
-      return [x, y, z, nextX, nextY, z]
-    }),
-  )
-  return Float32Array.from(points)
 }

@@ -7,8 +7,8 @@ export interface Label {
   readonly positions: readonly Vector[]
   /** Class of style/. */
   readonly kind: string
-  /** The word ends at its place rather than beginning there. */
-  readonly isLeftwards?: boolean
+  /** The word lies on the other side of its place than this. */
+  readonly awayFrom: Vector
 }
 
 interface Placed {
@@ -17,7 +17,7 @@ interface Placed {
 }
 
 const EDGE_PX = 10
-/** Words that begin closer to the right edge than this end at their place instead. */
+/** Room for a word, px. */
 const WIDTH_PX = 150
 
 /** Words at places of the picture, as elements above the canvas: sharp, and in the page's own type. */
@@ -53,7 +53,9 @@ export class Labels {
       while (taken.some((other) => Math.abs(other.x - x) < WIDTH_PX && Math.abs(other.y - y) < apartPx))
         y += step
       taken.push({ x, y })
-      element.classList.toggle('leftwards', label.isLeftwards ?? x > width - WIDTH_PX)
+      const isLeftwards =
+        x < pictureOf(label.awayFrom, camera, { width, height }).x ? x > WIDTH_PX : x > width - WIDTH_PX
+      element.classList.toggle('leftwards', isLeftwards)
       element.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`
     }
   }

@@ -12,11 +12,13 @@ export interface MarkUniforms {
 export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
   return new ShaderMaterial({
     uniforms: { ...uniforms },
-    // Soft edges with the multisampling that is there anyway, and no sorting.
-    alphaToCoverage: true,
+    // Soft edges. Marks still hide one another by their depth, so that they need no sorting.
+    transparent: true,
+    depthWrite: true,
     vertexShader: `
       attribute float radius;
       attribute float appears;
+      attribute float until;
       attribute float faint;
       attribute vec3 colour;
       uniform float share;
@@ -33,7 +35,7 @@ export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
         float size = radius * (1.0 + 0.6 * glow) * (faint > 0.5 ? 0.75 : 1.0);
         pixels = clamp(2.0 * size * pixelScale / -view.z, 3.0, 160.0);
         gl_PointSize = pixels;
-        gl_Position = age < 0.0 ? vec4(2.0, 2.0, 2.0, 1.0) : projectionMatrix * view;
+        gl_Position = age < 0.0 || share >= until ? vec4(2.0, 2.0, 2.0, 1.0) : projectionMatrix * view;
         tint = colour;
         ring = faint;
       }`,
@@ -48,7 +50,7 @@ export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
         float soft = 2.0 / pixels;
         float alpha = 1.0 - smoothstep(1.0 - 2.0 * soft, 1.0, away);
         if (ring > 0.5) alpha *= smoothstep(0.5, 0.5 + 2.0 * soft, away) * 0.8;
-        if (alpha < 0.1) discard;
+        if (alpha < 0.05) discard;
         float height = sqrt(max(0.0, 1.0 - away * away));
         float light = 0.74 + 0.26 * clamp(dot(vec3(place.x, -place.y, height), vec3(-0.45, 0.55, 0.7)), 0.0, 1.0);
         vec3 shaded = tint * mix(light, 0.5, smoothstep(0.82, 1.0, away) * (1.0 - ring));
@@ -63,6 +65,7 @@ export function marksPoints(marks: PulseMarks, material: ShaderMaterial): Points
   geometry.setAttribute('colour', new BufferAttribute(marks.colours, 3))
   geometry.setAttribute('radius', new BufferAttribute(marks.radii, 1))
   geometry.setAttribute('appears', new BufferAttribute(marks.shares, 1))
+  geometry.setAttribute('until', new BufferAttribute(marks.untils, 1))
   geometry.setAttribute('faint', new BufferAttribute(marks.isFaint, 1))
   const points = new Points(geometry, material)
   points.frustumCulled = false

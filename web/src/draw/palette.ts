@@ -1,4 +1,7 @@
-import { Color } from 'three'
+import { Color, ColorManagement } from 'three'
+
+// Colours are those of the style sheet, and mix as they do there.
+ColorManagement.enabled = false
 
 /** Colours of what is not measured light; the same as in style/. */
 export const PALETTE = {

@@ -13,7 +13,6 @@ export function ListsPanel() {
   const page = usePage()
   const [tab, setTab] = useState<(typeof TABS)[number]>('events')
   const died = useStore(page.stream, (state) => state.strips.at(-1)?.account.deadLettered ?? 0)
-  const everyMs = useStore(page.stream, (state) => state.settings.sampleEveryMs)
   const dropped = useStore(page.stream, (state) => state.droppedMessages)
   const title = { events: 'Recent events', 'dead-letters': 'Dead letters' }
   return (
@@ -45,7 +44,7 @@ export function ListsPanel() {
         <p className="sampling quiet">
           {dropped > 0
             ? `${formatCount(dropped)} messages skipped: this browser is too slow`
-            : `a sample, every ${everyMs / 1_000} s; counts are of everything`}
+            : 'a sample; counts are of everything'}
         </p>
       </div>
       <div className="list" role="tabpanel" id={`list-${tab}`} aria-labelledby={`tab-${tab}`} {...SCROLLING}>

@@ -4,11 +4,14 @@ import { FrameLoop } from '../frame-loop.ts'
 import { type Command, commandOf } from '../keyboard.ts'
 import type { Page } from '../page.ts'
 import { usePage } from '../page-context.ts'
-import { nextRatio, RATIO_MIN } from '../resolution.ts'
+import { FINEST, LEVELS, withMeasure } from '../quality.ts'
 import { useSize } from './use-size.ts'
 
 const TURN_RAD = 0.09
 const ZOOM = 1.12
+/** A view that has not changed for so long is at rest. */
+const VIEW_RESTS_MS = 120
+const HELD_MS = 100
 
 /** The canvas of the detector. Frames are drawn while something moves, and otherwise when something has changed. */
 export function SceneView() {
@@ -18,11 +21,11 @@ export function SceneView() {
   const labels = useRef<HTMLDivElement>(null)
   const running = useRef<RunningScene>(undefined)
   const [fault, setFault] = useState<string | undefined>(undefined)
-  const [ratio, setRatio] = useState(() => Math.min(2, devicePixelRatio))
+  const [level, setLevel] = useState(0)
   useEffect(() => {
     if (!canvas.current || !labels.current) return
     try {
-      const made = runScene(page, { canvas: canvas.current, labels: labels.current, setRatio })
+      const made = runScene(page, { canvas: canvas.current, labels: labels.current, setLevel })
       running.current = made
       return made.end
     } catch (error) {
@@ -31,8 +34,8 @@ export function SceneView() {
     }
   }, [page])
   useEffect(() => {
-    if (size.width > 0 && size.height > 0) running.current?.setSize(size.width, size.height, ratio)
-  }, [size, ratio])
+    if (size.width > 0 && size.height > 0) running.current?.setSize(size.width, size.height)
+  }, [size])
   return (
     <div ref={box} className="scene-box">
       {/* The element is focusable so that arrow keys can belong to it, and says what it shows. */}
@@ -44,37 +47,44 @@ export function SceneView() {
       />
       <div ref={labels} className="labels" aria-hidden="true" />
       {fault && <p className="fault">The detector cannot be drawn: this browser gives no WebGL ({fault}).</p>}
-      {ratio < Math.min(1, devicePixelRatio) && (
-        <p className="resolution">drawn at {Math.round(ratio * 100)} % resolution to keep up</p>
+      {LEVELS[level] < 1 && (
+        <p className="resolution">moves at {Math.round(LEVELS[level] * 100)} % resolution to keep up</p>
       )}
     </div>
   )
 }
 
 interface RunningScene {
-  setSize(width: number, height: number, ratio: number): void
+  setSize(width: number, height: number): void
   end(): void
 }
 
-function runScene(
-  page: Page,
-  { canvas, labels, setRatio }: { canvas: HTMLCanvasElement; labels: HTMLElement; setRatio: SetRatio },
-): RunningScene {
-  const { playback } = page
+interface SceneElements {
+  readonly canvas: HTMLCanvasElement
+  readonly labels: HTMLElement
+  readonly setLevel: (level: number) => void
+}
+
+function runScene({ playback }: Page, { canvas, labels, setLevel }: SceneElements): RunningScene {
   let { scene, player } = playback.store.get()
-  let ratio = 1
-  const drawing = new Drawing(canvas, labels, () => loop.request())
+  let quality = FINEST
+  let viewedAtMs = 0
+  const drawing = new Drawing(canvas, labels, () => {
+    viewedAtMs = performance.now()
+    loop.request()
+  })
   const loop = new FrameLoop((elapsedMs) => {
     playback.tick(elapsedMs)
-    const isTurning = drawing.eye.advance(elapsedMs)
-    drawing.setShare(playback.player.share)
-    drawing.render()
+    const isTurning = drawing.eye.advance(elapsedMs) || performance.now() - viewedAtMs < VIEW_RESTS_MS
     const { isPlaying, share } = playback.player
-    return isTurning || (isPlaying && share < 1)
+    const isMoving = isTurning || (isPlaying && share < 1)
+    drawing.setShare(share)
+    drawing.render(isMoving ? LEVELS[quality.level] : 1)
+    return isMoving
   })
-  loop.onSlowness = (frameMs) => {
-    const next = nextRatio(ratio, frameMs)
-    if (next !== ratio) setRatio(next)
+  loop.onMeasure = (frameMs) => {
+    quality = withMeasure(quality, frameMs)
+    setLevel(quality.level)
   }
   drawing.setScene(scene, playback.isMotionReduced)
   const unsubscribe = playback.store.subscribe(() => {
@@ -85,16 +95,13 @@ function runScene(
     scene = next.scene
     player = next.player
   })
-  // While the whole event is held, nothing is drawn, but its turn must end.
-  const held = setInterval(
-    () => playback.player.isPlaying && playback.player.share === 1 && playback.tick(100),
-    100,
-  )
+  // While the whole event is held no frames are drawn, but its turn must end.
+  const isHeld = () => playback.player.isPlaying && playback.player.share === 1
+  const held = setInterval(() => isHeld() && playback.tick(HELD_MS), HELD_MS)
   const stopKeys = listenForKeys(drawing, loop)
   return {
-    setSize: (width, height, wanted) => {
-      ratio = wanted
-      drawing.setSize(width, height, Math.max(RATIO_MIN, wanted))
+    setSize: (width, height) => {
+      drawing.setSize(width, height, Math.min(2, devicePixelRatio))
       loop.request()
     },
     end: () => {
@@ -106,8 +113,6 @@ function runScene(
     },
   }
 }
-
-type SetRatio = (ratio: number) => void
 
 function listenForKeys({ eye }: Drawing, loop: FrameLoop): () => void {
   const does: Partial<Record<Command, () => void>> = {
