@@ -1,0 +1,126 @@
+import { geoArea, geoCircle } from 'd3-geo'
+import { describe, expect, it } from 'vitest'
+import type { SkyPoints } from '../../src/display/messages.ts'
+import { toEquatorial } from './equatorial.ts'
+import { circleOf, frameOf, nearest, placeIn, placeOf, skyProjection, toLonLat } from './sky.ts'
+
+const DEGREES = 180 / Math.PI
+
+function pointsOf(changes: Partial<SkyPoints> = {}): SkyPoints {
+  return { azimuth: [1], zenith: [1], kappa: [null], predictedAtMs: [0], key: [null], ...changes }
+}
+
+describe('skyProjection()', () => {
+  const projection = skyProjection(800, 400, 'detector')
+
+  /** Area of a small square of the sphere in the picture, per steradian. */
+  function areaAt(lon: number, lat: number): number {
+    const step = 0.01
+    const height = step
+    const width = step / Math.cos(lat / DEGREES)
+    const at = (x: number, y: number) => projection([lon + x, lat + y]) ?? [0, 0]
+    const [a, b, c] = [at(-width, -height), at(width, -height), at(-width, height)]
+    return Math.abs((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+  }
+
+  it('gives equal areas to equal parts of the sky', () => {
+    const middle = areaAt(180, 0)
+    for (const [lon, lat] of [
+      [30, 10],
+      [300, 60],
+      [185, -80],
+      [90, -45],
+    ]) {
+      expect(areaAt(lon, lat) / middle).toBeCloseTo(1, 2)
+    }
+  })
+
+  it('has straight down-going at the top, and azimuth growing to the right', () => {
+    const [, top] = projection([180, 90]) ?? [0, 0]
+    const [, bottom] = projection([180, -90]) ?? [0, 0]
+    const [left] = projection([90, 0]) ?? [0, 0]
+    const [right] = projection([270, 0]) ?? [0, 0]
+    expect(top).toBeLessThan(bottom)
+    expect(left).toBeLessThan(right)
+    expect(projection([180, 0])).toEqual([400, 200])
+  })
+
+  it('has right ascension growing to the left, as the sky is seen from inside', () => {
+    const equatorial = skyProjection(800, 400, 'equatorial')
+    const [left] = equatorial([90, 0]) ?? [0, 0]
+    const [right] = equatorial([270, 0]) ?? [0, 0]
+    expect(left).toBeGreaterThan(right)
+  })
+
+  it('holds the whole sky', () => {
+    for (let lon = 1; lon < 360; lon += 13) {
+      for (let lat = -90; lat <= 90; lat += 15) {
+        const [x, y] = projection([lon, lat]) ?? [-1, -1]
+        expect(x >= 0 && x <= 800 && y >= 0 && y <= 400).toBe(true)
+      }
+    }
+  })
+})
+
+describe('places on the map', () => {
+  it('are where the neutrino came from', () => {
+    expect(toLonLat({ azimuth: 0, zenith: 0 })).toEqual([0, 90])
+    const [lon, lat] = toLonLat({ azimuth: 3.5, zenith: Math.PI / 2 })
+    expect(lon).toBeCloseTo(3.5 * DEGREES - 360, 9)
+    expect(lat).toBeCloseTo(0, 9)
+  })
+
+  it('are equatorial only where the stream carries UTC', () => {
+    expect(frameOf(pointsOf())).toBe('detector')
+    const withUtc = pointsOf({ utcMs: [Date.UTC(2026, 0, 1)] })
+    expect(frameOf(withUtc)).toBe('equatorial')
+    expect(placeOf(withUtc, 0)).not.toEqual(placeOf(pointsOf(), 0))
+    expect(placeIn('equatorial', { azimuth: 1, zenith: 1 }, undefined)).toBeUndefined()
+  })
+
+  it('have a circle that holds half of the probability, where it is known', () => {
+    expect(circleOf([0, 0], null)).toBeUndefined()
+    const circle = circleOf([10, 20], 0)
+    const area = geoArea(
+      geoCircle()
+        .center([10, 20])
+        .radius((circle?.radiusDegrees ?? 0) - 1e-6)(),
+    )
+    expect(area / (4 * Math.PI)).toBeCloseTo(0.5, 3)
+  })
+})
+
+describe('toEquatorial()', () => {
+  const degreesOf = (value: number) => value * DEGREES
+  // 2000-01-01 12:00: Greenwich sidereal time 280.4606°.
+  const J2000 = Date.UTC(2000, 0, 1, 12)
+
+  it('has the south celestial pole overhead', () => {
+    expect(toEquatorial({ azimuth: 2, zenith: 0 }, J2000).declination).toBeCloseTo(-Math.PI / 2, 12)
+    expect(toEquatorial({ azimuth: 2, zenith: Math.PI }, J2000).declination).toBeCloseTo(Math.PI / 2, 12)
+  })
+
+  it('has the meridian of Greenwich along +y', () => {
+    const greenwich = toEquatorial({ azimuth: Math.PI / 2, zenith: 1 }, J2000)
+    expect(degreesOf(greenwich.rightAscension)).toBeCloseTo(280.4606, 3)
+    const east = toEquatorial({ azimuth: 0, zenith: 1 }, J2000)
+    expect(degreesOf(east.rightAscension)).toBeCloseTo(280.4606 + 90 - 360, 3)
+  })
+
+  it('turns once in a sidereal day', () => {
+    const direction = { azimuth: 1, zenith: 1 }
+    const siderealDayMs = 86_164_090.5
+    const before = toEquatorial(direction, J2000).rightAscension
+    const after = toEquatorial(direction, J2000 + siderealDayMs).rightAscension
+    expect(degreesOf(after - before)).toBeCloseTo(0, 3)
+  })
+})
+
+describe('nearest()', () => {
+  it('finds what is within reach, and only what can be opened', () => {
+    const places = [[10, 10], null, [20, 10]] as const
+    expect(nearest(places, [17, 10], 12)).toBe(2)
+    expect(nearest(places, [100, 10], 12)).toBeUndefined()
+    expect(nearest([], [0, 0], 12)).toBeUndefined()
+  })
+})
