@@ -1,13 +1,13 @@
 import type { DirectionRad, DrawnEvent } from '../../src/display/messages.ts'
+import { toSourceVector } from '../../src/event/direction.ts'
 import { SENSOR_COUNT, sensorPositions } from '../../src/event/sensors.ts'
-import { travelVector } from './scene.ts'
 import { dot, minus, times, type Vector } from './vector.ts'
 
 const LIGHT_M_PER_NS = 0.2998
 
 /** Events for tests, made of nothing but geometry. */
 export function exampleTrack(direction: DirectionRad, through: Vector = [0, 0, 0]): DrawnEvent {
-  const travel = travelVector(direction)
+  const travel = times(toSourceVector(direction.azimuth, direction.zenith), -1)
   const hits = sensors().flatMap(({ id, position }) => {
     const offset = minus(position, through)
     const along = dot(offset, travel)

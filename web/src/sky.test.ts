@@ -35,6 +35,12 @@ describe('skyProjection()', () => {
     }
   })
 
+  it('is twice as wide as high', () => {
+    const [left] = projection([0.001, 0]) ?? [0, 0]
+    const [, top] = projection([180, 90]) ?? [0, 0]
+    expect((400 - left) / (200 - top)).toBeCloseTo(2, 3)
+  })
+
   it('has straight down-going at the top, and azimuth growing to the right', () => {
     const [, top] = projection([180, 90]) ?? [0, 0]
     const [, bottom] = projection([180, -90]) ?? [0, 0]

@@ -118,13 +118,12 @@ export function withSnapshot(
   return after.reduce(withMessage, loaded)
 }
 
-/** A message that came between `hello` and the snapshot may be in both. */
+/** A message that came between `hello` and the snapshot may be in both. Events and figures are taken once anyway. */
 function isNews({ name, data }: StreamMessage, snapshot: Snapshot): boolean {
   switch (name) {
     case 'event':
-      return !snapshot.events.some((event) => event.key === data.key)
     case 'strip':
-      return data.atMs > (snapshot.strips.at(-1)?.atMs ?? 0)
+      return true
     case 'sky':
       return (data.predictedAtMs[0] ?? 0) > (snapshot.sky.predictedAtMs.at(-1) ?? 0)
     case 'health':

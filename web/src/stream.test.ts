@@ -112,6 +112,18 @@ describe('Stream', () => {
     expect(asked).toHaveLength(2)
   })
 
+  it('takes no snapshot that a newer greeting has overtaken', async () => {
+    const late = Promise.withResolvers<Response>()
+    const answers = [late.promise, Promise.resolve(Response.json({ ...SNAPSHOT, service: 'b' }))]
+    const { stream, sources } = openStream(() => answers.shift() ?? Response.error())
+    sources[0].send('hello', HELLO)
+    sources[0].send('hello', { ...HELLO, service: 'b' })
+    await settle()
+    late.resolve(Response.json(SNAPSHOT))
+    await settle()
+    expect(stream.state.service).toBe('b')
+  })
+
   it('opens anew what has ended for good', async () => {
     const { stream, sources } = openStream()
     sources[0].send('hello', HELLO)

@@ -23,11 +23,11 @@ describe('viewForTravel()', () => {
     }
   })
 
-  it('turns no further than it must', () => {
-    const travel = unit([Math.cos(HOME_VIEW.turn), Math.sin(HOME_VIEW.turn), 0])
-    const { turn, height } = viewForTravel(HOME_VIEW, travel)
-    expect(Math.abs(turn - HOME_VIEW.turn)).toBeLessThan((60 * Math.PI) / 180)
-    expect(height).toBe(HOME_VIEW.height)
+  it.each([-20, 20])('turns no further than it must from a way that is %d° off', (offDegrees) => {
+    const turn = HOME_VIEW.turn + (offDegrees * Math.PI) / 180
+    const view = viewForTravel(HOME_VIEW, unit([Math.cos(turn), Math.sin(turn), 0]))
+    expect(Math.abs(view.turn - HOME_VIEW.turn)).toBeLessThan((40 * Math.PI) / 180)
+    expect(view.height).toBe(HOME_VIEW.height)
   })
 })
 
