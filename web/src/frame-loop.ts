@@ -1,7 +1,12 @@
-/** Draws one frame of so many milliseconds since the last; true while more must follow. */
-export type DrawFrame = (elapsedMs: number) => boolean
+/** Draws one frame of so many milliseconds since the last. */
+export type DrawFrame = (elapsedMs: number) => {
+  /** More frames must follow. */
+  readonly isMoving: boolean
+  /** The time of this frame is of interest. */
+  readonly isMeasured: boolean
+}
 
-const FRAMES_OF_A_MEASURE = 24
+const FRAMES_OF_A_MEASURE = 10
 /** A pause longer than this is no frame: the page was hidden, or nothing moved. */
 const PAUSE_MS = 250
 /** Of an animation after a rest, as nothing is known of when it began. */
@@ -9,7 +14,7 @@ const FIRST_FRAME_MS = 16
 
 /** Frames on demand: none while nothing moves. */
 export class FrameLoop {
-  /** Called now and then, while frames follow one another, with their median duration. */
+  /** Called now and then with the median time of the frames that are measured. */
   onMeasure: ((frameMs: number) => void) | undefined
   readonly #draw: DrawFrame
   #handle: number | undefined
@@ -33,11 +38,11 @@ export class FrameLoop {
   #frame(nowMs: number): void {
     const elapsedMs = this.#lastMs === undefined ? FIRST_FRAME_MS : nowMs - this.#lastMs
     // Stays defined while drawing, so that what drawing changes asks for no second frame.
-    const isMoving = this.#draw(Math.min(elapsedMs, PAUSE_MS))
+    const { isMoving, isMeasured } = this.#draw(Math.min(elapsedMs, PAUSE_MS))
     this.#handle = undefined
     this.#lastMs = isMoving ? nowMs : undefined
     if (!isMoving) return
-    if (elapsedMs < PAUSE_MS) this.#measure(elapsedMs)
+    if (isMeasured && elapsedMs < PAUSE_MS) this.#measure(elapsedMs)
     this.request()
   }
 

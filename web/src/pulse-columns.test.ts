@@ -21,6 +21,14 @@ describe('timeWindow()', () => {
     expect(toNs).toBeLessThan(13_000)
   })
 
+  it('takes the brighter of two particles that are too far apart to be one', () => {
+    const at = (fromNs: number, count: number) =>
+      Array.from({ length: count }, (_, i) => ({ id: i, timeNs: fromNs + 20 * i, charge: 1 }))
+    const { fromNs, toNs } = timeWindow(pulsesOf([...at(9_000, 30), ...at(20_000, 90)]))
+    expect(fromNs).toBeGreaterThan(19_000)
+    expect(toNs).toBeLessThan(23_000)
+  })
+
   it('is never too short to watch', () => {
     const { fromNs, toNs } = timeWindow(pulsesOf([{ id: 1, timeNs: 500, charge: 1 }]))
     expect(toNs - fromNs).toBeGreaterThanOrEqual(600)

@@ -28,38 +28,64 @@ export interface PulseMarks {
 /** Beyond every share of a window. */
 const NEVER = 9
 const WINDOW_MIN_NS = 600
-const RADIUS_OF_ONE_PE_M = 10
-const RADIUS_MAX_M = 50
+/** A particle crosses the detector in 3.3 µs at most; its light takes up to about as long again. */
+const CROSSING_NS = 6_000
+const RADIUS_OF_ONE_PE_M = 9
+const RADIUS_MAX_M = 40
 
 /** Radius of a sensor that has measured a charge (photo-electrons), m: grows slower than the charge, and has an end. */
 export function chargeRadius(charge: number): number {
-  return Math.min(RADIUS_MAX_M, RADIUS_OF_ONE_PE_M * charge ** 0.4)
+  return Math.min(RADIUS_MAX_M, RADIUS_OF_ONE_PE_M * charge ** 0.33)
 }
 
 /**
- * Where most of an event's light is. Noise is left out (auxiliary pulses, unless there are no others) and long
- * afterglow is cut; pulses outside are shown from the start, or at the end.
+ * Where most of an event's light is. Noise is left out (auxiliary pulses, unless there are no others), long afterglow is
+ * cut, and of light that is too far apart to be one particle's the brighter part is taken. Pulses outside are shown from
+ * the start, or at the end.
  */
 export function timeWindow(pulses: DrawnPulses): TimeWindow {
   const { timesNs, charges, auxiliary } = pulses
-  const all = timesNs.map((_, i) => i)
-  const good = all.filter((i) => auxiliary[i] === 0)
-  const used = good.length > 0 ? good : all
-  if (used.length === 0) return { fromNs: 0, toNs: WINDOW_MIN_NS }
+  const all = timesNs.map((_, i) => ({ timeNs: timesNs[i], isGood: auxiliary[i] === 0, charge: charges[i] }))
+  const good = all.filter(({ isGood }) => isGood)
   // The root keeps one very bright sensor from being the whole event.
-  const weights = used.map((i) => Math.sqrt(charges[i]))
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  const timeAt = (share: number) => {
-    let left = share * total
-    const at = weights.findIndex((weight) => {
-      left -= weight
-      return left <= 0
-    })
-    return timesNs[used[at < 0 ? used.length - 1 : at]]
-  }
-  const from = timeAt(0.02)
-  const width = Math.max(timeAt(0.93) - from, WINDOW_MIN_NS / 1.2)
+  const light = (good.length > 0 ? good : all).map(({ timeNs, charge }) => ({
+    timeNs,
+    weight: Math.sqrt(charge),
+  }))
+  if (light.length === 0) return { fromNs: 0, toNs: WINDOW_MIN_NS }
+  const one = brightest(light)
+  const from = timeAt(one, 0.02)
+  const width = Math.max(timeAt(one, 0.93) - from, WINDOW_MIN_NS / 1.2)
   return { fromNs: from - 0.06 * width, toNs: from + 1.14 * width }
+}
+
+interface Light {
+  readonly timeNs: number
+  readonly weight: number
+}
+
+/** The part within the longest time that one particle takes that has the most light. In order of time, as is `light`. */
+function brightest(light: readonly Light[]): readonly Light[] {
+  let best = { from: 0, to: 0, weight: 0 }
+  let weight = 0
+  let from = 0
+  for (const [to, last] of light.entries()) {
+    weight += last.weight
+    while (last.timeNs - light[from].timeNs > CROSSING_NS) weight -= light[from++].weight
+    if (weight > best.weight) best = { from, to, weight }
+  }
+  return light.slice(best.from, best.to + 1)
+}
+
+/** When a share of the light has come. */
+function timeAt(light: readonly Light[], share: number): number {
+  const total = light.reduce((sum, { weight }) => sum + weight, 0)
+  let left = share * total
+  for (const { timeNs, weight } of light) {
+    left -= weight
+    if (left <= 0) return timeNs
+  }
+  return light[light.length - 1].timeNs
 }
 
 export function shareOf({ fromNs, toNs }: TimeWindow, timeNs: number): number {

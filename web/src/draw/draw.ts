@@ -1,21 +1,13 @@
-import {
-  Group,
-  LinearSRGBColorSpace,
-  Mesh,
-  type Object3D,
-  Points,
-  Scene as ThreeScene,
-  WebGLRenderer,
-} from 'three'
+import { Group, Mesh, type Object3D, Points, Scene as ThreeScene } from 'three'
+import { SENSOR_COUNT } from '../../../src/event/sensors.ts'
 import { depthTicks, outline } from '../detector.ts'
 import { particleAt, type Scene } from '../scene.ts'
 import { Eye } from './camera.ts'
 import { detectorStrokes, sensorPoints } from './detector.ts'
 import { type Label, Labels } from './labels.ts'
-import { Layers } from './layers.ts'
+import { Layers, openRenderer } from './layers.ts'
 import { arrowFaces, arrowStrokes, coneFaces, coneStrokes, facesMaterial, facesMesh } from './lines.ts'
 import { marksMaterial, marksPoints } from './marks.ts'
-import { PALETTE } from './palette.ts'
 import { particlePoint } from './particle.ts'
 import { strokeMaterials, strokeMeshes, strokeUniforms } from './strokes.ts'
 
@@ -27,13 +19,21 @@ const DEPTH_LABELS: readonly Label[] = depthTicks().map(({ label, z }) => ({
   awayFrom: [0, 0, z],
 }))
 
+export interface DrawingElements {
+  readonly canvas: HTMLCanvasElement
+  /** A canvas that lies under the other one. */
+  readonly backdrop: HTMLCanvasElement
+  /** For words, above both. */
+  readonly labels: HTMLElement
+}
+
 /** Draws scenes. Draws only when told to: whoever changes something asks for `render`. */
 export class Drawing {
   readonly eye: Eye
-  readonly #renderer: WebGLRenderer
   readonly #layers: Layers
   readonly #backdrop = new ThreeScene()
   readonly #front = new ThreeScene()
+  readonly #sensors: Points
   readonly #event = new Group()
   readonly #labels: Labels
   readonly #uniforms = { share: { value: 0 }, pixelScale: { value: 1 }, flash: { value: 1 } }
@@ -43,26 +43,23 @@ export class Drawing {
   readonly #strokes = strokeMaterials(this.#lineUniforms)
   readonly #particle = particlePoint(this.#uniforms.pixelScale)
   #scene: Scene | undefined
-  #size = { width: 1, height: 1, ratio: 1 }
+  #size = { width: 1, height: 1 }
+  #sensorShare = 1
 
   /** @throws Error where the browser has no WebGL */
-  constructor(canvas: HTMLCanvasElement, labels: HTMLElement, onView: () => void) {
-    this.#renderer = new WebGLRenderer({
-      canvas,
-      antialias: false,
-      depth: false,
-      powerPreference: 'low-power',
-    })
-    this.#renderer.outputColorSpace = LinearSRGBColorSpace
-    this.#renderer.setClearColor(PALETTE.page)
+  constructor({ canvas, backdrop, labels }: DrawingElements, onView: () => void) {
+    this.#layers = new Layers(
+      { renderer: openRenderer(backdrop, true), scene: this.#backdrop },
+      { renderer: openRenderer(canvas, false), scene: this.#front },
+    )
     this.#labels = new Labels(labels)
-    this.#layers = new Layers(this.#renderer, this.#backdrop, this.#front)
     this.eye = new Eye(canvas, () => {
       this.#layers.touch()
       onView()
     })
     const cables = strokeMeshes(detectorStrokes(), [this.#strokes[0]])
-    this.#backdrop.add(...cables, sensorPoints(this.#uniforms.pixelScale))
+    this.#sensors = sensorPoints(this.#uniforms.pixelScale)
+    this.#backdrop.add(...cables, this.#sensors)
     this.#front.add(this.#event, this.#particle)
     this.#particle.visible = false
     this.#labels.set(DEPTH_LABELS)
@@ -70,8 +67,13 @@ export class Drawing {
 
   /** Of the picture in CSS pixels, and pixels of the screen for each. */
   setSize(width: number, height: number, ratio: number): void {
-    this.#size = { width, height, ratio }
+    this.#size = { width, height }
+    this.#layers.setSize(width, height, ratio)
     this.eye.setSize(width, height)
+    const { camera } = this.eye
+    this.#uniforms.pixelScale.value = (height * ratio) / 2 / Math.tan((camera.fov * Math.PI) / 360)
+    this.#lineUniforms.resolution.value.set(width * ratio, height * ratio)
+    this.#lineUniforms.pixelRatio.value = ratio
   }
 
   setScene(scene: Scene | undefined, isMotionReduced: boolean): void {
@@ -100,27 +102,20 @@ export class Drawing {
     this.#particle.position.set(...particleAt(this.#scene, fromNs + share * (toNs - fromNs)))
   }
 
-  /** With a share of the screen's pixels along each axis, all of them unless told. */
-  render(share = 1): void {
-    const { camera } = this.eye
-    const { width, height, ratio } = this.#size
-    const canvas = this.#renderer.domElement
-    const pixels = { width: Math.ceil(width * ratio * share), height: Math.ceil(height * ratio * share) }
-    if (canvas.width !== pixels.width || canvas.height !== pixels.height)
-      this.#renderer.setSize(pixels.width, pixels.height, false)
-    this.#uniforms.pixelScale.value = pixels.height / 2 / Math.tan((camera.fov * Math.PI) / 360)
-    this.#lineUniforms.resolution.value.set(pixels.width, pixels.height)
-    this.#lineUniforms.pixelRatio.value = ratio * share
-    this.#layers.render(camera, pixels)
-    this.#labels.place(camera, width, height)
+  /** With a share of the sensors, all of them unless told. */
+  render(sensorShare = 1): void {
+    if (sensorShare !== this.#sensorShare) this.#layers.touch()
+    this.#sensorShare = sensorShare
+    this.#sensors.geometry.setDrawRange(0, Math.round(SENSOR_COUNT * sensorShare))
+    this.#layers.render(this.eye.camera)
+    this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
   }
 
   dispose(): void {
     for (const scene of [this.#backdrop, this.#front]) disposeGeometries(scene)
     for (const material of [this.#marks, this.#faces, ...this.#strokes]) material.dispose()
-    this.#layers.dispose()
     this.eye.dispose()
-    this.#renderer.dispose()
+    this.#layers.dispose()
   }
 
   #addEvent({ marks, lines, cones }: Scene): void {

@@ -3,7 +3,7 @@ import type { Vector } from '../vector.ts'
 
 export interface Label {
   readonly text: string
-  /** Where it belongs; of several places the one furthest to the left in the picture. */
+  /** Where it belongs; of several places the one furthest to the right in the picture. */
   readonly positions: readonly Vector[]
   /** Class of style/. */
   readonly kind: string
@@ -47,7 +47,7 @@ export class Labels {
     const taken: { x: number; y: number }[] = []
     for (const { label, element } of this.#placed) {
       const points = label.positions.map((position) => pictureOf(position, camera, { width, height }))
-      const { x, y: wanted } = points.reduce((best, point) => (point.x < best.x ? point : best))
+      const { x, y: wanted } = points.reduce((best, point) => (point.x > best.x ? point : best))
       let y = Math.min(height - EDGE_PX, Math.max(EDGE_PX, wanted))
       const step = wanted > height / 2 ? -apartPx : apartPx
       while (taken.some((other) => Math.abs(other.x - x) < WIDTH_PX && Math.abs(other.y - y) < apartPx))

@@ -1,31 +1,26 @@
-import {
-  type Camera,
-  Mesh,
-  PlaneGeometry,
-  type Scene,
-  ShaderMaterial,
-  type WebGLRenderer,
-  WebGLRenderTarget,
-} from 'three'
+import { type Camera, LinearSRGBColorSpace, type Scene, WebGLRenderer } from 'three'
+import { PALETTE } from './palette.ts'
 
 /**
- * Draws a backdrop, seldom, and what moves before it, often. The 5,160 sensors cost a software renderer more than
- * everything else, and change only with the view.
+ * Draws a backdrop, seldom, and what moves before it, often, on two canvases that lie on one another. The 5,160 sensors
+ * cost a software renderer more than everything else, and change only with the view.
  */
 export class Layers {
-  readonly #renderer: WebGLRenderer
-  readonly #backdrop: Scene
-  readonly #front: Scene
-  readonly #detector = new WebGLRenderTarget(1, 1, { depthBuffer: false })
+  readonly backdrop: Layer
+  readonly front: Layer
   #isFresh = false
 
-  constructor(renderer: WebGLRenderer, backdrop: Scene, front: Scene) {
-    this.#renderer = renderer
-    this.#backdrop = backdrop
-    this.#front = front
-    const behind = pictureMesh(this.#detector)
-    behind.renderOrder = -1
-    this.#front.add(behind)
+  constructor(backdrop: Layer, front: Layer) {
+    this.backdrop = backdrop
+    this.front = front
+  }
+
+  setSize(width: number, height: number, ratio: number): void {
+    for (const { renderer } of [this.backdrop, this.front]) {
+      renderer.setPixelRatio(ratio)
+      renderer.setSize(width, height, false)
+    }
+    this.touch()
   }
 
   /** The view has changed: the backdrop is drawn again. */
@@ -33,48 +28,30 @@ export class Layers {
     this.#isFresh = false
   }
 
-  /** @param pixels of the canvas */
-  render(camera: Camera, pixels: { readonly width: number; readonly height: number }): void {
-    const { width, height } = pixels
-    if (this.#detector.width !== width || this.#detector.height !== height) {
-      this.#detector.setSize(width, height)
-      this.#isFresh = false
-    }
-    if (!this.#isFresh) this.#draw(this.#backdrop, camera, this.#detector)
+  render(camera: Camera): void {
+    if (!this.#isFresh) this.backdrop.renderer.render(this.backdrop.scene, camera)
     this.#isFresh = true
-    this.#draw(this.#front, camera, null)
+    this.front.renderer.render(this.front.scene, camera)
   }
 
   dispose(): void {
-    this.#detector.dispose()
-  }
-
-  #draw(scene: Scene, camera: Camera, target: WebGLRenderTarget | null): void {
-    this.#renderer.setRenderTarget(target)
-    this.#renderer.render(scene, camera)
+    this.backdrop.renderer.dispose()
+    this.front.renderer.dispose()
   }
 }
 
-/** Covers everything with a picture. */
-function pictureMesh(picture: WebGLRenderTarget): Mesh {
-  const material = new ShaderMaterial({
-    uniforms: { picture: { value: picture.texture } },
-    depthTest: false,
-    depthWrite: false,
-    vertexShader: `
-      varying vec2 place;
-      void main() {
-        place = uv;
-        gl_Position = vec4(position.xy, 0.0, 1.0);
-      }`,
-    fragmentShader: `
-      uniform sampler2D picture;
-      varying vec2 place;
-      void main() {
-        gl_FragColor = vec4(texture2D(picture, place).rgb, 1.0);
-      }`,
-  })
-  const mesh = new Mesh(new PlaneGeometry(2, 2), material)
-  mesh.frustumCulled = false
-  return mesh
+export interface Layer {
+  readonly renderer: WebGLRenderer
+  readonly scene: Scene
+}
+
+/** @throws Error where the browser has no WebGL */
+export function openRenderer(canvas: HTMLCanvasElement, isOpaque: boolean): WebGLRenderer {
+  // Edges are soft without multisampling, which costs a software renderer half of its time.
+  const context = canvas.getContext('webgl2', { alpha: !isOpaque, antialias: false })
+  if (!context) throw new Error('no WebGL 2')
+  const renderer = new WebGLRenderer({ canvas, context })
+  renderer.outputColorSpace = LinearSRGBColorSpace
+  renderer.setClearColor(PALETTE.page, isOpaque ? 1 : 0)
+  return renderer
 }

@@ -12,6 +12,7 @@ export function EventFacts() {
   const event = useStore(page.playback.store, (state) => state.event)
   if (!event) return null
   const { prediction, lineFit, truth } = event
+  const drawn = event.pulses.timesNs.length
   return (
     <div className="facts" data-event={event.key}>
       <h2>
@@ -32,10 +33,8 @@ export function EventFacts() {
         )}
         <Fact name="light">
           {formatCharge(event.chargeTotal)} in {formatCount(event.pulsesTotal)} pulses
-          {event.pulses.timesNs.length < event.pulsesTotal && (
-            <span className="quiet"> ({formatCount(event.pulses.timesNs.length)} drawn)</span>
-          )}
         </Fact>
+        {drawn < event.pulsesTotal && <Fact name="drawn">the {formatCount(drawn)} that matter most</Fact>}
         <Fact name="answered">in {formatDuration(Math.max(0, event.predictedAtMs - event.emittedAtMs))}</Fact>
       </dl>
     </div>

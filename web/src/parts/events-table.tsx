@@ -6,7 +6,7 @@ import { usePage } from '../page-context.ts'
 import { hashOfEvent } from '../route.ts'
 import { useStore } from '../store.ts'
 
-const ROWS_MAX = 80
+const ROWS_MAX = 50
 
 /** Newest first. The rows stand still while somebody points at them, so that the one that is wanted can be hit. */
 export function EventsTable() {

@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'react'
-import { Drawing } from '../draw/draw.ts'
+import { Drawing, type DrawingElements } from '../draw/draw.ts'
 import { FrameLoop } from '../frame-loop.ts'
 import { type Command, commandOf } from '../keyboard.ts'
 import type { Page } from '../page.ts'
 import { usePage } from '../page-context.ts'
-import { FINEST, LEVELS, withMeasure } from '../quality.ts'
+import { FINEST, SENSOR_SHARES, withMeasure } from '../quality.ts'
 import { useSize } from './use-size.ts'
 
 const TURN_RAD = 0.09
@@ -18,14 +18,16 @@ export function SceneView() {
   const page = usePage()
   const [box, size] = useSize<HTMLDivElement>()
   const canvas = useRef<HTMLCanvasElement>(null)
+  const backdrop = useRef<HTMLCanvasElement>(null)
   const labels = useRef<HTMLDivElement>(null)
   const running = useRef<RunningScene>(undefined)
   const [fault, setFault] = useState<string | undefined>(undefined)
   const [level, setLevel] = useState(0)
   useEffect(() => {
-    if (!canvas.current || !labels.current) return
+    if (!canvas.current || !backdrop.current || !labels.current) return
+    const elements = { canvas: canvas.current, backdrop: backdrop.current, labels: labels.current }
     try {
-      const made = runScene(page, { canvas: canvas.current, labels: labels.current, setLevel })
+      const made = runScene(page, elements, setLevel)
       running.current = made
       return made.end
     } catch (error) {
@@ -38,6 +40,9 @@ export function SceneView() {
   }, [size])
   return (
     <div ref={box} className="scene-box">
+      <div aria-hidden="true">
+        <canvas ref={backdrop} />
+      </div>
       {/* The element is focusable so that arrow keys can belong to it, and says what it shows. */}
       <canvas
         ref={canvas}
@@ -47,8 +52,8 @@ export function SceneView() {
       />
       <div ref={labels} className="labels" aria-hidden="true" />
       {fault && <p className="fault">The detector cannot be drawn: this browser gives no WebGL ({fault}).</p>}
-      {LEVELS[level] < 1 && (
-        <p className="resolution">moves at {Math.round(LEVELS[level] * 100)} % resolution to keep up</p>
+      {level > 0 && (
+        <p className="resolution">turns with {SENSOR_SHARES[level] * 100} % of the sensors to keep up</p>
       )}
     </div>
   )
@@ -59,17 +64,15 @@ interface RunningScene {
   end(): void
 }
 
-interface SceneElements {
-  readonly canvas: HTMLCanvasElement
-  readonly labels: HTMLElement
-  readonly setLevel: (level: number) => void
-}
-
-function runScene({ playback }: Page, { canvas, labels, setLevel }: SceneElements): RunningScene {
+function runScene(
+  { playback }: Page,
+  elements: DrawingElements,
+  setLevel: (level: number) => void,
+): RunningScene {
   let { scene, player } = playback.store.get()
   let quality = FINEST
   let viewedAtMs = 0
-  const drawing = new Drawing(canvas, labels, () => {
+  const drawing = new Drawing(elements, () => {
     viewedAtMs = performance.now()
     loop.request()
   })
@@ -77,10 +80,9 @@ function runScene({ playback }: Page, { canvas, labels, setLevel }: SceneElement
     playback.tick(elapsedMs)
     const isTurning = drawing.eye.advance(elapsedMs) || performance.now() - viewedAtMs < VIEW_RESTS_MS
     const { isPlaying, share } = playback.player
-    const isMoving = isTurning || (isPlaying && share < 1)
     drawing.setShare(share)
-    drawing.render(isMoving ? LEVELS[quality.level] : 1)
-    return isMoving
+    drawing.render(isTurning ? SENSOR_SHARES[quality.level] : 1)
+    return { isMoving: isTurning || (isPlaying && share < 1), isMeasured: isTurning }
   })
   loop.onMeasure = (frameMs) => {
     quality = withMeasure(quality, frameMs)

@@ -2,6 +2,7 @@ import { type MouseEvent, useEffect, useRef } from 'react'
 import { drawSky, type SkyTargets } from '../draw-sky.ts'
 import { formatCount } from '../format.ts'
 import { usePage } from '../page-context.ts'
+import { plainContext } from '../plain-canvas.ts'
 import { frameOf, nearest } from '../sky.ts'
 import { useStore } from '../store.ts'
 import { useSize } from './use-size.ts'
@@ -17,7 +18,7 @@ export function SkyPanel() {
   const canvas = useRef<HTMLCanvasElement>(null)
   const targets = useRef<SkyTargets>([])
   useEffect(() => {
-    const context = canvas.current?.getContext('2d')
+    const context = canvas.current && plainContext(canvas.current)
     if (!canvas.current || !context || width === 0) return
     const ratio = Math.min(2, devicePixelRatio)
     // Setting the size clears the canvas, even to the same size.

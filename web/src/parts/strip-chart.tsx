@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'react'
 import UPlot from 'uplot'
 import type { Strip } from '../../../src/display/messages.ts'
+import { withPlainCanvases } from '../plain-canvas.ts'
 import { useSize } from './use-size.ts'
 
 export interface StripLine {
@@ -29,7 +30,8 @@ export function StripChart({ strips, lines, topMin, name }: StripChartProps) {
   useEffect(() => {
     const target = box.current
     if (!target || width < 20 || height < 20) return
-    const made = new UPlot(chartOptions(lines, topMin, { width, height }), [[]], target)
+    const options = chartOptions(lines, topMin, { width, height })
+    const made = withPlainCanvases(() => new UPlot(options, [[]], target))
     plot.current = made
     return () => {
       plot.current = undefined

@@ -2,6 +2,7 @@ import { useEffect, useRef } from 'react'
 import { scaleColour, toCss } from '../colour.ts'
 import { formatMicroseconds } from '../format.ts'
 import { usePage } from '../page-context.ts'
+import { plainContext } from '../plain-canvas.ts'
 import { STEPS } from '../player.ts'
 import type { Scene } from '../scene.ts'
 import { useStore } from '../store.ts'
@@ -18,7 +19,7 @@ export function Timeline() {
   const head = useRef<HTMLDivElement>(null)
   const input = useRef<HTMLInputElement>(null)
   useEffect(() => {
-    const context = canvas.current?.getContext('2d')
+    const context = canvas.current && plainContext(canvas.current)
     if (!canvas.current || !context || width === 0) return
     const ratio = Math.min(2, devicePixelRatio)
     canvas.current.width = width * ratio
@@ -31,8 +32,9 @@ export function Timeline() {
     const place = () => {
       const { player, scene: shown } = page.playback.store.get()
       if (head.current) head.current.style.transform = `translateX(${player.share * width}px)`
-      if (!input.current || !shown) return
-      input.current.value = String(Math.round(player.share * STEPS))
+      const step = String(Math.round(player.share * STEPS))
+      if (!input.current || !shown || input.current.value === step) return
+      input.current.value = step
       const ns = player.share * (shown.window.toNs - shown.window.fromNs)
       input.current.setAttribute('aria-valuetext', formatMicroseconds(ns))
     }
