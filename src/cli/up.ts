@@ -125,7 +125,7 @@ async function show(
     console.error(`${at} ${server.url}/metrics and /health)`)
   }
   display?.run().catch((err: unknown) => role.log.error({ err }, 'the page shows nothing new any more'))
-  return { end: async () => display?.look() }
+  return { end: async () => display?.lastLook() }
 }
 
 async function temporaryFolder(role: Role): Promise<string> {

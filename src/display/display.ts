@@ -25,8 +25,8 @@ export interface DisplayOptions {
 export interface Display {
   /** Looks on at the stream until the signal aborts. */
   run(): Promise<void>
-  /** Asks for the counts now, and sends them. */
-  look(): Promise<void>
+  /** The stream has been drained: sends its last figures. */
+  lastLook(): Promise<void>
   /** Serves the page, with /metrics and /health on the same port. @throws UsageError `port_taken` */
   openServer(options: TelemetryOptions): Promise<TelemetryServer>
 }
@@ -48,7 +48,7 @@ export function createDisplay(options: DisplayOptions): Display {
   const watch = new Watch({ broker, view, metrics, log, signal })
   return {
     run: () => watch.run(),
-    look: () => watch.look(),
+    lastLook: () => watch.lastLook(),
     openServer: async ({ registry, health, ...where }) => {
       const { token, pageFolder } = options
       const page = pageFolder === undefined ? {} : { pageFolder }

@@ -36,6 +36,8 @@ const BATCHES_AT_ONCE = 100
 /** Predictions are read in strokes: several at once cost the broker as much as one. */
 const READ_MS = 20
 const REST_MS = 100
+/** After so long the strokes have come by the last prediction. */
+const LAST_READ_MS = 2 * (READ_MS + REST_MS)
 /** Rest of the sampling after each batch while no browser is connected, and how soon it notices one. */
 const ALONE_MS = 4_000
 const ALONE_LOOK_MS = 200
@@ -91,6 +93,12 @@ export class Watch {
     })
     await this.#asking
     this.#sendSky()
+  }
+
+  /** The last look at a stream that has been drained: its predictions, too, have been read by then. Never throws. */
+  async lastLook(): Promise<void> {
+    await pause(LAST_READ_MS, this.#options.signal)
+    await this.look()
   }
 
   async #samples(signal: AbortSignal): Promise<void> {

@@ -21,9 +21,7 @@ const FLAGS = [
   '--disable-default-apps',
   '--disable-extensions',
   '--disable-dev-shm-usage',
-  '--use-angle=swiftshader',
   '--enable-unsafe-swiftshader',
-  '--ignore-gpu-blocklist',
 ]
 
 export interface OpenedPage {
