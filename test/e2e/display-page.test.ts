@@ -203,6 +203,10 @@ describe('the page', () => {
     stage.view.addStrip(stagedStrip(Date.now() + 1_000, { account, eventsPerSecond: 17 }))
     await page.locator('[data-figure="Events"]', { hasText: '17' }).waitFor()
     expect(await textOf(page.locator('[data-account="predicted"]'))).toBe('90,297')
+    expect(await textOf(page.locator('.strips'))).not.toContain('of a sample')
+    const watched = { latencyMs: null, meanAngularErrorRad: null, predictions: 5, skippedBatches: 2 }
+    stage.view.addStrip(stagedStrip(Date.now() + 2_000, { watched }))
+    await page.locator('.strips', { hasText: 'of a sample' }).waitFor()
     stage.view.setBrokerDown(Date.now())
     await page.locator('.connection', { hasText: 'the broker does not answer' }).waitFor()
     expect(faults).toEqual([])

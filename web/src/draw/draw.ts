@@ -90,6 +90,7 @@ export class Drawing {
       awayFrom: tail,
     }))
     this.#labels.set([...(labels ?? []), ...DEPTH_LABELS])
+    this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
     if (scene) this.eye.face(scene.flight.travel, isMotionReduced)
   }
 
@@ -107,8 +108,8 @@ export class Drawing {
     if (sensorShare !== this.#sensorShare) this.#layers.touch()
     this.#sensorShare = sensorShare
     this.#sensors.geometry.setDrawRange(0, Math.round(SENSOR_COUNT * sensorShare))
-    this.#layers.render(this.eye.camera)
-    this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
+    const isMoved = this.#layers.render(this.eye.camera)
+    if (isMoved) this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
   }
 
   dispose(): void {

@@ -28,10 +28,13 @@ export class Layers {
     this.#isFresh = false
   }
 
-  render(camera: Camera): void {
-    if (!this.#isFresh) this.backdrop.renderer.render(this.backdrop.scene, camera)
+  /** True when the view had changed since the last time. */
+  render(camera: Camera): boolean {
+    const isMoved = !this.#isFresh
+    if (isMoved) this.backdrop.renderer.render(this.backdrop.scene, camera)
     this.#isFresh = true
     this.front.renderer.render(this.front.scene, camera)
+    return isMoved
   }
 
   dispose(): void {

@@ -6,6 +6,9 @@ import { formatCharge, formatCount, formatDegrees, formatDuration } from '../for
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
 
+/** The line fit is the model, or says the same. */
+const SAME_RAD = 0.01
+
 /** What is known of the drawn event. */
 export function EventFacts() {
   const page = usePage()
@@ -26,7 +29,7 @@ export function EventFacts() {
         {event.errorRad !== null && (
           <Fact name="off truth">
             {formatDegrees(event.errorRad)}
-            {truth && lineFit && (
+            {truth && lineFit && angularDistance(lineFit, prediction) > SAME_RAD && (
               <span className="quiet"> · line fit {formatDegrees(angularDistance(lineFit, truth))}</span>
             )}
           </Fact>

@@ -81,12 +81,12 @@ function runScene(
     const isTurning = drawing.eye.advance(elapsedMs) || performance.now() - viewedAtMs < VIEW_RESTS_MS
     const { isPlaying, share } = playback.player
     drawing.setShare(share)
+    setLevel(isTurning ? quality.level : 0)
     drawing.render(isTurning ? SENSOR_SHARES[quality.level] : 1)
     return { isMoving: isTurning || (isPlaying && share < 1), isMeasured: isTurning }
   })
   loop.onMeasure = (frameMs) => {
     quality = withMeasure(quality, frameMs)
-    setLevel(quality.level)
   }
   drawing.setScene(scene, playback.isMotionReduced)
   const unsubscribe = playback.store.subscribe(() => {

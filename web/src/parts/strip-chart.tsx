@@ -62,7 +62,7 @@ function chartOptions(
   const textPx = Math.max(10, Math.round(size.height / 7))
   return {
     ...size,
-    padding: [6, 2, 2, 0],
+    padding: [6, 2, textPx / 2, 0],
     cursor: { show: false },
     legend: { show: false },
     scales: {

@@ -12,6 +12,8 @@ interface StripKind {
   readonly lines: readonly StripLine[]
   /** The scale reaches at least this high. */
   readonly topMin: number
+  /** Made of predictions that are read one by one, and so of a sample where there are too many of them. */
+  readonly isOfWatched?: boolean
 }
 
 const KINDS: readonly StripKind[] = [
@@ -44,6 +46,7 @@ const KINDS: readonly StripKind[] = [
       { of: (strip) => strip.latencyMs?.p99 ?? null, isSecond: true },
     ],
     topMin: 50,
+    isOfWatched: true,
   },
   {
     name: 'Mean angular error',
@@ -52,6 +55,7 @@ const KINDS: readonly StripKind[] = [
     second: (strip) => ({ name: 'since start', value: formatRadians(strip.watched.meanAngularErrorRad) }),
     lines: [{ of: (strip) => strip.meanAngularErrorRad, isSecond: false }],
     topMin: 1.6,
+    isOfWatched: true,
   },
 ]
 
@@ -60,6 +64,7 @@ export function Strips() {
   const page = usePage()
   const strips = useStore(page.stream, (state) => state.strips)
   const last = strips.at(-1)
+  const isSampled = (last?.watched.skippedBatches ?? 0) > 0
   return (
     <section className="panel strips" aria-label="Figures of the stream">
       {KINDS.map((kind) => {
@@ -68,7 +73,10 @@ export function Strips() {
           <article key={kind.name} className="strip">
             <header>
               <h2>{kind.name}</h2>
-              <p className="unit">{kind.unit}</p>
+              <p className="unit">
+                {kind.unit}
+                {kind.isOfWatched && isSampled && ', of a sample'}
+              </p>
             </header>
             <p className="figure">
               <b data-figure={kind.name}>{last ? kind.value(last) : '–'}</b>

@@ -1,0 +1,99 @@
+/**
+ * Takes the pictures of the README from a run on simulated events: docs/images/display.png and display.webp.
+ * `node scripts/pictures.ts`, with the page built (`npm run build`), Chromium and ffmpeg installed.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Page } from 'playwright-core'
+import type { EventRow, Snapshot } from '../src/display/messages.ts'
+import { startChromium } from '../test/support/chromium.ts'
+import { startShownStream } from '../test/support/shown-stream.ts'
+import { until } from '../test/support/until.ts'
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'linefit' },
+    source: { type: 'string', default: 'sim:4' },
+    /** Seconds that the stream runs before pictures are taken. */
+    seconds: { type: 'string', default: '60' },
+  },
+})
+const IMAGES = join(import.meta.dirname, '..', 'docs', 'images')
+const BYTES_MAX = 2_000_000
+const STEPS = 50
+const FRAMES_A_SECOND = 10
+/** The whole event stays as long as so many frames. */
+const LAST_FRAMES = 14
+
+const { url, process: stream } = await startShownStream([
+  ...['--source', values.source, '--model', values.model, '--rate', '250'],
+])
+const chromium = await startChromium()
+const folder = mkdtempSync(join(tmpdir(), 'nustream-pictures-'))
+try {
+  mkdirSync(IMAGES, { recursive: true })
+  // As on a screen of fine pixels.
+  const { page } = await chromium.open({ deviceScaleFactor: 1.5 })
+  await page.goto(url)
+  const event = await findTrack(Number(values.seconds))
+  console.log(`event ${event.eventId}: ${event.pulsesTotal} pulses`)
+  await page.goto(`${url}/#/event/${event.key}`)
+  await page.locator(`[data-event="${event.key}"]`).waitFor()
+  await page.keyboard.press('Space')
+  await takeFrames(page)
+  await page.screenshot({ path: join(IMAGES, 'display.png') })
+  const rate = ['-framerate', String(FRAMES_A_SECOND), '-i', join(folder, '%03d.png')]
+  const form = [
+    '-vf',
+    'scale=960:-1:flags=lanczos',
+    '-c:v',
+    'libwebp_anim',
+    '-loop',
+    '0',
+    '-q:v',
+    '62',
+    '-compression_level',
+    '6',
+  ]
+  execFileSync('ffmpeg', ['-y', '-loglevel', 'error', ...rate, ...form, join(IMAGES, 'display.webp')])
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+  await chromium.browser.close()
+  await stream.kill()
+}
+for (const name of ['display.png', 'display.webp']) {
+  const { size } = statSync(join(IMAGES, name))
+  console.log(`docs/images/${name}: ${Math.round(size / 1_000)} kB`)
+  if (size > BYTES_MAX)
+    throw new Error(`${name} has ${size} bytes; a README's picture has at most ${BYTES_MAX}`)
+}
+
+/** The longest event of the run that was reconstructed well. */
+async function findTrack(seconds: number): Promise<EventRow> {
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
+  return await until(
+    async () => {
+      // As the service says it is.
+      const { events } = (await (await fetch(`${url}/api/snapshot`)).json()) as Snapshot
+      const good = events.filter(({ errorRad, pulsesTotal }) => {
+        return errorRad !== null && errorRad < 0.12 && pulsesTotal > 200 && pulsesTotal < 1_500
+      })
+      return good.toSorted((a, b) => b.pulsesTotal - a.pulsesTotal)[0]
+    },
+    { withinMs: 120_000, everyMs: 1_000, what: 'an event worth a picture' },
+  )
+}
+
+async function takeFrames(page: Page): Promise<void> {
+  const slider = page.getByRole('slider', { name: 'Time of the event' })
+  await slider.fill('0')
+  // No ring of focus in a picture.
+  await slider.blur()
+  for (let step = 0; step < STEPS + LAST_FRAMES; step++) {
+    if (step > 0) await page.keyboard.press('.')
+    await page.screenshot({ path: join(folder, `${String(step).padStart(3, '0')}.png`) })
+  }
+}
