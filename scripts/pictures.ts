@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Page } from 'playwright-core'
-import type { EventRow, Snapshot } from '../src/display/messages.ts'
+import type { DrawnEvent, EventRow, Snapshot } from '../src/display/messages.ts'
+import { sensorPositions } from '../src/event/sensors.ts'
 import { startChromium } from '../test/support/chromium.ts'
 import { startShownStream } from '../test/support/shown-stream.ts'
 import { until } from '../test/support/until.ts'
@@ -71,20 +72,35 @@ for (const name of ['display.png', 'display.webp']) {
     throw new Error(`${name} has ${size} bytes; a README's picture has at most ${BYTES_MAX}`)
 }
 
-/** The longest event of the run that was reconstructed well. */
+/** The longest track of the run that was reconstructed well. */
 async function findTrack(seconds: number): Promise<EventRow> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
   return await until(
     async () => {
-      // As the service says it is.
+      // As the service says it is, here and below.
       const { events } = (await (await fetch(`${url}/api/snapshot`)).json()) as Snapshot
       const good = events.filter(({ errorRad, pulsesTotal }) => {
-        return errorRad !== null && errorRad < 0.12 && pulsesTotal > 200 && pulsesTotal < 1_500
+        return errorRad !== null && errorRad < 0.1 && pulsesTotal > 150 && pulsesTotal < 1_500
       })
-      return good.toSorted((a, b) => b.pulsesTotal - a.pulsesTotal)[0]
+      const drawn = await Promise.all(
+        good.map(async ({ key }) => (await (await fetch(`${url}/api/events/${key}`)).json()) as DrawnEvent),
+      )
+      return drawn.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0]
     },
     { withinMs: 120_000, everyMs: 1_000, what: 'an event worth a picture' },
   )
+}
+
+/** How far the light travelled, m: from the middle of its first fifth to that of its last. */
+function lengthOf({ pulses }: DrawnEvent): number {
+  const good = pulses.sensorIds.filter((_, i) => pulses.auxiliary[i] === 0)
+  const share = Math.ceil(good.length / 5)
+  const middle = (sensors: readonly number[]) =>
+    [0, 1, 2].map(
+      (axis) => sensors.reduce((sum, id) => sum + sensorPositions[3 * id + axis], 0) / sensors.length,
+    )
+  const [from, to] = [middle(good.slice(0, share)), middle(good.slice(-share))]
+  return Math.hypot(...from.map((value, axis) => to[axis] - value))
 }
 
 async function takeFrames(page: Page): Promise<void> {

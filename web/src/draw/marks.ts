@@ -31,7 +31,7 @@ export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
       void main() {
         vec4 view = modelViewMatrix * vec4(position, 1.0);
         float age = share - appears;
-        glow = flash * exp(-30.0 * max(age, 0.0));
+        glow = flash * exp(-55.0 * max(age, 0.0));
         float size = radius * (1.0 + 0.6 * glow) * (faint > 0.5 ? 0.75 : 1.0);
         pixels = clamp(2.0 * size * pixelScale / -view.z, 3.0, 160.0);
         gl_PointSize = pixels;
@@ -54,7 +54,7 @@ export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
         float height = sqrt(max(0.0, 1.0 - away * away));
         float light = 0.74 + 0.26 * clamp(dot(vec3(place.x, -place.y, height), vec3(-0.45, 0.55, 0.7)), 0.0, 1.0);
         vec3 shaded = tint * mix(light, 0.5, smoothstep(0.82, 1.0, away) * (1.0 - ring));
-        gl_FragColor = vec4(mix(shaded, vec3(1.0), 0.65 * glow), alpha);
+        gl_FragColor = vec4(mix(shaded, vec3(1.0), 0.5 * glow), alpha);
       }`,
   })
 }
