@@ -138,6 +138,12 @@ function stream(registers: Registry[]) {
     }),
     backlogEvents: gauge('broker_backlog_events', 'Events not yet settled.'),
     oldestAge: gauge('broker_oldest_age_seconds', 'Age of the oldest batch not yet settled.'),
+    roleBeat: new Gauge({
+      name: 'nustream_broker_heartbeat_timestamp_seconds',
+      help: 'Unix time of the newest heartbeat of each role that the broker keeps, for a day after the last one.',
+      labelNames: ['role'] as const,
+      registers,
+    }),
     totals: new Gauge({
       name: 'nustream_broker_events',
       help: 'Events since the stream began, by fate, as the broker counts them.',

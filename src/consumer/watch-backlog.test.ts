@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Heartbeat } from '../broker/broker.ts'
 import { UnavailableError } from '../errors.ts'
 import { consumerMetrics } from './metrics.ts'
 import { watchBacklog } from './watch-backlog.ts'
@@ -11,13 +12,18 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function watch(ping: () => Promise<void>) {
+function beat(role: string, instance: string, beatAtMs: number): Heartbeat {
+  return { role, instance, beatAtMs, everyMs: 5_000, url: undefined, alive: true }
+}
+
+function watch(ping: () => Promise<void>, beats: readonly Heartbeat[] = []) {
   const registry = new Registry()
   const stop = new AbortController()
   const broker = {
     ping: vi.fn(ping),
     backlog: async () => ({ unreadBatches: 5, onLoanBatches: 2, events: 700, oldestAgeMs: 1_500 }),
     totals: async () => ({ emitted: 1_000, predicted: 290, deadLettered: 10 }),
+    heartbeats: async () => [...beats],
   }
   watchBacklog({ broker, metrics: consumerMetrics(registry), everyMs: 1_000, signal: stop.signal })
   const value = (name: string) => registry.getSingleMetricAsString(`nustream_broker_${name}`)
@@ -33,6 +39,17 @@ it('watchBacklog() shows what waits and what became of the rest', async () => {
   expect(await value('backlog_events')).toMatch(/ 700$/)
   expect(await value('oldest_age_seconds')).toMatch(/ 1.5$/)
   expect(await value('events')).toContain('{fate="dead_lettered"} 10')
+})
+
+it('watchBacklog() shows the newest beat of each role, also of one that is gone', async () => {
+  const beats = [beat('emitter', 'e1', 4_000), beat('emitter', 'e2', 9_000), beat('server', 's1', 2_500)]
+  const { value } = watch(async () => {}, beats)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(await value('heartbeat_timestamp_seconds')).toContain('{role="emitter"} 9')
+  expect(await value('heartbeat_timestamp_seconds')).toContain('{role="server"} 2.5')
+  beats.splice(2)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(await value('heartbeat_timestamp_seconds')).not.toContain('server')
 })
 
 it('watchBacklog() shows a broker that is away as down, and up again', async () => {

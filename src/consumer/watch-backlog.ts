@@ -1,12 +1,12 @@
-import type { Broker } from '../broker/broker.ts'
+import type { Broker, Heartbeat } from '../broker/broker.ts'
 import { within } from '../telemetry/within.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
 export interface WatchBacklogOptions {
-  readonly broker: Pick<Broker, 'ping' | 'backlog' | 'totals'>
+  readonly broker: Pick<Broker, 'ping' | 'backlog' | 'totals' | 'heartbeats'>
   readonly metrics: Pick<
     ConsumerMetrics,
-    'brokerUp' | 'backlogBatches' | 'backlogEvents' | 'oldestAge' | 'totals'
+    'brokerUp' | 'backlogBatches' | 'backlogEvents' | 'oldestAge' | 'totals' | 'roleBeat'
   >
   readonly everyMs: number
   readonly signal: AbortSignal
@@ -41,7 +41,7 @@ async function readInto(
   metrics: WatchBacklogOptions['metrics'],
 ): Promise<void> {
   await broker.ping() // throws at once when the broker is away, where the others would wait for it
-  const [backlog, totals] = await Promise.all([broker.backlog(), broker.totals()])
+  const [backlog, totals, beats] = await Promise.all([broker.backlog(), broker.totals(), broker.heartbeats()])
   metrics.brokerUp.set(1)
   metrics.backlogBatches.set({ state: 'unread' }, backlog.unreadBatches)
   metrics.backlogBatches.set({ state: 'on_loan' }, backlog.onLoanBatches)
@@ -50,4 +50,13 @@ async function readInto(
   metrics.totals.set({ fate: 'emitted' }, totals.emitted)
   metrics.totals.set({ fate: 'predicted' }, totals.predicted)
   metrics.totals.set({ fate: 'dead_lettered' }, totals.deadLettered)
+  // A role of which the broker keeps no name any more has no value any more.
+  metrics.roleBeat.reset()
+  for (const [role, beatAtMs] of newestByRole(beats)) metrics.roleBeat.set({ role }, beatAtMs / 1000)
+}
+
+function newestByRole(beats: readonly Heartbeat[]): Map<string, number> {
+  const newest = new Map<string, number>()
+  for (const { role, beatAtMs } of beats) newest.set(role, Math.max(newest.get(role) ?? 0, beatAtMs))
+  return newest
 }
