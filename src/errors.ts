@@ -72,6 +72,7 @@ export const UNAVAILABLE_CODES = [
   'model_overloaded',
   'model_worker_died',
   'source_unavailable',
+  'mlflow_unreachable', // away, too slow, failing, or answering nonsense
 ] as const
 export type UnavailableCode = (typeof UNAVAILABLE_CODES)[number]
 
@@ -101,6 +102,7 @@ export const USAGE_CODES = [
   'port_taken',
   'run_taken', // another emitter publishes the same run
   'unauthorized',
+  'mlflow_refused', // the tracking server understood and said no
 ] as const
 export type UsageCode = (typeof USAGE_CODES)[number]
 
