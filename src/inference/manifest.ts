@@ -156,6 +156,26 @@ const expectedAccuracy = z.strictObject({
   medianAngularErrorRad: z.number().min(0).max(Math.PI).optional(),
 })
 
+const histogram = z
+  .strictObject({ edges: z.array(z.number()).min(3), shares: z.array(z.number().min(0)).min(2) })
+  .superRefine(({ edges, shares }, context) => {
+    const complain = (key: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [key], message })
+    if (edges.some((edge, i) => i > 0 && edge <= edges[i - 1])) complain('edges', 'must ascend')
+    if (shares.length !== edges.length - 1)
+      complain('shares', `has ${shares.length} values: ${edges.length} edges make ${edges.length - 1} bins`)
+    const sum = shares.reduce((total, share) => total + share, 0)
+    if (Math.abs(sum - 1) > 1e-3) complain('shares', `sum to ${sum}: shares of all events sum to 1`)
+  })
+
+const reference = z.strictObject({
+  data: z.string().min(1),
+  events: z.int().min(1),
+  pulses: histogram,
+  charge: histogram,
+  auxiliary: histogram,
+})
+
 /** Everything the system must know about a model folder: `model.json`, strictly. Specified in docs/models.md. */
 export const manifestSchema = z
   .strictObject({
@@ -167,6 +187,7 @@ export const manifestSchema = z
     origin: z.string().min(1),
     training,
     expectedAccuracy: expectedAccuracy.optional(),
+    reference: reference.optional(),
     pulses,
     inputs: z.array(input).min(1),
     paddedLength: paddedLength.default({ multipleOf: 1, min: 1 }),

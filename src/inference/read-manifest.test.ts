@@ -13,6 +13,9 @@ interface Edit {
 const x = { column: 'x', unit: 'm' }
 const firstFeature: Path = ['inputs', 0, 'features', 0]
 
+const histogram = { edges: [0, 1, 2], shares: [0.5, 0.5] }
+const REFERENCE = { data: 'a test', events: 10, pulses: histogram, charge: histogram, auxiliary: histogram }
+
 const broken: { name: string; edits: Edit[]; says: RegExp }[] = [
   {
     name: 'an unknown key',
@@ -43,6 +46,30 @@ const broken: { name: string; edits: Edit[]; says: RegExp }[] = [
     name: 'a mask that does not say what true means',
     edits: [{ at: ['inputs', 1, 'trueMeans'] }],
     says: /inputs\[1\]\.trueMeans is missing/,
+  },
+  {
+    name: 'a reference histogram with a share too many',
+    edits: [
+      { at: ['reference'], to: { ...REFERENCE, charge: { edges: [0, 1, 2], shares: [0.5, 0.25, 0.25] } } },
+    ],
+    says: /reference\.charge\.shares is .*: has 3 values: 3 edges make 2 bins/,
+  },
+  {
+    name: 'a reference histogram whose edges do not ascend',
+    edits: [{ at: ['reference'], to: { ...REFERENCE, pulses: { edges: [0, 2, 2], shares: [0.5, 0.5] } } }],
+    says: /reference\.pulses\.edges is \[0,2,2\]: must ascend/,
+  },
+  {
+    name: 'a reference histogram that leaves events out',
+    edits: [
+      { at: ['reference'], to: { ...REFERENCE, auxiliary: { edges: [0, 0.5, 1], shares: [0.5, 0.4] } } },
+    ],
+    says: /reference\.auxiliary\.shares is .*: sum to 0\.9: shares of all events sum to 1/,
+  },
+  {
+    name: 'a reference without one of its histograms',
+    edits: [{ at: ['reference'], to: { ...REFERENCE, charge: undefined } }],
+    says: /reference\.charge is missing/,
   },
   {
     name: 'axes that repeat one',
