@@ -12,7 +12,14 @@ export {
 } from './errors.ts'
 export { checkEvents, type EventFault } from './event/check.ts'
 export { angularDistance, type Direction, fromSourceVector, toSourceVector } from './event/direction.ts'
-export { type EventBatch, eventCount, pulseCount, sliceEvents, type Truth } from './event/event-batch.ts'
+export {
+  type EventBatch,
+  eventCount,
+  pulseCount,
+  sliceEvents,
+  type Truth,
+  UTC_UNKNOWN,
+} from './event/event-batch.ts'
 export { openingAngles } from './event/opening-angles.ts'
 export type { PredictionBatch, PredictionOrigin } from './event/prediction-batch.ts'
 export { decodePredictionBatch, encodePredictionBatch } from './event/prediction-wire.ts'

@@ -1,3 +1,4 @@
+import { toUnixMs } from '../event/event-batch.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { type ColumnArray, openParquetWriter, type ParquetColumn } from '../parquet/write.ts'
@@ -13,6 +14,7 @@ const COLUMNS = [
   { name: 'true_azimuth', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'true_zenith', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'angular_error', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'utc', type: 'timestamp', from: 'float64', nanIsNull: true },
   { name: 'model', type: 'string', from: 'string' },
   { name: 'model_version', type: 'string', from: 'string' },
   { name: 'batch_id', type: 'string', from: 'string' },
@@ -30,7 +32,7 @@ export async function writePredictions(path: string, batches: readonly Predictio
 
 /** In the order of COLUMNS. */
 function toColumns(predictions: PredictionBatch): ColumnArray[] {
-  const { origin, truth } = predictions
+  const { origin, truth, utc } = predictions
   const events = predictions.eventIds.length
   const unknown = new Float64Array(events).fill(Number.NaN)
   const times = (ms: number): Float64Array => new Float64Array(events).fill(ms)
@@ -45,6 +47,7 @@ function toColumns(predictions: PredictionBatch): ColumnArray[] {
     truth?.azimuth ?? unknown,
     truth?.zenith ?? unknown,
     truth ? openingAngles(predictions, truth) : unknown,
+    utc ? Float64Array.from(utc, toUnixMs) : unknown,
     same(origin.model),
     same(origin.modelVersion),
     same(origin.batchId),

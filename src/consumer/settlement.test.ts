@@ -44,6 +44,16 @@ it('toFate() hands the columns on as they are where every event has a direction'
   expect(settlement).toMatchObject({ predicted: 4, deadLetters: [] })
 })
 
+it('toFate() hands on the time of each event that has a direction', () => {
+  const { delivery, batch } = deliver()
+  const timed = { ...batch, utc: BigInt64Array.of(10n, 20n, 30n, 40n) }
+  const inference = answer(4)
+  inference.azimuth[1] = Number.NaN
+  const shared = { delivery, batch: timed, faults: [], asked: timed, consumer: 'C1' }
+  expect(toFate({ ...shared, inference }).predictions.utc).toEqual(BigInt64Array.of(10n, 30n, 40n))
+  expect(toFate({ ...shared, inference: answer(4) }).predictions.utc).toEqual(timed.utc)
+})
+
 it('toFate() fills in who predicted what from what, and passes truth and pulse counts through', () => {
   const { delivery, batch } = deliver()
   const { settlement } = toFate({

@@ -68,6 +68,7 @@ function toPredictions(answered: Answered, failed: ReadonlyMap<number, Reason>):
     degenerate: inference.degenerate,
     pulses: pulsesPerEvent(asked),
     ...(asked.truth && { truth: asked.truth }),
+    ...(asked.utc && { utc: asked.utc }),
   }
   const origin = {
     batchId: delivery.batchId,
@@ -90,7 +91,7 @@ type PredictionColumns = Omit<PredictionBatch, 'origin'>
 
 function without(failed: ReadonlyMap<number, Reason>, columns: PredictionColumns): PredictionColumns {
   const isKept = (_: unknown, index: number): boolean => !failed.has(index)
-  const { truth } = columns
+  const { truth, utc } = columns
   return {
     eventIds: columns.eventIds.filter(isKept),
     azimuth: columns.azimuth.filter(isKept),
@@ -99,6 +100,7 @@ function without(failed: ReadonlyMap<number, Reason>, columns: PredictionColumns
     degenerate: columns.degenerate.filter(isKept),
     pulses: columns.pulses.filter(isKept),
     ...(truth && { truth: { azimuth: truth.azimuth.filter(isKept), zenith: truth.zenith.filter(isKept) } }),
+    ...(utc && { utc: utc.filter(isKept) }),
   }
 }
 

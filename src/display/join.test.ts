@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
+import { UTC_UNKNOWN } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { buildLineFit } from '../inference/linefit.ts'
 import { Join } from './join.ts'
@@ -48,6 +49,19 @@ describe('Join', () => {
     expect(event).toMatchObject({ truth: { azimuth: 1, zenith: 1 }, errorRad: 0, predictedAtMs: 1_250 })
     expect(JSON.stringify(event)).not.toContain('NaN')
     expect(join.take('b', predictions('b'))).toEqual([])
+  })
+
+  it('says when an event happened where its prediction does', () => {
+    const join = new Join()
+    join.addSample('b', samples('b'), 0)
+    // Of the events 4, 3, 2 and 1; 1, 2 and 3 are drawn.
+    const utc = BigInt64Array.of(4_000_000n, 1_795_000_000_123_456_789n, 2_000_000n, UTC_UNKNOWN)
+    const drawn = join.take('b', { ...predictions('b'), utc })
+    expect(Object.fromEntries(drawn.map((event) => [event.eventId, event.utcMs]))).toEqual({
+      1: undefined,
+      2: 2,
+      3: 1_795_000_000_123.456,
+    })
   })
 
   it('finds predictions that came before the sample, among the last few', () => {

@@ -1,5 +1,6 @@
 import type { StoredPredictions } from '../broker/broker.ts'
 import { angularDistance } from '../event/direction.ts'
+import { toUnixMs } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import type { DrawnEvent, DrawnPrediction } from './messages.ts'
 import { roundedAngle, roundedDirection, type SampledEvent } from './sample.ts'
@@ -72,10 +73,17 @@ function toDrawn({ id: _, ...event }: SampledEvent, predictions: PredictionBatch
   return {
     ...event,
     prediction,
+    ...utcOf(predictions, row),
     errorRad: event.truth && roundedAngle(angularDistance(direction, event.truth)),
     emittedAtMs: Math.round(origin.emittedAtMs),
     predictedAtMs: Math.round(origin.predictedAtMs),
   }
+}
+
+/** When an event happened, where the stream says so: Unix milliseconds. */
+export function utcOf({ utc }: PredictionBatch, row: number): { utcMs?: number } {
+  const utcMs = utc ? toUnixMs(utc[row]) : Number.NaN
+  return Number.isNaN(utcMs) ? {} : { utcMs }
 }
 
 /** Four significant digits; null for the NaN of a model that gives none. */

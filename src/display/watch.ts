@@ -12,7 +12,7 @@ import { decodePredictionBatch } from '../event/prediction-wire.ts'
 import { buildLineFit } from '../inference/linefit.ts'
 import { within } from '../telemetry/within.ts'
 import { Figures } from './figures.ts'
-import { Join, toKappa } from './join.ts'
+import { Join, toKappa, utcOf } from './join.ts'
 import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'
 import type { DisplayMetrics } from './metrics.ts'
 import { ReadBudget } from './read-budget.ts'
@@ -221,9 +221,9 @@ function toDeadLetterRow(letter: StoredDeadLetter): DeadLetterRow {
   return { id, batchId, eventId: eventId?.toString() ?? null, code, message, attempts, events, diedAtMs }
 }
 
-function toSkyPoint({ prediction, predictedAtMs, key }: DrawnEvent): SkyPoint {
+function toSkyPoint({ prediction, predictedAtMs, key, utcMs }: DrawnEvent): SkyPoint {
   const { azimuth, zenith, kappa } = prediction
-  return { azimuth, zenith, kappa, predictedAtMs, key }
+  return { azimuth, zenith, kappa, predictedAtMs, key, ...(utcMs !== undefined && { utcMs }) }
 }
 
 /** Events spread evenly over a batch, and the drawn ones. */
@@ -239,6 +239,7 @@ function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): 
       kappa: toKappa(kappa[row]),
       predictedAtMs: Math.round(origin.predictedAtMs),
       key: null,
+      ...utcOf(predictions, row),
     })
   }
   return points

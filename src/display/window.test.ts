@@ -47,4 +47,12 @@ describe('toSkyPoints()', () => {
       key: ['k', 'k'],
     })
   })
+
+  it('carries UTC only where all points have it', () => {
+    const timed = { azimuth: 1, zenith: 2, kappa: null, predictedAtMs: 3, key: null, utcMs: 5 }
+    const { utcMs: _, ...untimed } = timed
+    expect(toSkyPoints([timed, timed]).utcMs).toEqual([5, 5])
+    expect(toSkyPoints([timed, untimed])).not.toHaveProperty('utcMs')
+    expect(toSkyPoints([])).not.toHaveProperty('utcMs')
+  })
 })

@@ -43,6 +43,7 @@ export interface SkyPoint {
   readonly kappa: number | null
   readonly predictedAtMs: number
   readonly key: string | null
+  readonly utcMs?: number
 }
 
 /** The newest `max` of what is added. */
@@ -74,11 +75,13 @@ export class Newest<T> {
 }
 
 export function toSkyPoints(points: readonly SkyPoint[]): SkyPoints {
+  const utcMs = points.flatMap((point) => point.utcMs ?? [])
   return {
     azimuth: points.map((point) => point.azimuth),
     zenith: points.map((point) => point.zenith),
     kappa: points.map((point) => point.kappa),
     predictedAtMs: points.map((point) => point.predictedAtMs),
     key: points.map((point) => point.key),
+    ...(utcMs.length > 0 && utcMs.length === points.length && { utcMs }),
   }
 }

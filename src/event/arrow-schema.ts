@@ -81,6 +81,7 @@ function readField(field: FlatTable, budget: { fields: number }, depth: number):
 function typeName(name: string, type: FlatTable | undefined, children: readonly ArrowField[]): string {
   if (name === 'int') return `${type?.uint8(1) ? '' : 'u'}int${type?.int32(0)}`
   if (name === 'float') return ['float16', 'float32', 'float64'][type?.int16(0) ?? 0] ?? 'float'
+  if (name === 'timestamp') return `timestamp[${['s', 'ms', 'us', 'ns'][type?.int16(0) ?? 0]}]`
   return children.length === 0 ? name : `${name}<${children.map((child) => child.type).join(', ')}>`
 }
 

@@ -15,6 +15,7 @@ import {
   Uint8,
   Uint16,
 } from 'apache-arrow'
+import { UTC_UNKNOWN } from './event-batch.ts'
 
 export type ColumnArray = BigInt64Array | Int32Array | Uint16Array | Uint8Array | Float32Array | Float64Array
 
@@ -24,7 +25,7 @@ export interface ColumnToWrite {
   readonly values: ColumnArray
   /** Ascending from 0 to the length of `values`. [rows + 1] */
   readonly offsets?: Int32Array
-  /** NaN is written as null. */
+  /** NaN is written as null, and so is an integer of 64 bits that is `UTC_UNKNOWN`. */
   readonly nullable?: boolean
 }
 
@@ -96,12 +97,16 @@ interface Nulls {
   readonly nullBitmap: Uint8Array
 }
 
-/** NaNs as Arrow's validity bitmap: a set bit is a value that is there. */
+function isNull(value: number | bigint): boolean {
+  return typeof value === 'bigint' ? value === UTC_UNKNOWN : Number.isNaN(value)
+}
+
+/** What is null, as Arrow's validity bitmap: a set bit is a value that is there. */
 function nullsOf(values: ColumnArray): Nulls | undefined {
   const nullBitmap = new Uint8Array(Math.ceil(values.length / 8))
   let nullCount = 0
   for (let i = 0; i < values.length; i++) {
-    if (Number.isNaN(values[i])) nullCount++
+    if (isNull(values[i])) nullCount++
     else nullBitmap[i >> 3] |= 1 << (i & 7)
   }
   return nullCount === 0 ? undefined : { nullCount, nullBitmap }

@@ -24,6 +24,16 @@ export interface EventBatch {
   /** 1 for a pulse of lower quality (soft local coincidence), otherwise 0. [pulses] */
   readonly auxiliary: Uint8Array
   readonly truth?: Truth
+  /** When the event's own clock stood at 0: nanoseconds since 1970-01-01 UTC, or `UTC_UNKNOWN`. [events] */
+  readonly utc?: BigInt64Array
+}
+
+/** In place of the time of an event whose time is not known. */
+export const UTC_UNKNOWN = 0n
+
+/** Unix milliseconds, to the microsecond; NaN where the time is not known. */
+export function toUnixMs(utc: bigint): number {
+  return utc === UTC_UNKNOWN ? Number.NaN : Number(utc / 1000n) / 1000
 }
 
 export function eventCount(batch: EventBatch): number {
@@ -49,5 +59,6 @@ export function sliceEvents(batch: EventBatch, from: number, to: number): EventB
     charges: batch.charges,
     auxiliary: batch.auxiliary,
     ...(truth && { truth }),
+    ...(batch.utc && { utc: batch.utc.subarray(from, to) }),
   }
 }

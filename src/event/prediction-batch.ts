@@ -25,4 +25,6 @@ export interface PredictionBatch {
   readonly degenerate: Uint8Array
   readonly pulses: Int32Array
   readonly truth?: Truth
+  /** When the event happened, as it came with the event: nanoseconds since 1970-01-01 UTC, or `UTC_UNKNOWN`. */
+  readonly utc?: BigInt64Array
 }

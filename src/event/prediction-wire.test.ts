@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { randomEvents } from '../../test/support/random-events.ts'
 import { EventError } from '../errors.ts'
 import { writeArrowStream } from './arrow.ts'
+import { UTC_UNKNOWN } from './event-batch.ts'
 import type { PredictionBatch } from './prediction-batch.ts'
 import { decodePredictionBatch, encodePredictionBatch } from './prediction-wire.ts'
 import { encodeEventBatch } from './wire.ts'
@@ -28,6 +29,11 @@ const predictions: PredictionBatch = {
 describe('predictions on the wire', () => {
   it('come back as they went', () => {
     expect(decodePredictionBatch(encodePredictionBatch(predictions))).toEqual(predictions)
+  })
+
+  it('come back with the time of each event where it is known', () => {
+    const timed = { ...predictions, utc: BigInt64Array.of(1_795_000_000_123_456_789n, UTC_UNKNOWN, 1n) }
+    expect(decodePredictionBatch(encodePredictionBatch(timed))).toEqual(timed)
   })
 
   it('come back without truth where none is known', () => {

@@ -15,8 +15,8 @@ import {
 } from './arrow-columns.ts'
 import { type ArrowRecordBatch, readArrowStream } from './arrow-read.ts'
 import { openingAngles } from './opening-angles.ts'
+import { placeOfUtc, readNullable, readUtc } from './optional-columns.ts'
 import type { PredictionBatch, PredictionOrigin } from './prediction-batch.ts'
-import { readNullable } from './truth-columns.ts'
 import { checkWireVersion, wireMetadata } from './wire-schema.ts'
 
 /**
@@ -27,7 +27,7 @@ export function encodePredictionBatch(
   predictions: PredictionBatch,
   notes: ReadonlyMap<string, string> = new Map(),
 ): Uint8Array {
-  const { eventIds, azimuth, zenith, kappa, degenerate, pulses, truth, origin } = predictions
+  const { eventIds, azimuth, zenith, kappa, degenerate, pulses, truth, utc, origin } = predictions
   const rows = eventIds.length
   const unknown = new Float64Array(rows).fill(Number.NaN)
   const columns = [
@@ -40,6 +40,7 @@ export function encodePredictionBatch(
     { name: 'true_azimuth', values: truth?.azimuth ?? unknown, nullable: true },
     { name: 'true_zenith', values: truth?.zenith ?? unknown, nullable: true },
     { name: 'angular_error', values: truth ? openingAngles(predictions, truth) : unknown, nullable: true },
+    ...(utc ? [{ name: 'utc', values: utc, nullable: true }] : []),
   ]
   return writeArrowStream(
     columns,
@@ -66,6 +67,7 @@ export function decodePredictionBatch(bytes: Uint8Array): PredictionBatch {
   const nullable = (name: string) => readNullable(batch, wantColumn(places, name, [float64.name]))
 
   const truth = { azimuth: nullable('true_azimuth'), zenith: nullable('true_zenith') }
+  const utc = readUtc(batch, placeOfUtc(places))
   const hasTruth = truth.azimuth.some((value) => !Number.isNaN(value))
   return {
     origin: fromMetadata(schema.metadata),
@@ -76,6 +78,7 @@ export function decodePredictionBatch(bytes: Uint8Array): PredictionBatch {
     degenerate: column('degenerate', uint8),
     pulses: column('pulses', int32),
     ...(hasTruth && { truth }),
+    ...(utc && { utc }),
   }
 }
 

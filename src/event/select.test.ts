@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { randomEvents } from '../../test/support/random-events.ts'
-import { type EventBatch, eventCount, sliceEvents } from './event-batch.ts'
+import { type EventBatch, eventCount, sliceEvents, UTC_UNKNOWN } from './event-batch.ts'
 import { concatEvents, selectEvents } from './select.ts'
 
 /** An object per event, to compare with. */
@@ -13,12 +13,13 @@ function spellOut(batch: EventBatch): unknown[] {
       times: [...batch.times.subarray(from, to)],
       charges: [...batch.charges.subarray(from, to)],
       auxiliary: [...batch.auxiliary.subarray(from, to)],
+      utc: batch.utc?.[i] ?? UTC_UNKNOWN,
       truth: batch.truth && [batch.truth.azimuth[i], batch.truth.zenith[i]],
     }
   })
 }
 
-const batch = randomEvents({ events: 6, truth: true })
+const batch = randomEvents({ events: 6, truth: true, utc: true })
 
 describe('selectEvents()', () => {
   it.each([

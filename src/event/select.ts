@@ -1,4 +1,11 @@
-import { type EventBatch, eventCount, pulseCount, sliceEvents, type Truth } from './event-batch.ts'
+import {
+  type EventBatch,
+  eventCount,
+  pulseCount,
+  sliceEvents,
+  type Truth,
+  UTC_UNKNOWN,
+} from './event-batch.ts'
 
 /** Events of all batches in order, as one. A single batch comes back itself; several are copied. */
 export function concatEvents(batches: readonly EventBatch[]): EventBatch {
@@ -6,7 +13,7 @@ export function concatEvents(batches: readonly EventBatch[]): EventBatch {
   const into = allocateEvents(
     batches.reduce((sum, batch) => sum + eventCount(batch), 0),
     batches.reduce((sum, batch) => sum + pulseCount(batch), 0),
-    batches.some((batch) => batch.truth),
+    { hasTruth: batches.some((batch) => batch.truth), hasUtc: batches.some((batch) => batch.utc) },
   )
   let at = 0
   for (const batch of batches) {
@@ -32,13 +39,20 @@ export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): Eve
   if (chosen.every((index, i) => index === first + i)) return sliceEvents(batch, first, first + chosen.length)
 
   const pulses = chosen.reduce((sum, i) => sum + batch.offsets[i + 1] - batch.offsets[i], 0)
-  const into = allocateEvents(chosen.length, pulses, batch.truth !== undefined)
+  const into = allocateEvents(chosen.length, pulses, {
+    hasTruth: batch.truth !== undefined,
+    hasUtc: batch.utc !== undefined,
+  })
   for (const [i, index] of chosen.entries()) copyEvents(into, i, sliceEvents(batch, index, index + 1))
   return into
 }
 
-/** Room for that many, with offsets 0 and truth unknown. */
-export function allocateEvents(events: number, pulses: number, hasTruth: boolean): EventBatch {
+/** Room for that many, with offsets 0, truth and UTC unknown. */
+export function allocateEvents(
+  events: number,
+  pulses: number,
+  { hasTruth = false, hasUtc = false }: { readonly hasTruth?: boolean; readonly hasUtc?: boolean },
+): EventBatch {
   const truth: Truth = {
     azimuth: new Float64Array(events).fill(Number.NaN),
     zenith: new Float64Array(events).fill(Number.NaN),
@@ -51,6 +65,7 @@ export function allocateEvents(events: number, pulses: number, hasTruth: boolean
     charges: new Float32Array(pulses),
     auxiliary: new Uint8Array(pulses),
     ...(hasTruth && { truth }),
+    ...(hasUtc && { utc: new BigInt64Array(events).fill(UTC_UNKNOWN) }),
   }
 }
 
@@ -66,6 +81,7 @@ function copyEvents(into: EventBatch, at: number, from: EventBatch): void {
   into.times.set(from.times.subarray(first, last), row)
   into.charges.set(from.charges.subarray(first, last), row)
   into.auxiliary.set(from.auxiliary.subarray(first, last), row)
+  if (from.utc) into.utc?.set(from.utc, at)
   if (!from.truth || !into.truth) return
   into.truth.azimuth.set(from.truth.azimuth, at)
   into.truth.zenith.set(from.truth.zenith, at)

@@ -51,6 +51,7 @@ function faultOf(bytes: Uint8Array): { code: string; message: string } {
 describe('events on the wire', () => {
   it.each([
     { name: 'with truth', batch: randomEvents({ truth: true }) },
+    { name: 'with times', batch: randomEvents({ utc: true }) },
     { name: 'without truth', batch: randomEvents() },
     { name: 'of one pulse', batch: randomEvents({ events: 1, pulsesMax: 1 }) },
     { name: 'none at all', batch: randomEvents({ events: 0 }) },

@@ -16,8 +16,8 @@ import { type ArrowRecordBatch, readArrowStream } from './arrow-read.ts'
 import { checkEvents, type EventFault, toEventError } from './check.ts'
 import { type EventBatch, eventCount } from './event-batch.ts'
 import { joinPulses } from './join-pulses.ts'
+import { placeOfUtc, readTruth, readUtc } from './optional-columns.ts'
 import { concatEvents } from './select.ts'
-import { readTruth } from './truth-columns.ts'
 import { checkWireVersion, wireMetadata } from './wire-schema.ts'
 
 export interface DecodedEvents {
@@ -45,6 +45,7 @@ export function encodeEventBatch(batch: EventBatch): Uint8Array {
     columns.push({ name: 'azimuth', values: batch.truth.azimuth, nullable: true })
     columns.push({ name: 'zenith', values: batch.truth.zenith, nullable: true })
   }
+  if (batch.utc) columns.push({ name: 'utc', values: batch.utc, nullable: true })
   return writeArrowStream(columns, rows, wireMetadata('events'))
 }
 
@@ -88,6 +89,7 @@ interface EventColumns {
   readonly auxiliary: ColumnPlace
   readonly azimuth: ColumnPlace | undefined
   readonly zenith: ColumnPlace | undefined
+  readonly utc: ColumnPlace | undefined
 }
 
 function eventColumns(places: ReadonlyMap<string, ColumnPlace>): EventColumns {
@@ -102,6 +104,7 @@ function eventColumns(places: ReadonlyMap<string, ColumnPlace>): EventColumns {
     auxiliary: list('auxiliary', uint8.name),
     azimuth: optional('azimuth'),
     zenith: optional('zenith'),
+    utc: placeOfUtc(places),
   }
   if (!columns.azimuth !== !columns.zenith) {
     throw mismatch(`column ${columns.azimuth ? 'zenith' : 'azimuth'} is missing; truth is both or neither`)
@@ -118,5 +121,6 @@ function decodeRecordBatch(recordBatch: ArrowRecordBatch, columns: EventColumns)
     auxiliary: readLists(recordBatch, columns.auxiliary, uint8),
   })
   const truth = readTruth(recordBatch, columns.azimuth, columns.zenith)
-  return { batch: { eventIds: ids.values, ...pulses, ...(truth && { truth }) }, faults }
+  const utc = readUtc(recordBatch, columns.utc)
+  return { batch: { eventIds: ids.values, ...pulses, ...(truth && { truth }), ...(utc && { utc }) }, faults }
 }

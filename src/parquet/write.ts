@@ -227,8 +227,8 @@ export class ParquetWriter implements AsyncDisposable {
     this.#parts.push(part)
     const columns = this.#columns.map(({ name, type, nanIsNull }) => {
       const value = quoteIdentifier(name)
-      if (type === 'timestamp') return `to_timestamp(${value} / 1000) AS ${value}`
       const stored = nanIsNull ? `CASE WHEN isnan(${value}) THEN NULL ELSE ${value} END` : value
+      if (type === 'timestamp') return `to_timestamp(${stored} / 1000) AS ${value}`
       return `CAST(${stored} AS ${SQL_TYPES[type]}) AS ${value}`
     })
     await this.#copy(`SELECT ${columns.join(', ')} FROM rows`, part)

@@ -218,12 +218,7 @@ describe('the page', () => {
     t.onTestFinished(() => page.context().close())
     const utcMs = Date.UTC(2026, 2, 1)
     const point = { azimuth: 1, zenith: 1, kappa: 10, predictedAtMs: 1, key: null }
-    // The view of the service passes on what it is given; sources do not carry UTC yet.
-    const message = `{"azimuth":[1],"zenith":[1],"kappa":[10],"predictedAtMs":[1],"key":[null],"utcMs":[${utcMs}]}`
-    await page.route('**/api/snapshot', async (route) => {
-      const snapshot = await (await route.fetch()).json()
-      await route.fulfill({ json: { ...snapshot, sky: JSON.parse(message) } })
-    })
+    stage.view.addSky([{ ...point, utcMs }])
     await page.goto(stage.url)
     await page.locator('.sky', { hasText: 'equatorial coordinates' }).waitFor()
     stage.view.addSky([point])

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { UTC_UNKNOWN } from '../../src/event/event-batch.ts'
 import { decodePredictionBatch, encodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEventBatch, decodeEvents, encodeEventBatch } from '../../src/event/wire.ts'
 import { openPython, runPython } from '../support/python.ts'
@@ -93,6 +94,25 @@ send({**columns, "time": pa.ListArray.from_arrays(offsets, np.array([10.5, 20, 3
       azimuth: Float64Array.of(1.5, Number.NaN),
       zenith: Float64Array.of(0.25, Number.NaN),
     })
+  })
+
+  it.each(['pa.int64()', 'pa.timestamp("ns", "UTC")', 'pa.timestamp("ns")'])(
+    'is read with the time of each event, null where it is not known: %s',
+    async (type) => {
+      const script = `send({**columns, "utc": pa.array([1795000000123456789, None], ${type})})`
+      const { utc } = decodeEventBatch(await run(PREAMBLE + script))
+      expect(utc).toEqual(BigInt64Array.of(1_795_000_000_123_456_789n, UTC_UNKNOWN))
+    },
+  )
+
+  it('is refused where its times are of another unit', async () => {
+    const bytes = await run(
+      `${PREAMBLE}send({**columns, "utc": pa.array([1, 2], pa.timestamp("ms", "UTC"))})`,
+    )
+    const message = 'column utc is timestamp[ms]; wanted int64'
+    expect(() => decodeEventBatch(bytes)).toThrow(
+      expect.objectContaining({ code: 'wire_schema_mismatch', message }),
+    )
   })
 
   it('is read without events', async () => {

@@ -1,4 +1,4 @@
-import type { EventBatch } from '../../src/event/event-batch.ts'
+import { type EventBatch, UTC_UNKNOWN } from '../../src/event/event-batch.ts'
 
 /** Numbers from 0 to 1 (exclusive), the same ones for the same seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
@@ -17,11 +17,13 @@ export interface RandomEventsOptions {
   /** Each event has from 1 to this many. */
   readonly pulsesMax?: number
   readonly truth?: boolean
+  /** The last event's time is not known. */
+  readonly utc?: boolean
 }
 
 /** Sound events without physics: ids from 100 on, pulses of any sensor at any time. */
 export function randomEvents(options: RandomEventsOptions = {}): EventBatch {
-  const { seed = 1, events = 5, pulsesMax = 9, truth = false } = options
+  const { seed = 1, events = 5, pulsesMax = 9, truth = false, utc = false } = options
   const random = seededRandom(seed)
   const below = (limit: number) => Math.floor(random() * limit)
   const counts = Array.from({ length: events }, () => 1 + below(pulsesMax))
@@ -35,6 +37,11 @@ export function randomEvents(options: RandomEventsOptions = {}): EventBatch {
     times: Float32Array.from({ length: pulses }, () => 5000 + below(20_000)),
     charges: Float32Array.from({ length: pulses }, () => 0.025 + 0.05 * below(100)),
     auxiliary: Uint8Array.from({ length: pulses }, () => below(2)),
+    ...(utc && {
+      utc: BigInt64Array.from(counts, (_, i) =>
+        i === events - 1 ? UTC_UNKNOWN : 1_795_000_000_000_000_000n + BigInt(i),
+      ),
+    }),
     ...(truth && {
       truth: {
         azimuth: Float64Array.from(counts, () => random() * 2 * Math.PI),
