@@ -5,23 +5,28 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { renderTable } from '../evaluation/table.ts'
 import { listModels, showModel, type VerifyReport, verifyModel } from '../inference/models.ts'
+import { readManifest } from '../inference/read-manifest.ts'
 import { addCommand } from './command.ts'
+import { formatJson } from './format-json.ts'
+import { listenForInterrupt } from './interrupt.ts'
+import { referenceOf, writeReference } from './reference.ts'
 import { jsonSetting } from './settings.ts'
 
-const ACTIONS = ['list', 'show', 'verify'] as const
+const ACTIONS = ['list', 'show', 'verify', 'reference'] as const
 /** Models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url))
 
 export function add(program: Command): void {
   addCommand(program, {
     name: 'models',
-    summary: 'list, show and verify model folders',
+    summary: 'list, show and verify model folders, and describe their training events',
     description:
-      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture.',
+      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them.',
     examples: [
       'nustream models list',
       'nustream models show models/linefit-onnx',
       'nustream models verify path/to/my-model',
+      'nustream models reference --data icecube --model path/to/my-model',
     ],
     arguments: [
       { spec: '<action>', description: `one of ${ACTIONS.join(', ')}` },
@@ -33,10 +38,29 @@ export function add(program: Command): void {
         .default(['models'])
         .describe('folder of model folders to list, beside those that come with nustream')
         .meta({ value: 'folder', repeat: true }),
+      data: z
+        .string()
+        .optional()
+        .describe('reference: a folder in the Kaggle layout, or any source such as sim:7 (needs --events)')
+        .meta({ value: 'source' }),
+      model: z
+        .string()
+        .optional()
+        .describe('reference: the model folder to write into')
+        .meta({ value: 'folder' }),
+      events: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(50_000_000)
+        .optional()
+        .describe('reference: use only the first events')
+        .meta({ value: 'n' }),
       ...jsonSetting,
     },
     run: async (config, [action = '', spec]) => {
       if (action === 'list') return list(config.root, config.json)
+      if (action === 'reference') return reference({ ...config, model: spec ?? config.model })
       if (action !== 'show' && action !== 'verify')
         throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
       if (spec === undefined)
@@ -78,6 +102,28 @@ async function verify(spec: string, json: boolean): Promise<number> {
   if (json) console.log(JSON.stringify(report))
   else for (const line of renderReport(report)) console.log(line)
   return report.isSound ? 0 : 1
+}
+
+interface ReferenceConfig {
+  readonly data?: string | undefined
+  readonly model: string | undefined
+  readonly events?: number | undefined
+  readonly json: boolean
+}
+
+async function reference({ data, model, events, json }: ReferenceConfig): Promise<number> {
+  if (data === undefined)
+    throw new UsageError('flag_invalid', 'reference needs --data: the events that the model was trained on')
+  // Before the events are counted: a wrong folder should not cost an hour.
+  if (model !== undefined) await readManifest(model)
+  using interrupt = listenForInterrupt()
+  const made = await referenceOf({ data, eventsMax: events, signal: interrupt.signal })
+  if (made === undefined) return interrupt.exitCode()
+  if (model !== undefined) await writeReference(model, made)
+  if (json) console.log(JSON.stringify(made))
+  else if (model === undefined) console.log(formatJson({ reference: made }))
+  else console.log(`${model}/model.json has the histograms of ${made.events} events as its reference`)
+  return 0
 }
 
 function renderReport({
