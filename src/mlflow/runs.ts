@@ -7,6 +7,8 @@ export interface RunInfo {
   readonly runId: string
   readonly experimentId: string
   readonly status: string
+  /** False for a run that was deleted. */
+  readonly isActive: boolean
   /** Where its artefacts live; `mlflow-artifacts:/…` where the tracking server keeps them. */
   readonly artifactUri: string
   readonly tags: Readonly<Record<string, string>>
@@ -37,6 +39,7 @@ const run = z.object({
     run_id: z.string().min(1),
     experiment_id: z.string(),
     status: z.string(),
+    lifecycle_stage: z.string().default('active'),
     artifact_uri: z.string().default(''),
   }),
   data: z
@@ -155,6 +158,7 @@ function toRun({ info, data }: z.infer<typeof run>): RunInfo {
     runId: info.run_id,
     experimentId: info.experiment_id,
     status: info.status,
+    isActive: info.lifecycle_stage === 'active',
     artifactUri: info.artifact_uri,
     tags: Object.fromEntries(data.tags.map(({ key, value }) => [key, value])),
   }

@@ -1,0 +1,138 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { PredictionBatch } from '../event/prediction-batch.ts'
+import { ErrorCounts, renderErrors } from './error-plot.ts'
+import { Interval, type SettledFacts } from './interval.ts'
+import type { RunLog, RunLogEnd } from './run-log.ts'
+import type { RunStatus, Texts } from './runs.ts'
+import { renderSky, SkyCounts } from './sky-map.ts'
+import { ThinnedSample } from './thinned-sample.ts'
+
+export interface InferenceLogOptions {
+  /** Ended with this log. */
+  readonly run: RunLog
+  readonly params: Texts
+  readonly log: Logger
+  /** Metrics are logged this often. */
+  readonly intervalMs: number
+  /** Sample and pictures are uploaded this often, and at the end. */
+  readonly filesEveryMs: number
+  /** More values of an interval, by name: drift, retries. */
+  readonly gauges?: () => Promise<Readonly<Record<string, number>>>
+  readonly writeSample: (path: string, batches: readonly PredictionBatch[]) => Promise<void>
+}
+
+const SAMPLE_EVENTS_MAX = 5_000
+
+/**
+ * What a consumer did, as a run of MLflow: parameters, metrics per interval, a sample of predictions and pictures. The
+ * consumer only calls `settled`, which counts and returns; all else happens beside it.
+ */
+export class InferenceLog {
+  readonly #options: InferenceLogOptions
+  readonly #sample = new ThinnedSample(SAMPLE_EVENTS_MAX)
+  readonly #sky = new SkyCounts()
+  readonly #errors = new ErrorCounts()
+  readonly #whole = new Interval()
+  readonly #timers: NodeJS.Timeout[]
+  #interval = new Interval()
+  #step = 0
+  #model = ''
+  #folder: string | undefined
+  #filesUnderWay: Promise<void> = Promise.resolve()
+  #filesWritten = 0
+
+  constructor(options: InferenceLogOptions) {
+    this.#options = options
+    options.run.setParams(options.params)
+    this.#timers = [
+      setInterval(() => void this.#logInterval(), options.intervalMs).unref(),
+      setInterval(() => void this.#logFiles(), options.filesEveryMs).unref(),
+    ]
+  }
+
+  /** Counts a settled batch. Never throws. */
+  settled(facts: SettledFacts): void {
+    this.#interval.add(facts)
+    this.#whole.add(facts)
+    const { predictions, angularErrors } = facts
+    if (!predictions) return
+    this.#sample.offer(predictions)
+    this.#sky.add(predictions)
+    if (angularErrors) this.#errors.add(angularErrors)
+    this.#noteModel(predictions.origin)
+  }
+
+  /** Logs what is left, ends the run, and returns within `withinMs`. */
+  async end(status: RunStatus, withinMs: number): Promise<RunLogEnd> {
+    const deadline = performance.now() + withinMs
+    for (const timer of this.#timers) clearInterval(timer)
+    await this.#logInterval()
+    this.#logTotals()
+    await Promise.race([this.#logFiles(), pause(withinMs / 3)])
+    const end = await this.#options.run.end(status, Math.max(0, deadline - performance.now()))
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
+    return end
+  }
+
+  /** The parameter is the model at the start; a swapped one shows in the tags. */
+  #noteModel({ model, modelVersion }: PredictionBatch['origin']): void {
+    const name = `${model} ${modelVersion}`
+    if (name === this.#model) return
+    this.#model = name
+    this.#options.run.setParams({ model, model_version: modelVersion })
+    this.#options.run.setTags({ 'nustream.model': model, 'nustream.model_version': modelVersion })
+  }
+
+  async #logInterval(): Promise<void> {
+    const interval = this.#interval
+    const step = this.#step++
+    this.#interval = new Interval()
+    const values = interval.values()
+    const gauges = await this.#options.gauges?.().catch(() => ({}))
+    this.#log({ ...values, ...gauges }, step)
+  }
+
+  #logTotals(): void {
+    const values = Object.entries(this.#whole.values())
+    this.#log(Object.fromEntries(values.map(([name, value]) => [`total_${name}`, value])), this.#step)
+  }
+
+  #log(values: Readonly<Record<string, number>>, step: number): void {
+    const timestamp = Date.now()
+    this.#options.run.addPoints(
+      Object.entries(values).map(([key, value]) => ({ key, value, timestamp, step })),
+    )
+  }
+
+  /** One at a time; a sample that cannot be written is a line in the log. */
+  #logFiles(): Promise<void> {
+    this.#filesUnderWay = this.#filesUnderWay
+      .then(() => this.#writeFiles())
+      .catch((err: unknown) => this.#options.log.warn({ err }, 'sample and pictures for MLflow not written'))
+    return this.#filesUnderWay
+  }
+
+  async #writeFiles(): Promise<void> {
+    const { batches } = this.#sample
+    if (batches.length === 0) return
+    const { run, writeSample } = this.#options
+    this.#folder ??= await mkdtemp(join(tmpdir(), 'nustream-mlflow-'))
+    // Names of their own: the files before may be on their way still.
+    const base = join(this.#folder, String(this.#filesWritten++ % 2))
+    await writeSample(`${base}.parquet`, batches)
+    run.putFile('predictions/sample.parquet', `${base}.parquet`)
+    const about = (events: number) => `${events} events, ${this.#model}, until ${new Date().toISOString()}`
+    await writeFile(`${base}-sky.svg`, renderSky(this.#sky, about(this.#sky.events)))
+    run.putFile('plots/sky.svg', `${base}-sky.svg`)
+    if (this.#errors.events === 0) return
+    await writeFile(`${base}-errors.svg`, renderErrors(this.#errors, about(this.#errors.events)))
+    run.putFile('plots/angular-error.svg', `${base}-errors.svg`)
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+}
