@@ -18,11 +18,13 @@ const tasks = {
   test: () => test(),
   chaos: () => node(['test/e2e/chaos.ts', ...args]),
   bench: () => bench(),
+  cubes: () => cubes(),
   build: () => build(),
 }
 
 const run = tasks[task]
 if (!run) stop(`no task "${task}"; there are: ${Object.keys(tasks).join(', ')}`, 2)
+const unpacked = join(root, '.tools', 'debian')
 const pageMarker = join(root, '.tools', 'page')
 let nodePath = process.execPath
 nodePath = await ensureNode()
@@ -67,8 +69,10 @@ async function test() {
   if (args.length > 0) return vitest(args)
   await ensureCommand('redis-server', 'redis-server')
   await ensureCommand('chromium', 'chromium')
+  await ensurePrometheus()
   await ensurePython()
   if ((await ensurePage()) !== 0) return 1
+  if ((await node(['scripts/mlflow-env.ts'])) !== 0) return 1
   const checks = (await lint()) || (await types())
   if (checks !== 0) return checks
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${vitestReport}`]
@@ -100,6 +104,16 @@ function pytestCounts(path) {
   const number = (name) => Number(new RegExp(`${name}="(\\d+)"`).exec(text)?.[1] ?? 0)
   const failed = number('failures') + number('errors')
   return { passed: number('tests') - failed - number('skipped'), failed }
+}
+
+/** Both cubes as processes of this machine (scripts/cubes.ts), with what they need. */
+async function cubes() {
+  if (!args.includes('--help')) {
+    await ensureCommand('redis-server', 'redis-server')
+    await ensurePrometheus()
+    if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
+  }
+  return node([join(root, 'scripts/cubes.ts'), ...args], process.env.INIT_CWD ?? root)
 }
 
 async function bench() {
@@ -223,6 +237,32 @@ async function ensureCommand(command, debianPackage) {
     )
 }
 
+/**
+ * Prometheus with promtool and amtool. Debian's packages would start services, which listen for ever, so that they are
+ * not installed but unpacked into .tools/debian, which needs no root either.
+ */
+async function ensurePrometheus() {
+  if (['prometheus', 'promtool', 'amtool'].every(isOnPath)) return
+  if (!isOnPath('apt-get') || !isOnPath('dpkg-deb'))
+    stop('prometheus, promtool or amtool is missing: install Prometheus 2.42 or later and Alertmanager')
+  note('unpacking Prometheus into .tools/debian (Debian packages prometheus and prometheus-alertmanager)')
+  // The latter for Prometheus's own pages.
+  const pages =
+    'fonts-glyphicons-halflings libjs-bootstrap4 libjs-d3 libjs-eonasdan-bootstrap-datetimepicker libjs-jquery libjs-jquery-hotkeys libjs-moment libjs-moment-timezone libjs-mustache libjs-popper.js libjs-rickshaw'
+  const packages = ['prometheus', 'prometheus-alertmanager', ...pages.split(' ')]
+  const folder = join(root, '.tools', 'deb')
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const download = () => spawn('apt-get', ['download', '-q', ...packages], folder)
+  if ((await download()) !== 0) {
+    await spawn('apt-get', ['update', '-q'], root)
+    if ((await download()) !== 0)
+      stop('the Debian packages of Prometheus could not be fetched: apt-get update, then again')
+  }
+  for (const file of readdirSync(folder)) await spawn('dpkg-deb', ['-x', file, unpacked], folder)
+  rmSync(folder, { recursive: true, force: true })
+}
+
 async function install(debianPackage) {
   const isRoot = process.getuid?.() === 0
   if (!isRoot || !isOnPath('apt-get'))
@@ -236,8 +276,12 @@ async function install(debianPackage) {
 }
 
 function isOnPath(command) {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
+  const folders = [...searchPath().split(delimiter), '/usr/sbin', '/usr/local/sbin']
   return folders.some((folder) => folder !== '' && existsSync(join(folder, command)))
+}
+
+function searchPath() {
+  return [dirname(nodePath), process.env.PATH, join(unpacked, 'usr', 'bin')].join(delimiter)
 }
 
 /** npm on the given Node. ONNX Runtime's install script would fetch CUDA files that a CPU has no use for. */
@@ -250,11 +294,10 @@ function npm(onNode, flags) {
 /** Exit status of a program, run to its end. What installers and the page's build print goes to stderr: stdout is the task's own. */
 async function spawn(command, flags, cwd, env = {}) {
   const isInstaller = /npm|apt-get|pip|node_modules.vite[\\/]/.test([command, ...flags.slice(0, 3)].join(' '))
-  const path = `${dirname(nodePath)}${delimiter}${process.env.PATH}`
   const child = spawnChild(command, flags, {
     cwd,
     stdio: ['inherit', isInstaller ? 2 : 'inherit', 'inherit'],
-    env: { ...process.env, PATH: path, ...env },
+    env: { ...process.env, PATH: searchPath(), ...env },
   })
   child.on('error', (error) => stop(`${command} could not be started: ${error.message}`))
   // A terminal sends Ctrl-C to the child as well, which then finishes its work: wait for it.
