@@ -112,6 +112,17 @@ function quality(registers: Registry[]) {
       help: 'Predicted events that fixed no direction, so that a last resort was taken.',
       registers,
     }),
+    driftPsi: new Gauge({
+      name: 'nustream_consumer_drift_psi',
+      help: 'Population stability index of the latest events against those that the model was trained on.',
+      labelNames: ['feature'] as const,
+      registers,
+    }),
+    driftEvents: new Gauge({
+      name: 'nustream_consumer_drift_events',
+      help: 'Events that the index was computed from.',
+      registers,
+    }),
     modelInfo: new Gauge({
       name: 'nustream_consumer_model_info',
       help: 'Always 1; the labels say which model makes the predictions now.',

@@ -39,7 +39,8 @@ export async function reconstruct(delivery: Delivery, run: Run): Promise<void> {
     inference,
     consumer: run.consumer,
   })
-  await settle(delivery, settlement, run, predictions)
+  const result = await settle(delivery, settlement, run, predictions)
+  if (result !== 'repeat') run.drift.add(asked)
 }
 
 /** The events of a delivery, or why nothing of it can be read. */
@@ -100,9 +101,9 @@ function exhausted({ attempt }: Delivery): string {
   return `consumers ended ${attempt - 1} times while they held this`
 }
 
-function settleWhole(delivery: Delivery, reason: Reason, run: Run): Promise<void> {
+async function settleWhole(delivery: Delivery, reason: Reason, run: Run): Promise<void> {
   const deadLetters = [batchDeadLetter(delivery, reason)]
-  return settle(delivery, { predictions: undefined, predicted: 0, deadLetters }, run)
+  await settle(delivery, { predictions: undefined, predicted: 0, deadLetters }, run)
 }
 
 async function settle(
@@ -110,11 +111,12 @@ async function settle(
   settlement: Settlement,
   run: Run,
   predictions?: PredictionBatch,
-): Promise<void> {
+): Promise<SettleResult> {
   const startedAt = performance.now()
   const result = await patiently(() => run.broker.settle(delivery, settlement), run)
   run.metrics.settle.observe((performance.now() - startedAt) / 1000)
   recordSettled({ delivery, settlement, result, predictions }, run)
+  return result
 }
 
 /** The broker waits by itself while it is away; what it still throws as unavailable is tried again until the end. */

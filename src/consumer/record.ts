@@ -39,6 +39,8 @@ export function recordSettled({ delivery, settlement, result, predictions }: Set
   if (latencyMs !== undefined) metrics.latency.observe(latencyMs / 1000)
   const quality = predictions ? recordPredictions(predictions, run) : NOTHING
   tally.addSettled({ predicted, deadLettered, latencyMs, ...quality })
+  const { angularErrors } = quality
+  run.onSettled({ predicted, deadLettered, latencyMs, predictions, angularErrors })
 }
 
 const NOTHING = { degenerate: 0, angularErrors: undefined }

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino'
 import type { Broker, Delivery } from '../broker/broker.ts'
+import type { PredictionBatch } from '../event/prediction-batch.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { createRepeatLimit, type RepeatLimit } from '../telemetry/repeat-limit.ts'
 import type { BackoffOptions } from './backoff.ts'
+import { createDriftWatch, type DriftWatch } from './drift.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import { ConsumeTally } from './report.ts'
 import { createSlots, type Slots } from './slots.ts'
@@ -31,12 +33,26 @@ export interface ConsumeOptions {
   readonly backlogEveryMs?: number
   /** Counts along, for who wants to look during the run. */
   readonly tally?: ConsumeTally
+  /** Looks on as batches are settled, in the consumer's own turn: must be quick and not throw. */
+  readonly onSettled?: (facts: SettledFacts) => void
+}
+
+/** One batch that was settled for the first time. */
+export interface SettledFacts {
+  readonly predicted: number
+  readonly deadLettered: number
+  /** From emitted to stored; undefined where the producer did not say when. */
+  readonly latencyMs: number | undefined
+  readonly predictions: PredictionBatch | undefined
+  /** Radians; NaN where there is no truth. [predicted] */
+  readonly angularErrors: Float64Array | undefined
 }
 
 /** One life of a consumer: its options with defaults, what it counts in, and how it ends. */
 export interface Run extends Required<Omit<ConsumeOptions, 'signal'>> {
   readonly slots: Slots
   readonly limit: RepeatLimit
+  readonly drift: DriftWatch
   /** Aborts with the options' signal or a failure: take no more, and stop waiting for a world that is away. */
   readonly stopping: AbortSignal
   /** Aborts `shutdownMs` after `stopping`: give back what is not finished. */
@@ -68,9 +84,11 @@ export function createRun(options: ConsumeOptions): Run {
     backoff: {},
     backlogEveryMs: 5_000,
     tally: new ConsumeTally(),
+    onSettled: () => {},
     ...given,
     slots: createSlots(Math.max(1, inferrer.concurrency)),
     limit: createRepeatLimit(),
+    drift: createDriftWatch(inferrer, options.metrics),
     stopping,
     giveUp: giveUp.signal,
     fail(error, { batchId, attempt }) {

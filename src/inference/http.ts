@@ -1,9 +1,11 @@
+import type { DriftReference } from '../drift/reference.ts'
 import { EventError, UnavailableError, UsageError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import { decodeAnswer } from './answer-wire.ts'
 import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
 import type { Inference, Inferrer, ModelIdentity } from './inferrer.ts'
+import { readServedReference } from './served-reference.ts'
 
 export interface HttpInferrerOptions {
   /** Bearer token of the model server. */
@@ -57,6 +59,7 @@ class HttpInferrer implements Inferrer {
   readonly #caller: HttpCaller
   readonly #timeoutMs: number
   #model = UNKNOWN
+  #reference: DriftReference | undefined
 
   constructor(caller: HttpCaller, concurrency: number, timeoutMs: number) {
     this.#caller = caller
@@ -66,6 +69,10 @@ class HttpInferrer implements Inferrer {
 
   get model(): ModelIdentity {
     return this.#model
+  }
+
+  get reference(): DriftReference | undefined {
+    return this.#reference
   }
 
   async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
@@ -79,7 +86,8 @@ class HttpInferrer implements Inferrer {
     })
     if (answer.status !== 200) throw this.#refusal(answer, eventCount(batch))
     const inference = this.#decode(answer, batch)
-    this.#model = inference.model
+    // Not waited for: a server that has swapped its model answers on, and drift may be noticed a little later.
+    void this.#learnModel(inference.model)
     return inference
   }
 
@@ -88,7 +96,18 @@ class HttpInferrer implements Inferrer {
     if (answer.status !== 200) throw this.#refusal(answer, 0)
     const health = readHealth(answer)
     if (health.authorized === false) throw this.#unauthorized()
-    this.#model = { name: String(health.model), version: String(health.version) }
+    await this.#learnModel({ name: String(health.model), version: String(health.version) })
+  }
+
+  /** Asks a model that is new to us what it was trained on; one that cannot be asked goes without. */
+  async #learnModel(model: ModelIdentity): Promise<void> {
+    const { name, version } = this.#model
+    if (model.name === name && model.version === version) return
+    this.#model = model
+    this.#reference = undefined
+    const call = { method: 'GET', path: 'model', timeoutMs: READY_TIMEOUT_MS } as const
+    const answer = await this.#caller.call(call).catch(() => undefined)
+    if (answer?.status === 200 && this.#model === model) this.#reference = readServedReference(answer.body)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,4 @@
+import type { DriftReference } from '../drift/reference.ts'
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 
@@ -30,6 +31,8 @@ export interface Inference {
 export interface Inferrer extends AsyncDisposable {
   /** Known once ready; a server may change it by swapping models. */
   readonly model: ModelIdentity
+  /** What the events that the model was trained on looked like, where its manifest says so; changes with the model. */
+  readonly reference?: DriftReference | undefined
   /** Batches that it can usefully hold at once. */
   readonly concurrency: number
   /**

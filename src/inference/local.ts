@@ -158,6 +158,7 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
   let closing: Promise<void> | undefined
   return {
     model: identity,
+    reference: manifest?.reference,
     manifest,
     graph: pool.graph,
     parity,

@@ -168,7 +168,8 @@ const histogram = z
     if (Math.abs(sum - 1) > 1e-3) complain('shares', `sum to ${sum}: shares of all events sum to 1`)
   })
 
-const reference = z.strictObject({
+/** Histograms of the events that a model was trained on. */
+export const referenceSchema = z.strictObject({
   data: z.string().min(1),
   events: z.int().min(1),
   pulses: histogram,
@@ -187,7 +188,7 @@ export const manifestSchema = z
     origin: z.string().min(1),
     training,
     expectedAccuracy: expectedAccuracy.optional(),
-    reference: reference.optional(),
+    reference: referenceSchema.optional(),
     pulses,
     inputs: z.array(input).min(1),
     paddedLength: paddedLength.default({ multipleOf: 1, min: 1 }),

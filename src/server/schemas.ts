@@ -108,6 +108,28 @@ export const healthSchema = {
   },
 }
 
+const histogram = z.object({ edges: z.array(z.number()), shares: z.array(z.number()) })
+const servedModel = z.object({
+  name: z.string(),
+  version: z.string(),
+  reference: z
+    .object({
+      data: z.string(),
+      events: z.int(),
+      pulses: histogram,
+      charge: histogram,
+      auxiliary: histogram,
+    })
+    .nullable()
+    .describe('Histograms of the events that it was trained on; null where its manifest has none'),
+})
+
+export const modelSchema = {
+  tags: ['watch'],
+  summary: 'Which model answers, and what it was trained on',
+  response: { 200: { description: 'The model', content: json(servedModel) } },
+}
+
 export const metricsSchema = {
   tags: ['watch'],
   summary: 'Metrics as Prometheus text',

@@ -14,6 +14,7 @@ import { healthRoutes } from './health.ts'
 import type { PredictParts } from './infer-events.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
+import { modelRoute } from './model-route.ts'
 import { modelRoutes, protocolRoutes } from './open-inference.ts'
 import { predictRoute } from './predict.ts'
 import { RequestError } from './request-error.ts'
@@ -95,6 +96,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   // A plugin of its own, because plugins load in order: the page must be there before the routes that it describes.
   app.register((scope, _options, done) => {
     healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs: Date.now() })
+    modelRoute(scope, model)
     protocolRoutes(scope, door, version)
     done()
   })

@@ -22,6 +22,7 @@ async function open(test: TestContext, url: string, options: HttpInferrerOptions
 async function startStranger(test: TestContext, predict: RequestListener): Promise<string> {
   const server = createServer((request, response) => {
     if (request.url === '/health') response.end(JSON.stringify({ model: 'odd', version: '1', ready: true }))
+    else if (request.url === '/model') response.writeHead(404).end()
     else request.resume().on('end', () => predict(request, response))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
