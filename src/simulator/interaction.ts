@@ -11,7 +11,7 @@ export type Topology = 'through-going track' | 'starting track' | 'cascade'
  * Composition of the triggered events. It is not published for the challenge's events; these shares are set such that the
  * published statistics of pulses and the error of the line fit come out.
  */
-const THROUGH_GOING_SHARE = 0.42
+const THROUGH_GOING_SHARE = 0.29
 const STARTING_SHARE = 0.1
 
 /** Zenith density (1 + k cos θ) / 2 in cos θ: k from the published quartiles 1.005, 1.527 and 2.055. */
@@ -58,8 +58,8 @@ interface Spectrum {
  * that are very bright; index and share follow from the published quantiles of pulses per event.
  */
 const SOFT: Spectrum = { leastGev: 62, mostGev: 1e7, index: 2.3 }
-const HARD: Spectrum = { leastGev: 2e3, mostGev: 1.5e7, index: 1.28 }
-const HARD_SHARE = 0.026
+const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 6e7, index: 1.3 }
+const HARD_SHARE = 0.0255
 
 /** Draws one attempt after another at energy and place, and lights the detector with it. */
 export class Interactions {

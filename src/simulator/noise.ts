@@ -1,4 +1,5 @@
 import { SENSOR_COUNT } from '../event/sensors.ts'
+import { sensorIsDead } from './detector.ts'
 import type { Photons } from './photons.ts'
 import { drawLaunchingCharge } from './pmt.ts'
 import type { Random } from './random.ts'
@@ -14,7 +15,7 @@ const LOG_INTERVAL_SPREAD = 1.777 * Math.LN10
  * Beginnings of single hits and of stretches of bursts, Hz per sensor; set such that recordings before the trigger come at
  * 552 Hz per living sensor (5,051 of 5,160), as counted in real events.
  */
-const BEGINNING_HZ = 415
+const BEGINNING_HZ = 424
 /** Bursts that begin this long before the window reach into it, ns. */
 const LEAD_NS = 8000
 
@@ -29,6 +30,7 @@ export function addNoise(random: Random, photons: Photons, from: number, to: num
   const meanGap = 1e9 / (BEGINNING_HZ * WEIGHT)
   for (let time = begin + random.exponential() * meanGap; time < to; time += random.exponential() * meanGap) {
     const sensor = drawSensor(random)
+    if (sensorIsDead[sensor]) continue
     for (let hit = time; hit < to; hit += drawInterval(random)) {
       if (hit >= from) photons.add(sensor, hit, drawLaunchingCharge(random))
       if (random.uniform() > GOES_ON_CHANCE) break

@@ -65,13 +65,14 @@ export function drawAfterpulseDelay(random: Random): number {
 }
 
 /**
- * Charge that a pulse of `q` photo-electrons is seen with: the tube's output saturates. A soft compression, chosen such
- * that the largest pulses come out near the published maximum of 2762 photo-electrons.
+ * Charge that a pulse of `q` photo-electrons is seen with: the tube's output saturates logarithmically from some 94
+ * photo-electrons per ns on (150 mA at a gain of 1e7, PMTResponseSimulator). The scale belongs to a pulse of some ns and
+ * is chosen such that the largest of 200,000 events comes near the published 2762 photo-electrons.
  */
 export function saturate(q: number): number {
-  return q / (1 + q / SATURATION_PE)
+  return SATURATION_PE * Math.log1p(q / SATURATION_PE)
 }
-const SATURATION_PE = 3000
+const SATURATION_PE = 300
 
 function integrateDensity(from: number): number {
   const steps = 20_000

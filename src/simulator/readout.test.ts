@@ -9,10 +9,10 @@ import { Trigger } from './trigger.ts'
 /** Eight neighbours that trigger at 0 to 70 ns. */
 const CORE: [number, number, number][] = Array.from({ length: 8 }, (_, i) => [600 + i, i * 10, 1.01])
 
-/** Pulses of photo-electrons `[sensor, ns, charge]` beside the core's: `[sensor, ns after the trigger, charge, auxiliary]`. */
-function read(...hits: [sensor: number, timeNs: number, charge: number][]) {
-  const random = new Random()
-  random.restart(1, 1)
+type Hit = [sensor: number, timeNs: number, charge: number]
+
+/** The event of photo-electrons `[sensor, ns, charge]` beside the core's, as it waits to be read out. */
+function trigger(...hits: Hit[]) {
   const photons = new Photons()
   for (const hit of [...CORE, ...hits]) photons.add(...hit)
   photons.sort()
@@ -20,13 +20,20 @@ function read(...hits: [sensor: number, timeNs: number, charge: number][]) {
   launches.record(photons)
   const trigger = new Trigger()
   expect(trigger.decide(launches)).toBe(true)
+  return { photons, launches, trigger }
+}
+
+function read(...hits: Hit[]) {
+  const random = new Random()
+  random.restart(1, 1)
   const pulses = new PulseColumns(1)
-  new Readout().read({ photons, launches, trigger }, random, pulses)
+  new Readout().read(trigger(...hits), random, pulses)
   pulses.endEvent(0, 0, 0)
   return pulses.toBatch()
 }
 
-function pulsesOf(sensor: number, ...hits: [sensor: number, timeNs: number, charge: number][]) {
+/** A sensor's pulses of such an event: `[ns after the core's first, charge, auxiliary]`. */
+function pulsesOf(sensor: number, ...hits: Hit[]) {
   const batch = read(...hits)
   const core = batch.times[batch.sensorIds.indexOf(600)]
   return Array.from(batch.sensorIds.keys())
@@ -84,15 +91,37 @@ describe('Readout', () => {
     ])
   })
 
-  it('photo-electrons close together are one pulse: 7 ns at first, 40 ns in the coarse record', () => {
+  it('photo-electrons close together are one pulse: some 6 ns at first, 33 ns in the coarse record', () => {
     expect(pulsesOf(600, [600, 5, 1.01], [600, 13, 1.01])).toEqual([
       [0, 2.025, 0],
       [13, 1.025, 0],
     ])
-    expect(pulsesOf(600, [600, 1000, 1.01], [600, 1039, 1.01], [600, 1041, 1.01])).toEqual([
+    expect(pulsesOf(600, [600, 1000, 1.01], [600, 1032, 1.01], [600, 1041, 1.01])).toEqual([
       [0, 1.025, 0],
       [1000, 2.025, 0],
       [1041, 1.025, 0],
     ])
+  })
+  it('bright pulses are told apart sooner', () => {
+    expect(pulsesOf(600, [600, 2, 1.01], [600, 4, 1.01])).toHaveLength(1)
+    expect(pulsesOf(600, [600, 2, 100], [600, 4, 1.01])).toHaveLength(2)
+  })
+
+  it('six in a hundred events keep the clock of a longer readout', () => {
+    const event = trigger()
+    const readout = new Readout()
+    const random = new Random()
+    const pulses = new PulseColumns(1)
+    const delays = Array.from({ length: 2000 }, (_, i) => {
+      random.restart(1, i)
+      const first = pulses.pulseCount
+      readout.read(event, random, pulses)
+      return pulses.times[first] - 10_000
+    })
+    const late = delays.filter((delay) => delay > 0)
+    expect(late.length / delays.length).toBeGreaterThan(0.04)
+    expect(late.length / delays.length).toBeLessThan(0.08)
+    expect(late.reduce((sum, delay) => sum + delay, 0) / late.length).toBeGreaterThan(5000)
+    expect(Math.max(...late)).toBeLessThan(120_000)
   })
 })
