@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+
+/** Folder of the configuration that is shipped. */
+export const PROMETHEUS = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url))
+
+export interface Rule {
+  readonly record?: string
+  readonly alert?: string
+  readonly expr: string
+  readonly for?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** Text of each rule file by its name. */
+export function ruleFiles(): Record<string, string> {
+  const folder = join(PROMETHEUS, 'rules')
+  return Object.fromEntries(
+    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const),
+  )
+}
+
+export function readRules(): Rule[] {
+  // promtool holds the form of the files.
+  return Object.values(ruleFiles()).flatMap((text) =>
+    (parse(text) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules),
+  )
+}
+
+/** Names of the metrics that docs/metrics.md lists, with what a histogram exports, and those that rules record. */
+export function knownMetrics(): Set<string> {
+  const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8')
+  const known = new Set<string>()
+  for (const [, name, type] of page.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)) {
+    known.add(name)
+    if (type === 'histogram') for (const end of ['bucket', 'sum', 'count']) known.add(`${name}_${end}`)
+  }
+  for (const { record } of readRules()) if (record) known.add(record)
+  return known
+}
+
+/** Metrics that a PromQL expression names: whatever is no function, keyword, label or string. */
+export function metricsIn(expression: string): string[] {
+  const bare = expression
+    .replaceAll(/"[^"]*"/g, '')
+    .replaceAll(/\{[^}]*\}/g, '')
+    .replaceAll(/\b(?:by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)/g, '')
+  return [...bare.matchAll(/\b(?:nustream|process|nodejs)[_:][\w:]+/g)].map(([name]) => name)
+}
