@@ -101,6 +101,7 @@ export const USAGE_CODES = [
   'model_unreadable',
   'port_taken',
   'run_taken', // another emitter publishes the same run
+  'run_lost', // the broker has lost more of a run than can be published again
   'unauthorized',
   'mlflow_refused', // the tracking server understood and said no
 ] as const

@@ -25,6 +25,20 @@ export interface RunPosition {
   readonly done: boolean
 }
 
+/** A step of a run that the broker had stored and lost again, while later steps are still there. */
+export interface LostStep {
+  /** Where the run stood before it; undefined: at its beginning. */
+  readonly before: RunPosition | undefined
+  /** The position that was stored with it. */
+  readonly position: RunPosition
+}
+
+/** Where a run stands. */
+export interface RunStanding extends RunPosition {
+  /** In order; to be made of the source again and published under the position that they had. Mostly absent. */
+  readonly lost?: readonly LostStep[]
+}
+
 /** A batch on loan from the broker to one consumer. It stays pending until settled, split or released. */
 export interface Delivery extends BatchMessage {
   readonly deliveryId: string
@@ -138,8 +152,8 @@ export interface Broker extends AsyncDisposable {
   /**
    * Stores the batch, the dead letters that the source made of unreadable events, and the position, in one atomic
    * step. `repeat` when the position's sequence was stored before: then nothing is stored again. Also `repeat` when the
-   * broker has lost the last batches that this emitter had stored (a fail-over, a crash before its disk was written):
-   * then `position` tells a lower sequence, and the emitter goes back there.
+   * broker has lost batches that this emitter had stored (a fail-over, a crash before its disk was written): then
+   * `position` tells a lower sequence, or which steps are lost, and the emitter goes back there.
    * Without a position, `repeat` when the batch id was settled before.
    * A message of undefined stores position and dead letters alone.
    * @throws UsageError `run_taken` when the run has moved on by another emitter
@@ -150,8 +164,11 @@ export interface Broker extends AsyncDisposable {
     deadLetters?: readonly DeadLetter[],
   ): Promise<'stored' | 'repeat'>
 
-  /** Where a run stands, or undefined for a run that is new. */
-  position(run: string): Promise<RunPosition | undefined>
+  /**
+   * Where a run stands, or undefined for a run that is new.
+   * @throws UsageError `run_lost` when the broker has lost more of it than can be told where it was
+   */
+  position(run: string): Promise<RunStanding | undefined>
 
   /**
    * Lends batches, oldest first within a partition, until aborted. Deliveries of a dead consumer come up again after

@@ -48,24 +48,34 @@ export interface PartitionPublication {
 export class RedisPartition {
   readonly index: number
   readonly keys: PartitionKeys
-  readonly #link: RedisLink
+  readonly link: RedisLink
   readonly #settings: BrokerSettings
 
   constructor(index: number, link: RedisLink, settings: BrokerSettings) {
     this.index = index
     this.keys = partitionKeys(settings.stream, index)
-    this.#link = link
+    this.link = link
     this.#settings = settings
   }
 
   get address(): string {
-    return this.#link.address
+    return this.link.address
+  }
+
+  /** A connection of its own, for a read that blocks. */
+  openLink(): RedisLink {
+    return this.link.another()
+  }
+
+  /** Asks for nothing but where the keys are: a redirection is followed until the node that has them answers. */
+  async find(): Promise<void> {
+    await this.link.send(['EXISTS', this.keys.batches])
   }
 
   /** `stored`, `repeat`, or the position found as JSON when the run stands elsewhere. */
   async publish({ message, deadLetters, step }: PartitionPublication): Promise<string> {
     const { batches, deadLetters: letters, runs, totals, settled } = this.keys
-    const reply = await this.#link.run(
+    const reply = await this.link.runForSure(
       publishScript,
       [batches, letters, runs, totals, settled],
       [
@@ -85,7 +95,7 @@ export class RedisPartition {
 
   /** The stored position of a run as JSON. */
   async position(run: string): Promise<string | undefined> {
-    const reply = await this.#link.send(['HGET', this.keys.runs, run])
+    const reply = await this.link.send(['HGET', this.keys.runs, run])
     return reply === null ? undefined : String(reply)
   }
 
@@ -110,19 +120,19 @@ export class RedisPartition {
   }
 
   async release(deliveryIds: readonly string[]): Promise<void> {
-    await this.#link.run(releaseScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    await this.link.run(releaseScript, [this.keys.batches], this.#loanArguments(deliveryIds))
   }
 
   /** Returns the loans that are no longer their consumer's. */
   async renew(deliveryIds: readonly string[]): Promise<string[]> {
-    const reply = await this.#link.run(renewScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    const reply = await this.link.run(renewScript, [this.keys.batches], this.#loanArguments(deliveryIds))
     const lost = new Set(Array.isArray(reply) ? reply.map(String) : [])
     return deliveryIds.filter((id) => lost.has(toLoan(id).entryId))
   }
 
   /** Makes the consumer group, and the stream with it, unless they are there. */
   async ensureGroup(): Promise<void> {
-    await this.#link.run(groupScript, [this.keys.batches], [this.#settings.group])
+    await this.link.run(groupScript, [this.keys.batches], [this.#settings.group])
   }
 
   /**
@@ -138,12 +148,12 @@ export class RedisPartition {
     const of = formerlyOf === undefined ? [] : [formerlyOf]
     // Those that are known take places in the list, so it asks for that many more.
     const range = ['IDLE', `${idleMs}`, '-', '+', `${max + known.size}`, ...of]
-    const pending = readPending(await this.#link.send(['XPENDING', batches, group, ...range]))
+    const pending = readPending(await this.link.send(['XPENDING', batches, group, ...range]))
     const abandoned = pending.filter(({ entryId }) => !known.has(entryId)).slice(0, max)
     if (abandoned.length === 0) return []
     const ids = abandoned.map(({ entryId }) => entryId)
     const entries = readEntries(
-      await this.#link.send(['XCLAIM', batches, group, consumer, `${idleMs}`, ...ids]),
+      await this.link.send(['XCLAIM', batches, group, consumer, `${idleMs}`, ...ids]),
     )
     this.#tellOfDeleted(ids, entries.length)
     const attempts = new Map(abandoned.map(({ entryId, attempt }) => [entryId, attempt + 1]))
@@ -152,14 +162,14 @@ export class RedisPartition {
 
   async backlog(): Promise<Backlog> {
     const { batches, totals } = this.keys
-    const reply = await this.#link.run(backlogScript, [batches, totals], [this.#settings.group])
+    const reply = await this.link.run(backlogScript, [batches, totals], [this.#settings.group])
     const [unread = 0, onLoan = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
     return { unreadBatches: unread, onLoanBatches: onLoan, events, oldestAgeMs: age }
   }
 
   async totals(): Promise<Totals> {
     const names = ['emitted', 'predicted', 'dead_lettered']
-    const reply = await this.#link.send(['HMGET', this.keys.totals, ...names])
+    const reply = await this.link.send(['HMGET', this.keys.totals, ...names])
     const [emitted = 0, predicted = 0, deadLettered = 0] = Array.isArray(reply)
       ? reply.map((n) => Number(n ?? 0))
       : []
@@ -170,7 +180,7 @@ export class RedisPartition {
     const { batches, predictions, settled, totals, groups, readers } = this.keys
     const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
       this.#settings
-    await this.#link.run(
+    await this.link.run(
       trimScript,
       [batches, predictions, settled, totals, groups, readers],
       [
@@ -186,7 +196,7 @@ export class RedisPartition {
 
   async predictions(after: string): Promise<StoredPredictions[]> {
     const range = [`(${after}`, '+', 'COUNT', `${PREDICTIONS_AT_ONCE}`]
-    const reply = await this.#link.send(['XRANGE', this.keys.predictions, ...range])
+    const reply = await this.link.send(['XRANGE', this.keys.predictions, ...range])
     return readEntries(reply).map((entry) => toPredictions(entry, this.index))
   }
 
@@ -195,7 +205,7 @@ export class RedisPartition {
     const before = live ? 0 : last
     if (before === undefined) return after?.get(this.index) ?? '0-0'
     const count = `${before + 1}`
-    const reply = await this.#link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', count])
+    const reply = await this.link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', count])
     return readEntries(reply)[before]?.id ?? '0-0'
   }
 
@@ -215,23 +225,23 @@ export class RedisPartition {
   }
 
   async holdPredictions(reader: string, cursor: string): Promise<void> {
-    await this.#link.run(holdScript, [this.keys.readers], [reader, cursor])
+    await this.link.run(holdScript, [this.keys.readers], [reader, cursor])
   }
 
   async deadLetters(limit: number): Promise<StoredDeadLetter[]> {
-    const reply = await this.#link.send(['XREVRANGE', this.keys.deadLetters, '+', '-', 'COUNT', `${limit}`])
+    const reply = await this.link.send(['XREVRANGE', this.keys.deadLetters, '+', '-', 'COUNT', `${limit}`])
     return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))
   }
 
   async deadLetter(entryId: string): Promise<StoredDeadLetter | undefined> {
-    const reply = await this.#link.send(['XRANGE', this.keys.deadLetters, entryId, entryId])
+    const reply = await this.link.send(['XRANGE', this.keys.deadLetters, entryId, entryId])
     return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))[0]
   }
 
   async replayDeadLetter(entryId: string): Promise<boolean> {
     const { batches, deadLetters, totals } = this.keys
     const batchId = `replay-${randomUUID()}`
-    const reply = await this.#link.run(
+    const reply = await this.link.runForSure(
       replayScript,
       [batches, deadLetters, totals],
       [entryId, batchId, `${Date.now()}`],
@@ -240,14 +250,14 @@ export class RedisPartition {
   }
 
   async dropDeadLetter(entryId: string): Promise<boolean> {
-    return (await this.#link.send(['XDEL', this.keys.deadLetters, entryId])) === 1
+    return (await this.link.send(['XDEL', this.keys.deadLetters, entryId])) === 1
   }
 
   async #once(script: typeof settleScript, delivery: Delivery, args: RedisArgument[]): Promise<SettleResult> {
     const { batches, predictions, deadLetters, settled, totals } = this.keys
     const { entryId, counted } = toLoan(delivery.deliveryId)
     const keys = [batches, predictions, deadLetters, settled, totals]
-    const reply = await this.#link.run(script, keys, [
+    const reply = await this.link.runForSure(script, keys, [
       this.#settings.group,
       entryId,
       delivery.batchId,

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
-import type { BatchMessage, DeadLetter, RunPosition } from './broker.ts'
+import type { BatchMessage, DeadLetter, RunPosition, RunStanding } from './broker.ts'
 import type { RedisPartition } from './redis-partition.ts'
 import { checkRunStep, type RunRecord, type RunStep } from './run-taken.ts'
+import { RunTrail, type Trailing } from './run-trail.ts'
 
 /** Two emitters that race make one of them look again; more often than this it does not happen. */
 const LOOKS_MAX = 5
@@ -23,6 +24,7 @@ export class RedisRun {
   readonly #partitions: readonly RedisPartition[]
   readonly #publisher: string
   readonly #log: Logger | undefined
+  readonly #trail: RunTrail
   #records: (RunRecord | undefined)[] | undefined
   #hasPublished = false
 
@@ -30,17 +32,33 @@ export class RedisRun {
     this.#partitions = partitions
     this.#publisher = publisher
     this.#log = log
+    this.#trail = new RunTrail(partitions.length)
   }
 
-  /** Where the run stands now. */
-  async read(run: string): Promise<RunPosition | undefined> {
+  /**
+   * Where the run stands now, and which steps before that are lost.
+   * @throws UsageError `run_lost`
+   */
+  async read(run: string): Promise<RunStanding | undefined> {
+    const last = highest(await this.#look(run))
+    if (!last) return undefined
+    const standing = (this.#records ?? []).map((record) => record?.sequence)
+    const lost = this.#trail.lost(standing, last)
+    if (lost.length > 0)
+      this.#log?.warn(
+        { run, lost: lost.map(({ position }) => position.sequence) },
+        'Redis lost batches of a run',
+      )
+    const { sequence, resume, emitted, done } = last
+    return { run, sequence, resume, emitted, done, ...(lost.length > 0 && { lost }) }
+  }
+
+  async #look(run: string): Promise<(Position | undefined)[]> {
     const found = await Promise.all(this.#partitions.map((partition) => partition.position(run)))
     const positions = found.map((json) => parse(json))
     this.#records = positions
-    const last = highest(positions)
-    if (!last) return undefined
-    const { sequence, resume, emitted, done } = last
-    return { run, sequence, resume, emitted, done }
+    this.#trail.read(positions.filter((position) => position !== undefined))
+    return positions
   }
 
   /**
@@ -54,45 +72,32 @@ export class RedisRun {
     const { run, sequence } = position
     const batchId = message?.batchId ?? ''
     const record = { sequence, publisher: this.#publisher, batchId }
-    const json = JSON.stringify({ ...position, ...record })
     for (let look = 0; look < LOOKS_MAX; look++) {
-      if (!this.#records) await this.read(run)
+      if (!this.#records) await this.#look(run)
       const records = this.#records ?? []
       const step = { ...record, run, hasPublished: this.#hasPublished }
       const here = records[partition.index]
       if (this.#verdict(records, here, step) === 'repeat') {
         const isOwn = isRetry && here?.publisher === this.#publisher && here.sequence === sequence
-        return isOwn ? this.#stored() : 'repeat'
+        return isOwn ? this.#stored(position) : 'repeat'
       }
       const expected = here?.sequence ?? 0
-      const wasOurs = here?.publisher === this.#publisher
+      const json = JSON.stringify({ ...position, ...record, ...this.#trail.before(sequence) })
       const reply = await partition.publish({ message, deadLetters, step: { run, expected, position: json } })
       // What stands now is known only if it was stored; otherwise the next look judges by what was found.
       records[partition.index] = reply === 'stored' ? record : parse(reply)
-      if (reply === 'stored') return this.#stored()
-      if (wasOurs && (records[partition.index]?.sequence ?? 0) < expected && (await this.#canGoBack(run)))
-        return 'repeat'
+      if (reply === 'stored') return this.#stored(position)
+      // Redis was killed before it wrote its last batches down, or a replica took over without them: what is lost must
+      // come first, and read() tells what that is. Where nothing of the run is left, the next look says so.
+      const isBehind = (records[partition.index]?.sequence ?? 0) < expected
+      if (isBehind && highest(await this.#look(run))) return 'repeat'
     }
     throw new Error(`run ${run} changed under every one of ${LOOKS_MAX} tries to publish number ${sequence}`)
   }
 
-  /**
-   * Redis has lost batches that we had stored: it was killed before it wrote them down, or its replica took over without
-   * them. The emitter can go back to where the run stands now if no batch is missing before that.
-   */
-  async #canGoBack(run: string): Promise<boolean> {
-    const position = await this.read(run)
-    this.#log?.warn({ run, standsAt: position?.sequence ?? 0 }, 'Redis lost the last batches of a run')
-    const count = this.#partitions.length
-    return (this.#records ?? []).every((record, partition) => {
-      const last = position?.sequence ?? 0
-      const lastHere = last - ((last - partition + count) % count)
-      return position !== undefined && (lastHere < 1 || record?.sequence === lastHere)
-    })
-  }
-
-  #stored(): 'stored' {
+  #stored(position: RunPosition): 'stored' {
     this.#hasPublished = true
+    this.#trail.add(position)
     return 'stored'
   }
 
@@ -108,7 +113,7 @@ export class RedisRun {
   }
 }
 
-type Position = RunPosition & RunRecord
+type Position = RunPosition & RunRecord & Partial<Trailing>
 
 function parse(json: string | undefined): Position | undefined {
   if (json === undefined || json === '{}') return undefined

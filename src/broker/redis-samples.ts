@@ -1,13 +1,11 @@
 import type { BatchMessage } from './broker.ts'
 import { pause } from './change.ts'
-import type { RedisLink } from './redis-link.ts'
 import type { NewestBatch, RedisPartition } from './redis-partition.ts'
 
 export interface SampleDeps {
   readonly streams: readonly RedisPartition[]
   readonly everyMs: number
   readonly ends: AbortSignal
-  openLink(): RedisLink
   /** Tries until it works, or gives undefined when nothing more is wanted. */
   next(read: () => Promise<NewestBatch | undefined>): Promise<NewestBatch | undefined>
 }
@@ -15,7 +13,7 @@ export interface SampleDeps {
 /** The newest batch of one partition after another. Reads that block get connections of their own. */
 export async function* sampleBatches(deps: SampleDeps): AsyncGenerator<BatchMessage, void, void> {
   const { streams, everyMs, ends } = deps
-  const links = streams.map(() => deps.openLink())
+  const links = streams.map((stream) => stream.openLink())
   const seen = new Map<RedisPartition, string>()
   try {
     for (let turn = 0; !ends.aborted; turn++) {

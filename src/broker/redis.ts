@@ -12,6 +12,7 @@ import type {
   Heartbeat,
   OnlookerOptions,
   RunPosition,
+  RunStanding,
   SampleOptions,
   Settlement,
   SettleResult,
@@ -24,11 +25,12 @@ import { Loans } from './loans.ts'
 import { type BrokerOptions, type BrokerSettings, brokerSettings } from './options.ts'
 import { partitionOf } from './partition.ts'
 import { Persistence } from './persist.ts'
-import { checkRedis } from './redis-check.ts'
+import { checkNodes } from './redis-check.ts'
 import { toLoan } from './redis-entry.ts'
 import { explained, isPassingRedisError } from './redis-errors.ts'
 import { RedisHeartbeats } from './redis-heartbeats.ts'
 import { RedisLink } from './redis-link.ts'
+import { RedisNodes } from './redis-nodes.ts'
 import { RedisPartition } from './redis-partition.ts'
 import { RedisReader } from './redis-reader.ts'
 import { RedisRun } from './redis-run.ts'
@@ -62,7 +64,7 @@ export async function openRedisBroker(url: string, options: BrokerOptions = {}):
 
 class RedisBroker implements Broker {
   readonly partitions: number
-  readonly #target: RedisTarget
+  readonly #isClusterByUrl: boolean
   readonly #settings: BrokerSettings
   readonly #session = randomUUID()
   readonly #closing = new AbortController()
@@ -81,10 +83,11 @@ class RedisBroker implements Broker {
   #closed: Promise<void> | undefined
 
   constructor(target: RedisTarget, settings: BrokerSettings) {
-    this.#target = target
+    this.#isClusterByUrl = target.cluster
     this.#settings = settings
     this.partitions = settings.partitions
-    this.#links = Array.from({ length: settings.partitions }, () => new RedisLink(target, settings))
+    const nodes = new RedisNodes(target.nodes)
+    this.#links = Array.from({ length: settings.partitions }, () => new RedisLink(target, settings, nodes))
     this.#streams = this.#links.map((link, index) => new RedisPartition(index, link, settings))
     this.#heartbeats = new RedisHeartbeats(settings.stream, this.#links[0])
     this.#trimmedAtMs = this.#links.map(() => 0)
@@ -104,10 +107,11 @@ class RedisBroker implements Broker {
   /** Finds out at once what no patience would mend. */
   async check(): Promise<void> {
     const { waitForBroker, connectTimeoutMs, log } = this.#settings
+    const checked = { cluster: this.#isClusterByUrl, log }
     const deadline = waitForBroker ? [] : [AbortSignal.timeout(connectTimeoutMs)]
     const signal = AbortSignal.any([this.#closing.signal, ...deadline])
     try {
-      await this.#keepTrying('connecting', () => checkRedis(this.#links[0], log), signal)
+      await this.#keepTrying('connecting', () => checkNodes(this.#streams, checked), signal)
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error
       const reason = error.cause instanceof Error ? ` (${error.cause.message || String(error.cause)})` : ''
@@ -136,7 +140,7 @@ class RedisBroker implements Broker {
     })
   }
 
-  async position(run: string): Promise<RunPosition | undefined> {
+  async position(run: string): Promise<RunStanding | undefined> {
     return await this.#keepTrying('reading a position', () => this.#run(run).read(run))
   }
 
@@ -207,9 +211,8 @@ class RedisBroker implements Broker {
 
   samples({ everyMs, signal }: SampleOptions): AsyncIterable<BatchMessage> {
     const ends = AbortSignal.any([signal, this.#closing.signal])
-    const openLink = () => new RedisLink(this.#target, this.#settings)
     const next = <T>(read: () => Promise<T>) => this.#next(read, ends)
-    return sampleBatches({ streams: this.#streams, everyMs, ends, openLink, next })
+    return sampleBatches({ streams: this.#streams, everyMs, ends, next })
   }
 
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {
@@ -279,7 +282,7 @@ class RedisBroker implements Broker {
   #openReader(options: DeliveryOptions): RedisReader {
     const streams = this.#streams.map((partition) => ({
       partition,
-      link: new RedisLink(this.#target, this.#settings),
+      link: partition.openLink(),
     }))
     const deps = {
       streams,

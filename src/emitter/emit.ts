@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker, RunPosition } from '../broker/broker.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { createBacklogGate } from './backlog-gate.ts'
@@ -8,6 +8,7 @@ import { type FormOptions, formBatches } from './form-batches.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import { createPacer } from './pacing.ts'
 import { Publisher } from './publisher.ts'
+import { republish } from './republish.ts'
 import { type RunStart, toRunStart } from './run.ts'
 import { settledOrAborted } from './settled-or-aborted.ts'
 
@@ -54,46 +55,71 @@ export interface EmitReport {
 }
 
 const BATCH_PULSES_MAX = 262_144
-/** A batch of a predecessor can arrive after its death, once; more than that is another emitter that lives. */
+const BATCH_EVENTS = 256
+/**
+ * A batch of a predecessor can arrive after its death, once, and a fail-over can take batches back; more often than that
+ * in a row, with nothing published in between, it is another emitter that lives.
+ */
 const OVERTAKEN_MAX = 3
 
 /**
  * The emitter: source to broker, in order, at a rate. Each batch is stored together with the place that follows it, so
  * whenever it dies, the next start goes on with the first event that is not stored: none is lost, none comes twice.
- * @throws UsageError `run_taken` when another emitter publishes the same run, and whatever the source throws
+ * Batches that the broker loses in a fail-over are made of the source again.
+ * @throws UsageError `run_taken` when another emitter publishes the same run, `run_lost` when lost batches cannot be made
+ * again, and whatever the source throws
  */
 export async function emit(options: EmitOptions): Promise<EmitReport> {
   const { source, broker, log, signal } = options
   const run = options.run ?? source.spec
   const startMs = performance.now()
   const sum = { emitted: 0, rejected: 0, batches: 0, pulses: 0 }
-  for (let overtaken = 0; ; overtaken++) {
-    const stored = await settledOrAborted(broker.position(run), signal)
+  for (let overtaken = 0; overtaken <= OVERTAKEN_MAX; overtaken++) {
+    const stored = await standing(options, run)
     const start = toRunStart(stored, { run, spec: source.spec, isNamed: options.run !== undefined })
     log?.info(
       { run, source: source.spec, begun: start.how, emitted: start.emitted, batches: start.sequence },
       start.how === 'finished' ? 'run is finished, nothing to emit' : 'emitter begins',
     )
-    const publisher = new Publisher(
-      { broker, spec: source.spec, metrics: options.metrics, signal },
-      start,
-      sum,
-    )
+    const { metrics } = options
+    const chunkEvents = options.batchEvents ?? BATCH_EVENTS
+    const publisher = new Publisher({ broker, spec: source.spec, chunkEvents, metrics, signal }, start, sum)
     const ended =
       start.how === 'finished' ? 'done' : signal.aborted ? 'aborted' : await publishAll(options, publisher)
-    if (ended !== 'overtaken') {
+    if (ended === 'aborted' || (ended === 'done' && (await isAllThere(options, publisher)))) {
       const seconds = (performance.now() - startMs) / 1000
       log?.info({ run, ended, ...sum, emittedByRun: publisher.emitted, seconds }, 'emitter ends')
       return { run, begun: start.how, ended, ...sum, emittedByRun: publisher.emitted, seconds }
     }
-    log?.warn({ run }, 'a batch of an earlier start arrived late; going on after it')
-    if (overtaken >= OVERTAKEN_MAX) {
-      throw new UsageError(
-        'run_taken',
-        `run ${run} is being published by another emitter; stop one, or give it a --run of its own`,
-      )
-    }
+    log?.warn({ run }, 'the broker holds other batches of the run than were thought; going on after them')
+    if (publisher.sequence > start.sequence) overtaken = 0
   }
+  throw new UsageError(
+    'run_taken',
+    `run ${run} is being published by another emitter; stop one, or give it a --run of its own`,
+  )
+}
+
+/**
+ * Where the run stands, with every batch before that in the broker: what a fail-over has lost is published again first.
+ * Undefined for a new run, and when aborted.
+ */
+async function standing(options: EmitOptions, run: string): Promise<RunPosition | undefined> {
+  const { source, broker, log, signal, loop = false, batchEvents = BATCH_EVENTS } = options
+  for (let tries = 0; tries <= OVERTAKEN_MAX; tries++) {
+    const stored = await settledOrAborted(broker.position(run), signal)
+    if (!stored?.lost) return stored
+    log?.warn({ run, batches: stored.lost.length }, 'publishing again what the broker has lost')
+    await republish(stored.lost, { source, broker, chunkEvents: batchEvents, loop, signal })
+    if (signal.aborted) return undefined
+  }
+  throw new UsageError('run_lost', `run ${run} cannot go on: the broker loses again what is published again`)
+}
+
+/** The last batches may have been lost after they were stored, with none published after them to notice it. */
+async function isAllThere(options: EmitOptions, { start, sequence }: Publisher): Promise<boolean> {
+  const stored = await standing(options, start.run)
+  return stored?.sequence === sequence || options.signal.aborted
 }
 
 async function publishAll(
@@ -136,7 +162,7 @@ function toFormOptions(options: EmitOptions, start: RunStart, eventsLeft: number
     place: start.place,
     eventsLeft,
     loop: options.loop ?? false,
-    eventsMax: options.batchEvents ?? 256,
+    eventsMax: options.batchEvents ?? BATCH_EVENTS,
     pulsesMax: BATCH_PULSES_MAX,
     lingerMs: options.lingerMs ?? 100,
     pacer: createPacer(options.rate, () => performance.now(), options.seed),

@@ -11,6 +11,8 @@ export interface FormOptions extends BatchLimits {
   readonly place: EventPlace
   /** Events to form batches of at most, rejected ones included. */
   readonly eventsLeft: number
+  /** Events in a chunk of the source; `eventsMax` unless told. */
+  readonly chunkEvents?: number | undefined
   /** Begins the source again when it ends. */
   readonly loop: boolean
   readonly pacer: Pacer
@@ -71,7 +73,8 @@ interface Stretch {
   readonly from: EventPlace
 }
 
-async function* readPasses({ source, place, eventsMax, loop, signal }: FormOptions): AsyncGenerator<Stretch> {
+async function* readPasses(options: FormOptions): AsyncGenerator<Stretch> {
+  const { source, place, loop, signal, chunkEvents: eventsMax = options.eventsMax } = options
   for (let from = place; ; ) {
     const isWhole = from.at === undefined
     let hasEvents = false

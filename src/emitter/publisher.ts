@@ -1,4 +1,4 @@
-import type { Broker, DeadLetter, RunPosition } from '../broker/broker.ts'
+import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/broker.ts'
 import { concatEvents } from '../event/select.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'
@@ -10,6 +10,8 @@ import { settledOrAborted } from './settled-or-aborted.ts'
 export interface PublisherOptions {
   readonly broker: Broker
   readonly spec: string
+  /** Events in a chunk of the source. */
+  readonly chunkEvents: number
   readonly metrics: EmitterMetrics | undefined
   readonly signal: AbortSignal
 }
@@ -23,8 +25,8 @@ export interface PublishedSum {
 }
 
 /**
- * `overtaken`: the broker holds another batch under this number, which a dead predecessor had sent before. Nothing was
- * stored; go on from the broker's position.
+ * `overtaken`: the broker holds another batch under this number, which a dead predecessor had sent before, or has lost
+ * some. Nothing was stored; go on from the broker's position.
  */
 export type PublishOutcome = 'stored' | 'aborted' | 'overtaken'
 
@@ -50,6 +52,11 @@ export class Publisher {
     this.#emitted = start.emitted
   }
 
+  /** Batches of the run so far, those of earlier starts included. */
+  get sequence(): number {
+    return this.#sequence
+  }
+
   /** Events of the run so far, those of earlier starts included. */
   get emitted(): number {
     return this.#emitted
@@ -63,13 +70,8 @@ export class Publisher {
   async publish(batch: FormedBatch, done: boolean): Promise<PublishOutcome> {
     const { events, pulses, rejected, place } = batch
     const position = this.#position(place, events + rejected.length, done)
-    const batchId = `${position.run}:${position.sequence}`
     const behindMs = Math.max(0, performance.now() - batch.readyMs)
-    // The due time is kept on the monotonic clock; what is stored is the wall clock's.
-    const emittedAtMs = Math.round(Date.now() - (performance.now() - batch.dueMs))
-    const payload = () => encodeEventBatch(concatEvents(batch.parts))
-    const message = events > 0 ? { batchId, payload: payload(), events, emittedAtMs } : undefined
-    const deadLetters = rejected.map((event) => toDeadLetter(event, batchId, this.#options.spec))
+    const { message, deadLetters } = toMessage(batch, position, this.#options.spec)
     const startMs = performance.now()
     const outcome = await this.#store(position, place, () =>
       this.#options.broker.publish(message, position, deadLetters),
@@ -100,7 +102,7 @@ export class Publisher {
     return {
       run: this.start.run,
       sequence: this.#sequence + 1,
-      resume: toStoredPlace(this.#options.spec, place),
+      resume: toStoredPlace(this.#options.spec, place, this.#options.chunkEvents),
       emitted: this.#emitted + events,
       done,
     }
@@ -118,7 +120,8 @@ export class Publisher {
       // A repeat of this very step is the broker's own second try after a lost answer.
       const stored = await settledOrAborted(broker.position(position.run), signal, ABORT_GRACE_MS)
       if (stored === undefined) return 'aborted'
-      if (stored.sequence !== position.sequence || stored.resume !== position.resume) return 'overtaken'
+      const isThis = stored.sequence === position.sequence && stored.resume === position.resume
+      if (!isThis || stored.lost) return 'overtaken'
     }
     this.#sequence = position.sequence
     this.#emitted = position.emitted
@@ -126,6 +129,22 @@ export class Publisher {
     this.#isDone = position.done
     return 'stored'
   }
+}
+
+/** A batch of events as the broker takes it, and the dead letters of those that could not be read. */
+export function toMessage(
+  batch: FormedBatch,
+  { run, sequence }: Pick<RunPosition, 'run' | 'sequence'>,
+  spec: string,
+): { message: BatchMessage | undefined; deadLetters: DeadLetter[] } {
+  const { events, rejected } = batch
+  const batchId = `${run}:${sequence}`
+  // The due time is kept on the monotonic clock; what is stored is the wall clock's.
+  const emittedAtMs = Math.round(Date.now() - (performance.now() - batch.dueMs))
+  const deadLetters = rejected.map((event) => toDeadLetter(event, batchId, spec))
+  if (events === 0) return { message: undefined, deadLetters }
+  const payload = encodeEventBatch(concatEvents(batch.parts))
+  return { message: { batchId, payload, events, emittedAtMs }, deadLetters }
 }
 
 /** What is known of an event that has no wire form: its id and why it was rejected, as JSON. */

@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPosition } from '../broker/broker.ts'
-import { toRunStart, toStoredPlace } from './run.ts'
+import { toRunStart, toStepPlace, toStoredPlace } from './run.ts'
 
 const place = { pass: 2, at: '{"in":"x"}', skip: 17 }
 
 function stored(over: Partial<RunPosition> = {}): RunPosition {
-  return { run: 'r', sequence: 9, resume: toStoredPlace('sim:1', place), emitted: 2304, done: false, ...over }
+  return {
+    run: 'r',
+    sequence: 9,
+    resume: toStoredPlace('sim:1', place, 256),
+    emitted: 2304,
+    done: false,
+    ...over,
+  }
 }
 
 describe('toRunStart()', () => {
@@ -33,5 +40,22 @@ describe('toRunStart()', () => {
     for (const resume of ['', '{}', '17', '{"source":"sim:1","pass":-1,"skip":0}']) {
       expect(() => begin(stored({ resume }))).toThrow('run r was not left by an emitter of this version')
     }
+  })
+})
+
+describe('toStepPlace()', () => {
+  const before = stored()
+  const position = stored({ sequence: 10, emitted: 2400 })
+
+  it('finds the events of a lost step between the one before it and its own end', () => {
+    expect(toStepPlace({ before, position })).toEqual({ place, events: 96, chunkEvents: 256 })
+  })
+
+  it('begins at the beginning of a run, and of one that was begun anew', () => {
+    const beginning = { pass: 0, at: undefined, skip: 0 }
+    const first = { place: beginning, events: 200, chunkEvents: 256 }
+    expect(toStepPlace({ before: undefined, position: stored({ emitted: 200 }) })).toEqual(first)
+    const ended = stored({ done: true })
+    expect(toStepPlace({ before: ended, position: stored({ sequence: 10, emitted: 200 }) })).toEqual(first)
   })
 })

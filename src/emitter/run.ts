@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { RunPosition } from '../broker/broker.ts'
+import type { LostStep, RunPosition } from '../broker/broker.ts'
 import { UsageError } from '../errors.ts'
 
 /** A place between two events of a source. */
@@ -27,6 +27,7 @@ const schema = z.strictObject({
   pass: z.int().min(0),
   at: z.string().optional(),
   skip: z.int().min(0),
+  chunk: z.int().min(1).optional(),
 })
 
 const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }
@@ -52,9 +53,28 @@ export function toRunStart(
   return { run, how: 'again', place: BEGINNING, sequence, emitted: 0 }
 }
 
-/** The resume string that the broker keeps with a batch. */
-export function toStoredPlace(spec: string, { pass, at, skip }: EventPlace): string {
-  return JSON.stringify({ source: spec, pass, at, skip } satisfies z.infer<typeof schema>)
+/** The resume string that the broker keeps with a batch, for a source that is read in chunks of so many events. */
+export function toStoredPlace(spec: string, { pass, at, skip }: EventPlace, chunk: number): string {
+  return JSON.stringify({ source: spec, pass, at, skip, chunk } satisfies z.infer<typeof schema>)
+}
+
+/** The events of one step. */
+export interface StepPlace {
+  readonly place: EventPlace
+  /** Events, rejected ones included. */
+  readonly events: number
+  /** The chunks that the source was read in: rejected events travel with the batch that completes their chunk. */
+  readonly chunkEvents: number | undefined
+}
+
+/** Where in the source the events of a step lay that the broker has lost. */
+export function toStepPlace({ before, position }: LostStep): StepPlace {
+  const { chunk } = readPlace(position)
+  // After the end the source was begun anew.
+  if (before === undefined || before.done)
+    return { place: BEGINNING, events: position.emitted, chunkEvents: chunk }
+  const { pass, at, skip } = readPlace(before)
+  return { place: { pass, at, skip }, events: position.emitted - before.emitted, chunkEvents: chunk }
 }
 
 function readPlace(stored: RunPosition): z.infer<typeof schema> {
