@@ -1,0 +1,265 @@
+/**
+ * Builds the image and runs the Compose files for real: one laptop (compose.yaml), then two cubes in two networks
+ * (cube1.yaml, cube2.yaml). Every service is stopped and started, then killed and started, while events flow; at the
+ * end every event that was emitted must have been predicted once or be a dead letter, and be once in the archive.
+ *
+ *   npm run containers [-- --tool docker-compose] [--stage laptop|cubes] [--rate 300] [--without grafana] [--no-build]
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { ComposeProject, output, type Totals } from '../support/compose.ts'
+import { until } from '../support/until.ts'
+
+const { values } = parseArgs({
+  options: {
+    tool: { type: 'string' },
+    stage: { type: 'string' },
+    rate: { type: 'string', default: '300' },
+    /** Services whose image cannot be had here, by commas. */
+    without: { type: 'string', default: '' },
+    'no-build': { type: 'boolean', default: false },
+  },
+})
+const LAPTOP = [
+  'redis',
+  'server',
+  'consumer',
+  'archive',
+  'display',
+  'emitter',
+  'mlflow',
+  'prometheus',
+  'grafana',
+]
+const CUBE1 = ['redis', 'emitter']
+const CUBE2 = LAPTOP.filter((service) => !CUBE1.includes(service))
+/** How long each service is away. */
+const AWAY_MS = 3_000
+const without = new Set(values.without.split(','))
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const engine = await output('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => undefined)
+  if (engine === undefined) {
+    say('no Docker daemon answers here, so nothing was tried: start one (docker info) and try again')
+    return 1
+  }
+  const tool = values.tool?.split(' ') ?? (await findCompose())
+  say(
+    `Docker Engine ${engine.trim()}, ${(await output(tool[0], [...tool.slice(1), 'version'])).split('\n')[0]}`,
+  )
+  if (values.stage !== 'cubes') await laptop(tool)
+  if (values.stage !== 'laptop') await twoCubes(tool)
+  say('all held')
+  return 0
+}
+
+async function findCompose(): Promise<string[]> {
+  const plugin = await output('docker', ['compose', 'version']).catch(() => undefined)
+  return plugin === undefined ? ['docker-compose'] : ['docker', 'compose']
+}
+
+async function laptop(tool: readonly string[]): Promise<void> {
+  const env = { NUSTREAM_RATE: values.rate }
+  const file = 'deploy/compose.yaml'
+  await using stack = new AsyncDisposableStack()
+  const all = open(stack, new ComposeProject({ tool, project: 'nustream-laptop', file, env }))
+  const services = LAPTOP.filter((service) => !without.has(service))
+  say(`one laptop: ${services.join(', ')}`)
+  await start(all, services)
+  await all.healthy(services)
+  await checkHardening(all)
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+    for (const service of services) await interrupt(all, service, { signal, services, watcher: all })
+  if (services.includes('prometheus')) await checkTargets(all)
+  await settleAccount({ cube1: all, cube2: all })
+}
+
+async function twoCubes(tool: readonly string[]): Promise<void> {
+  await using stack = new AsyncDisposableStack()
+  const secrets = mkdtempSync(join(tmpdir(), 'nustream-secrets-'))
+  stack.defer(() => rmSync(secrets, { recursive: true, force: true }))
+  // The two networks have nothing in common but this address of the machine, where cube 1 publishes its ports.
+  const gateway = '{{(index .IPAM.Config 0).Gateway}}'
+  const address = (await output('docker', ['network', 'inspect', 'bridge', '-f', gateway])).trim()
+  await output('deploy/certs.sh', ['--dir', secrets, address])
+  const env = {
+    NUSTREAM_RATE: values.rate,
+    SECRETS_DIR: secrets,
+    CUBE1_ADDRESS: address,
+    CUBE1_BIND: address,
+    REDIS_PORT: '16379',
+  }
+  const project = (name: string) =>
+    new ComposeProject({ tool, project: `nustream-${name}`, file: `deploy/${name}.yaml`, env })
+  const cube1 = open(stack, project('cube1'))
+  const cube2 = open(stack, project('cube2'))
+  const services2 = CUBE2.filter((service) => !without.has(service))
+  say(`two cubes: ${CUBE1.join(', ')} | ${services2.join(', ')}`)
+  await start(cube1, CUBE1)
+  await start(cube2, services2)
+  await cube1.healthy(CUBE1)
+  await cube2.healthy(services2)
+  await checkDoor(cube1, cube2)
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const service of CUBE1) await interrupt(cube1, service, { signal, services: CUBE1, watcher: cube2 })
+    for (const service of services2)
+      await interrupt(cube2, service, { signal, services: services2, watcher: cube2 })
+  }
+  if (services2.includes('prometheus')) await checkTargets(cube2)
+  await checkSecrets([cube1, cube2], secrets)
+  await settleAccount({ cube1, cube2 })
+}
+
+function open(stack: AsyncDisposableStack, project: ComposeProject): ComposeProject {
+  stack.defer(() => project.remove())
+  return project
+}
+
+async function start(project: ComposeProject, services: readonly string[]): Promise<void> {
+  await project.remove()
+  const ours = services.find((service) => ['emitter', 'server'].includes(service)) ?? 'emitter'
+  if (!values['no-build']) await project.compose('build', ours)
+  await project.compose('up', '-d', ...(values['no-build'] ? ['--no-build'] : []), ...services)
+}
+
+interface Interruption {
+  readonly signal: 'SIGTERM' | 'SIGKILL'
+  /** What must be healthy again afterwards. */
+  readonly services: readonly string[]
+  /** The project whose consumer counts. */
+  readonly watcher: ComposeProject
+}
+
+/** Takes one service away for some seconds, and waits until all are healthy and events flow again. */
+async function interrupt(project: ComposeProject, service: string, how: Interruption): Promise<void> {
+  const before = await until(() => how.watcher.totals(), { withinMs: 60_000, everyMs: 500 })
+  const id = await project.container(service)
+  const startedAt = performance.now()
+  if (how.signal === 'SIGTERM') await output('docker', ['stop', '-t', '30', id])
+  else await output('docker', ['kill', '-s', 'SIGKILL', id])
+  const stoppedMs = performance.now() - startedAt
+  const status = await project.inspect(service, '{{.State.ExitCode}}')
+  await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
+  await output('docker', ['start', id])
+  await project.healthy(how.services)
+  const flows = async () => (await how.watcher.totals()).predicted > before.predicted + Number(values.rate)
+  await until(flows, { withinMs: 120_000, everyMs: 500, what: `predictions after ${service} came back` })
+  const backMs = performance.now() - startedAt
+  say(
+    `${how.signal} ${service}: gone after ${seconds(stoppedMs)} s (exit ${status}), all healthy and predicting after ${seconds(backMs)} s`,
+  )
+}
+
+/** Ends the emission, lets the rest drain, and counts in the archive's files. @throws Error where an event is missing */
+async function settleAccount(cubes: { cube1: ComposeProject; cube2: ComposeProject }): Promise<void> {
+  await output('docker', ['stop', '-t', '30', await cubes.cube1.container('emitter')])
+  const drained = async () => {
+    const totals = await cubes.cube2.totals()
+    return totals.emitted === totals.predicted + totals.deadLettered ? totals : undefined
+  }
+  const totals: Totals = await until(drained, { withinMs: 180_000, everyMs: 1_000, what: 'an empty stream' })
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-archived-'))
+  try {
+    const archive = await cubes.cube2.container('archive')
+    await output('docker', ['stop', '-t', '30', archive])
+    await output('docker', ['cp', `${archive}:/data/predictions`, folder])
+    const { rows, events } = await countArchived(join(folder, 'predictions'))
+    say(
+      `emitted ${totals.emitted} = predicted ${totals.predicted} + dead letters ${totals.deadLettered}; archived ${rows} rows, ${events} events`,
+    )
+    if (rows !== totals.predicted || events !== totals.predicted)
+      throw new Error(
+        `the archive holds ${rows} rows of ${events} events, predicted were ${totals.predicted}`,
+      )
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function countArchived(folder: string): Promise<{ rows: number; events: number }> {
+  const connection = await (await DuckDBInstance.create()).connect()
+  const files = readdirSync(folder).filter((file) => file.endsWith('.parquet'))
+  if (files.length === 0) throw new Error('the archive wrote no file')
+  const sql = `SELECT count(*) AS rows, count(DISTINCT event_id) AS events FROM '${folder}/*.parquet'`
+  const [[rows, events]] = (await connection.runAndReadAll(sql)).getRows()
+  connection.closeSync()
+  return { rows: Number(rows), events: Number(events) }
+}
+
+/** What the files promise of our containers is what Docker was told. */
+async function checkHardening(project: ComposeProject): Promise<void> {
+  const format =
+    '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}'
+  for (const service of ['emitter', 'server', 'consumer', 'archive', 'display']) {
+    const seen = await project.inspect(service, format)
+    if (seen !== '1000:1000 true [ALL] [no-new-privileges:true]')
+      throw new Error(`${service} runs as ${seen}`)
+    const id = await project.exec(service, 'id', '-u')
+    if (id.trim() !== '1000') throw new Error(`${service} has user ${id}`)
+  }
+  say('every part of ours: user 1000, read-only root, no capabilities, no new privileges')
+}
+
+/** Prometheus reaches every part; its own container has no other client, so Node of the display asks. */
+async function checkTargets(project: ComposeProject): Promise<void> {
+  const script =
+    "const { data } = await (await fetch('http://prometheus:9090/api/v1/targets')).json(); console.log(JSON.stringify(data.activeTargets.map((t) => [t.labels.instance, t.health])))"
+  const allUp = async () => {
+    const text = await project.exec('display', 'node', '--input-type=module', '-e', script)
+    const targets = JSON.parse(text) as [string, string][]
+    return targets.length > 0 && targets.every(([, health]) => health === 'up') ? targets : undefined
+  }
+  const targets = await until(allUp, { withinMs: 60_000, everyMs: 1_000, what: 'targets that are all up' })
+  say(`Prometheus scrapes ${targets.map(([instance]) => instance).join(', ')}`)
+}
+
+/** The only way from cube 2 to cube 1 is TLS with the password, through the published port. */
+async function checkDoor(cube1: ComposeProject, cube2: ComposeProject): Promise<void> {
+  const doctor = (words: readonly string[]) =>
+    cube2
+      .exec('consumer', 'env', ...words.slice(0, -1), 'nustream', 'doctor', '--broker', words.at(-1) ?? '')
+      .then(
+        () => true,
+        () => false,
+      )
+  const url = `rediss://cube1:${cube2.options.env['REDIS_PORT']}`
+  const network = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}'
+  const inside = await cube1.inspect('redis', network)
+  const tries = {
+    'with TLS and password': [await doctor([url]), true],
+    'with a wrong password': [await doctor(['NUSTREAM_BROKER_PASSWORD=wrong', url]), false],
+    'without the authority': [await doctor(['NUSTREAM_BROKER_CA=', url]), false],
+    'without TLS': [await doctor([url.replace('rediss', 'redis')]), false],
+    'past the published port': [await doctor([`rediss://${inside}:6379`]), false],
+  } as const
+  for (const [what, [seen, wanted]] of Object.entries(tries))
+    if (seen !== wanted) throw new Error(`cube 2 ${seen ? 'reached' : 'did not reach'} Redis ${what}`)
+  say('cube 2 reaches Redis with TLS and password only; four other ways are refused')
+}
+
+/** No password in what Docker tells of containers, in logs, or in the image. */
+async function checkSecrets(projects: readonly ComposeProject[], secrets: string): Promise<void> {
+  const { brokerPassword } = JSON.parse(readFileSync(join(secrets, 'cube1/broker.json'), 'utf8')) as {
+    brokerPassword: string
+  }
+  for (const project of projects) {
+    for (const id of await project.containers()) {
+      const text = (await output('docker', ['inspect', id])) + (await output('docker', ['logs', id]))
+      if (text.includes(brokerPassword)) throw new Error(`container ${id} tells the password of Redis`)
+    }
+  }
+  say('no container tells the password, in its settings or its log')
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(1)
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { until } from './until.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const COMMAND_WITHIN_MS = 1_800_000
+
+export interface ProjectOptions {
+  /** Words of the Compose program: `['docker', 'compose']` or `['docker-compose']`. */
+  readonly tool: readonly string[]
+  readonly project: string
+  /** Path of the Compose file from the root of the repository. */
+  readonly file: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Events by fate, as the broker counts them. */
+export interface Totals {
+  readonly emitted: number
+  readonly predicted: number
+  readonly deadLettered: number
+}
+
+/** Runs a program to its end and gives what it wrote to stdout. @throws Error with its stderr where it fails */
+export async function output(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const options = {
+    cwd: root,
+    env: { ...process.env, ...env },
+    maxBuffer: 2 ** 26,
+    timeout: COMMAND_WITHIN_MS,
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const child = execFile(command, args, options, (error, stdout, stderr) => {
+    const shown = `${command} ${args.join(' ').slice(0, 200)}`
+    if (error) reject(new Error(`${shown} failed: ${stderr.slice(-2000)}`, { cause: error }))
+    else resolve(stdout)
+  })
+  child.stdin?.end()
+  await once(child, 'close').catch(() => undefined)
+  return await promise
+}
+
+/** The services of one Compose file, as an operator handles them. */
+export class ComposeProject {
+  readonly options: ProjectOptions
+
+  constructor(options: ProjectOptions) {
+    this.options = options
+  }
+
+  compose(...args: string[]): Promise<string> {
+    const { tool, project, file, env } = this.options
+    const [program, ...words] = tool
+    return output(program, [...words, '-p', project, '-f', file, ...args], env)
+  }
+
+  /** Every container of the project, running or not. */
+  async containers(): Promise<readonly string[]> {
+    const label = `label=com.docker.compose.project=${this.options.project}`
+    return (await output('docker', ['ps', '-aq', '--filter', label])).split('\n').filter(Boolean)
+  }
+
+  async container(service: string): Promise<string> {
+    const labels = [`project=${this.options.project}`, `service=${service}`]
+    const filters = labels.flatMap((label) => ['--filter', `label=com.docker.compose.${label}`])
+    const [id] = (await output('docker', ['ps', '-aq', ...filters])).split('\n').filter(Boolean)
+    if (id === undefined) throw new Error(`${this.options.project} has no container of ${service}`)
+    return id
+  }
+
+  async inspect(service: string, format: string): Promise<string> {
+    return (await output('docker', ['inspect', '-f', format, await this.container(service)])).trim()
+  }
+
+  async exec(service: string, ...command: string[]): Promise<string> {
+    return await output('docker', ['exec', await this.container(service), ...command])
+  }
+
+  /** Resolves when Docker calls every one of them healthy. */
+  async healthy(services: readonly string[], withinMs = 300_000): Promise<void> {
+    for (const service of services) {
+      const isHealthy = async () => (await this.inspect(service, '{{.State.Health.Status}}')) === 'healthy'
+      await until(isHealthy, { withinMs, everyMs: 500, what: `a healthy ${service}` }).catch(
+        async (cause: unknown) => {
+          const logs = await output('docker', ['logs', '--tail', '20', await this.container(service)])
+          const health = await this.inspect(service, '{{json .State}}')
+          throw new Error(`${service} is not healthy: ${health.slice(-600)}\n${logs}`, { cause })
+        },
+      )
+    }
+  }
+
+  /** What the broker has counted, as the consumer's own metrics tell it. */
+  async totals(): Promise<Totals> {
+    const script = "console.log(await (await fetch('http://127.0.0.1:9102/metrics')).text())"
+    const text = await this.exec('consumer', 'node', '--input-type=module', '-e', script)
+    const fate = (name: string) => {
+      const value = new RegExp(`^nustream_broker_events\\{.*fate="${name}".*\\} (\\S+)`, 'm').exec(text)?.[1]
+      if (value === undefined) throw new Error(`the consumer counts no "${name}" events yet`)
+      return Number(value)
+    }
+    return { emitted: fate('emitted'), predicted: fate('predicted'), deadLettered: fate('dead_lettered') }
+  }
+
+  /** Stops all, and removes containers, networks and volumes. */
+  async remove(): Promise<void> {
+    await this.compose('down', '-v', '--remove-orphans', '-t', '5')
+  }
+}
