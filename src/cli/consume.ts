@@ -3,6 +3,7 @@ import { archive } from '../archive/archive.ts'
 import { archiveMetrics } from '../archive/metrics.ts'
 import { archiveSettings } from './archive.ts'
 import { addCommand } from './command.ts'
+import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
 import { brokerHealth, openRoleBroker, openRoleInferrer, runRole } from './role.ts'
 import {
   brokerSettings,
@@ -12,7 +13,7 @@ import {
   portSetting,
   roleSettings,
 } from './settings.ts'
-import { consumeAsConfigured } from './work.ts'
+import { consumeAsConfigured, consumeParams } from './work.ts'
 
 export function add(program: Command): void {
   addCommand(program, {
@@ -23,6 +24,7 @@ export function add(program: Command): void {
     examples: [
       'nustream consume --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
       'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --archive predictions',
+      'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --mlflow http://127.0.0.1:5000',
     ],
     shape: {
       ...modelSettings,
@@ -33,6 +35,7 @@ export function add(program: Command): void {
         .describe('also keep predictions as Parquet files in this folder')
         .meta({ value: 'folder' }),
       archiveIntervalMs: archiveSettings.intervalMs,
+      ...inferenceLogSettings,
       ...roleSettings,
       ...portSetting(9102, '/metrics and /health'),
       ...jsonSetting,
@@ -54,7 +57,14 @@ export function add(program: Command): void {
               signal: stopping.signal,
             })
           : undefined
-        const report = await consumeAsConfigured(config, role, { broker, inferrer, signal: role.signal })
+        const { signal } = role
+        const report = await withInferenceLog(config, role, {
+          inferrer,
+          params: consumeParams(config),
+          work: (onSettled) => consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled }),
+          // Asked to stop is how a consumer ends; one whose time ran out was cut off.
+          statusOf: ({ gaveUp }) => (gaveUp ? 'KILLED' : 'FINISHED'),
+        })
         stopping.abort()
         await keeping
         if (config.json) console.log(JSON.stringify(report))

@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import type { Broker } from '../broker/broker.ts'
+import type { RunStatus } from '../mlflow/runs.ts'
 import type { Health } from '../telemetry/server.ts'
 import { renderAccount, toAccount } from './account.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { createRoleDisplay, displaySettings, sayIfMoved, withPort } from './display.ts'
+import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
 import { brokerHealth, openRoleBroker, openRoleInferrer, type Role, runRole } from './role.ts'
 import {
   brokerTuning,
@@ -18,7 +20,7 @@ import {
   roleSettings,
 } from './settings.ts'
 import { showStatus } from './status-line.ts'
-import { consumeAsConfigured, emitAsConfigured, openRoleSource } from './work.ts'
+import { consumeAsConfigured, consumeParams, emitAsConfigured, openRoleSource } from './work.ts'
 
 const settings = {
   ...emitSettings,
@@ -32,6 +34,7 @@ const settings = {
     .meta({ value: 'url' }),
   ...brokerTuning(),
   ...consumeSettings,
+  ...inferenceLogSettings,
   ...roleSettings,
   logLevel: roleSettings.logLevel
     .unwrap()
@@ -74,10 +77,18 @@ async function up(config: Config, role: Role): Promise<void> {
   const drained = new AbortController()
   // A broken consumer must stop the emitter, and the other way round.
   const failed = new AbortController()
-  const consuming = consumeAsConfigured(config, role, {
-    broker,
+  let runStatus: RunStatus = 'KILLED'
+  let seconds = 0
+  const { signal: stopped } = drained
+  const consuming = withInferenceLog(config, role, {
     inferrer,
-    signal: drained.signal,
+    params: consumeParams({ ...config, broker: url }),
+    async work(onSettled) {
+      const report = await consumeAsConfigured(config, role, { broker, inferrer, signal: stopped, onSettled })
+      seconds = (performance.now() - startedAt) / 1000
+      return report
+    },
+    statusOf: () => runStatus,
   }).catch((error: unknown) => {
     failed.abort(error)
     throw error
@@ -86,7 +97,9 @@ async function up(config: Config, role: Role): Promise<void> {
   const status = showStatus(broker, { quiet: config.json, eventsMax: config.events })
   try {
     const signal = AbortSignal.any([role.signal, failed.signal])
-    await emitAsConfigured(config, role, { source, broker, signal })
+    const { ended } = await emitAsConfigured(config, role, { source, broker, signal })
+    // Without an end of its own it can only end by being stopped.
+    if (ended === 'done' || (config.events === undefined && isEndless(config))) runStatus = 'FINISHED'
     await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
   } finally {
     drained.abort()
@@ -97,7 +110,7 @@ async function up(config: Config, role: Role): Promise<void> {
   const account = toAccount({
     totals,
     predictedHere: totals.predicted - before.predicted,
-    seconds: (performance.now() - startedAt) / 1000,
+    seconds,
     latencyMs: report.latencyMs,
     meanAngularErrorRad: report.meanAngularErrorRad,
     model: inferrer.model,
@@ -126,6 +139,10 @@ async function show(
   }
   display?.run().catch((err: unknown) => role.log.error({ err }, 'the page shows nothing new any more'))
   return { end: async () => display?.lastLook() }
+}
+
+function isEndless({ source, loop }: Config): boolean {
+  return loop || source.startsWith('sim') || source.startsWith('watch:')
 }
 
 async function temporaryFolder(role: Role): Promise<string> {

@@ -3,6 +3,7 @@ import type { Broker } from '../broker/broker.ts'
 import { consume } from '../consumer/consume.ts'
 import { consumerMetrics } from '../consumer/metrics.ts'
 import type { ConsumeReport } from '../consumer/report.ts'
+import type { ConsumeOptions } from '../consumer/run.ts'
 import { type EmitReport, emit } from '../emitter/emit.ts'
 import { emitterMetrics } from '../emitter/metrics.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
@@ -53,11 +54,18 @@ export interface ConsumeConfig {
   readonly shutdownMs: number
 }
 
+interface ConsumeWork {
+  readonly broker: Broker
+  readonly inferrer: Inferrer
+  readonly signal: AbortSignal
+  readonly onSettled?: ConsumeOptions['onSettled'] | undefined
+}
+
 /** Consumes as the settings say, until the signal aborts. */
 export function consumeAsConfigured(
   config: ConsumeConfig,
   role: Role,
-  { broker, inferrer, signal }: { broker: Broker; inferrer: Inferrer; signal: AbortSignal },
+  { broker, inferrer, signal, onSettled }: ConsumeWork,
 ): Promise<ConsumeReport> {
   return consume({
     broker,
@@ -69,5 +77,36 @@ export function consumeAsConfigured(
     metrics: consumerMetrics(role.registry),
     log: role.log,
     signal,
+    ...(onSettled && { onSettled }),
   })
+}
+
+/** What a run of MLflow keeps of a consumer's settings. */
+export function consumeParams(config: ConsumeConfig & Readonly<Record<string, unknown>>) {
+  const {
+    model,
+    broker,
+    stream,
+    partitions,
+    batch,
+    source,
+    rate,
+    onLoan,
+    threads,
+    attemptsMax,
+    visibilityMs,
+  } = config as Readonly<Record<string, string | number | undefined>>
+  return {
+    model_given: model,
+    broker,
+    stream,
+    partitions,
+    source,
+    rate,
+    batch_events: batch,
+    batches_on_loan: onLoan,
+    threads,
+    attempts_max: attemptsMax,
+    visibility_ms: visibilityMs,
+  }
 }

@@ -30,7 +30,7 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
     ended.abort()
     run.end()
   }
-  const report = run.tally.report()
+  const report = run.tally.report({ gaveUp: run.giveUp.aborted })
   log.info({ report }, 'stopped')
   run.throwIfFailed()
   return report

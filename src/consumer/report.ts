@@ -18,6 +18,8 @@ export interface ConsumeReport {
   /** From the first delivery to the last settlement. */
   readonly seconds: number
   readonly eventsPerSecond: number
+  /** The time to finish what was on loan ran out, and some of it was given back. */
+  readonly gaveUp: boolean
 }
 
 /** One settled batch, in numbers. */
@@ -69,7 +71,7 @@ export class ConsumeTally {
     this.#endedAt = performance.now()
   }
 
-  report(): ConsumeReport {
+  report({ gaveUp = false } = {}): ConsumeReport {
     const seconds = this.#startedAt === undefined ? 0 : Math.max(0, this.#endedAt - this.#startedAt) / 1000
     return {
       predicted: this.#predicted,
@@ -82,6 +84,7 @@ export class ConsumeTally {
       withTruth: this.#withTruth,
       seconds,
       eventsPerSecond: seconds > 0 ? this.#predicted / seconds : 0,
+      gaveUp,
     }
   }
 }

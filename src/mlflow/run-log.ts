@@ -313,7 +313,7 @@ export class RunLog {
     const runId = this.#run?.runId
     const leftMs = deadline - performance.now()
     if (runId === undefined || leftMs <= 0) return false
-    const signal = AbortSignal.timeout(leftMs)
+    const signal = AbortSignal.timeout(Math.ceil(leftMs))
     while (!signal.aborted) {
       try {
         await updateRun(http, runId, { status, endMs: Date.now() }, { signal })

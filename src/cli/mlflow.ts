@@ -1,0 +1,177 @@
+import { availableParallelism, hostname } from 'node:os'
+import type { Metric, Registry } from 'prom-client'
+import { z } from 'zod'
+import { writePredictions } from '../archive/write-predictions.ts'
+import { UsageError } from '../errors.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
+import type { MlflowCredentials } from '../mlflow/address.ts'
+import { MlflowHttp } from '../mlflow/http.ts'
+import { InferenceLog } from '../mlflow/inference-log.ts'
+import type { SettledFacts } from '../mlflow/interval.ts'
+import { mlflowMetrics } from '../mlflow/metrics.ts'
+import { RunLog } from '../mlflow/run-log.ts'
+import type { RunStatus, Texts } from '../mlflow/runs.ts'
+import { endVanishedRuns, processTags } from '../mlflow/vanished-runs.ts'
+import { maskSecrets } from '../telemetry/secrets.ts'
+import type { Role } from './role.ts'
+import { packageVersion } from './version.ts'
+
+const ms = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+
+/** Where MLflow is. */
+export const trackingSettings = {
+  mlflow: z.string().optional().describe('MLflow tracking server').meta({ value: 'url' }),
+  mlflowToken: z.string().optional().describe('bearer token of MLflow').meta({ secret: true }),
+  mlflowUser: z.string().optional().describe('user of MLflow').meta({ value: 'user' }),
+  mlflowPassword: z.string().optional().describe('password of MLflow').meta({ secret: true }),
+}
+
+/** What a consumer logs there. */
+export const inferenceLogSettings = {
+  ...trackingSettings,
+  mlflow: trackingSettings.mlflow.describe(
+    'log parameters, metrics, a sample and pictures to a run of this MLflow tracking server',
+  ),
+  mlflowExperiment: z
+    .string()
+    .min(1)
+    .max(250)
+    .default('nustream')
+    .describe('experiment of the run')
+    .meta({ value: 'name' }),
+  mlflowIntervalMs: ms(200, 3_600_000)
+    .default(10_000)
+    .describe('metrics are logged this often')
+    .meta({ value: 'ms' }),
+  mlflowFilesMs: ms(1_000, 86_400_000)
+    .default(300_000)
+    .describe('sample and pictures are uploaded this often, and at the end')
+    .meta({ value: 'ms' }),
+  mlflowShutdownMs: ms(0, 600_000)
+    .default(10_000)
+    .describe('time to send what is left at the end; then it stops without')
+    .meta({ value: 'ms' }),
+}
+
+export interface TrackingConfig {
+  readonly mlflow?: string | undefined
+  readonly mlflowToken?: string | undefined
+  readonly mlflowUser?: string | undefined
+  readonly mlflowPassword?: string | undefined
+}
+
+/** The tracking server that the settings name. @throws UsageError `flag_invalid` where they name none */
+export function openTracking(config: TrackingConfig): MlflowHttp {
+  if (config.mlflow === undefined || config.mlflow === '')
+    throw new UsageError(
+      'flag_invalid',
+      '--mlflow (NUSTREAM_MLFLOW) is missing: name the tracking server, such as http://127.0.0.1:5000',
+    )
+  return new MlflowHttp(config.mlflow, credentialsOf(config, process.env))
+}
+
+/** MLflow's own variables count where ours say nothing. */
+export function credentialsOf(
+  config: TrackingConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): MlflowCredentials {
+  return {
+    token: config.mlflowToken ?? environment['MLFLOW_TRACKING_TOKEN'],
+    user: config.mlflowUser ?? environment['MLFLOW_TRACKING_USERNAME'],
+    password: config.mlflowPassword ?? environment['MLFLOW_TRACKING_PASSWORD'],
+  }
+}
+
+export interface InferenceLogConfig extends TrackingConfig {
+  readonly mlflowExperiment: string
+  readonly mlflowIntervalMs: number
+  readonly mlflowFilesMs: number
+  readonly mlflowShutdownMs: number
+}
+
+export interface LoggedWork<T> {
+  readonly inferrer: Inferrer
+  /** Settings of the role that the run keeps as parameters. Secrets in URLs are masked. */
+  readonly params: Readonly<Record<string, string | number | undefined>>
+  readonly work: (onSettled?: (facts: SettledFacts) => void) => Promise<T>
+  /** How the run ends where the work was done without an error. */
+  readonly statusOf: (result: T) => RunStatus
+}
+
+/**
+ * Does the work of a consumer and logs it to a run of MLflow where the settings name a server. MLflow never fails or
+ * holds up the work: at its end there are `mlflowShutdownMs` to send what is left.
+ */
+export async function withInferenceLog<T>(
+  config: InferenceLogConfig,
+  role: Role,
+  { inferrer, params, work, statusOf }: LoggedWork<T>,
+): Promise<T> {
+  if (config.mlflow === undefined || config.mlflow === '') return work()
+  const { log, registry } = role
+  const http = openTracking(config)
+  const run = new RunLog({
+    http,
+    log,
+    experiment: config.mlflowExperiment,
+    name: role.instance,
+    tags: { 'mlflow.source.name': 'nustream', 'nustream.instance': role.instance, ...processTags() },
+    metrics: mlflowMetrics(registry),
+    onRun: (made, signal) => endVanishedRuns(http, { run: made, log }, { signal }),
+  })
+  const inferenceLog = new InferenceLog({
+    run,
+    log,
+    params: { ...toTexts(params), ...machineParams(inferrer) },
+    intervalMs: config.mlflowIntervalMs,
+    filesEveryMs: config.mlflowFilesMs,
+    gauges: () => readGauges(registry),
+    writeSample: writePredictions,
+  })
+  let status: RunStatus = 'FAILED'
+  try {
+    const result = await work((facts) => inferenceLog.settled(facts))
+    status = statusOf(result)
+    return result
+  } finally {
+    await inferenceLog
+      .end(status, config.mlflowShutdownMs)
+      .catch((err: unknown) => log.error({ err }, 'MLflow run not ended'))
+  }
+}
+
+function machineParams({ concurrency }: Inferrer): Texts {
+  return {
+    nustream_version: packageVersion(),
+    node_version: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    host: hostname(),
+    processors: String(availableParallelism()),
+    model_batches_at_once: String(concurrency),
+  }
+}
+
+function toTexts(params: LoggedWork<unknown>['params']): Texts {
+  const given = Object.entries(params).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(given.map(([key, value]) => [key, maskSecrets(String(value))]))
+}
+
+/** Drift by feature, and tries again in all: what the consumer's own metrics count and its batches do not tell. */
+async function readGauges(registry: Registry): Promise<Record<string, number>> {
+  const found: Record<string, number> = {}
+  for (const { labels, value } of await valuesOf(registry, 'nustream_consumer_drift_psi'))
+    found[`drift_psi_${labels['feature']}`] = value
+  const retries = await valuesOf(registry, 'nustream_consumer_retries_total')
+  found['total_retries'] = retries.reduce((sum, { value }) => sum + value, 0)
+  return found
+}
+
+interface Labelled {
+  readonly labels: Readonly<Partial<Record<string, string | number>>>
+  readonly value: number
+}
+
+async function valuesOf(registry: Registry, name: string): Promise<readonly Labelled[]> {
+  const metric: Metric | undefined = registry.getSingleMetric(name)
+  return metric ? (await metric.get()).values : []
+}
