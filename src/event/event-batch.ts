@@ -4,7 +4,13 @@ export interface Truth {
   readonly azimuth: Float64Array
   /** 0 (straight down-going) to π. [events] */
   readonly zenith: Float64Array
+  /** What the particles did, as an index into `TOPOLOGIES`; simulations know it. Does not travel in the wire form. [events] */
+  readonly topology?: Uint8Array
 }
+
+/** Kinds of events that reconstruct differently well: muons light up a long line, all others a ball. */
+export const TOPOLOGIES = ['unknown', 'through-going track', 'starting track', 'cascade'] as const
+export type Topology = (typeof TOPOLOGIES)[number]
 
 /**
  * Events that travel together: a structure of typed arrays, one row per pulse, never an object per pulse.
@@ -50,6 +56,7 @@ export function sliceEvents(batch: EventBatch, from: number, to: number): EventB
   const truth = batch.truth && {
     azimuth: batch.truth.azimuth.subarray(from, to),
     zenith: batch.truth.zenith.subarray(from, to),
+    ...(batch.truth.topology && { topology: batch.truth.topology.subarray(from, to) }),
   }
   return {
     eventIds: batch.eventIds.subarray(from, to),

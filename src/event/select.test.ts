@@ -14,12 +14,16 @@ function spellOut(batch: EventBatch): unknown[] {
       charges: [...batch.charges.subarray(from, to)],
       auxiliary: [...batch.auxiliary.subarray(from, to)],
       utc: batch.utc?.[i] ?? UTC_UNKNOWN,
-      truth: batch.truth && [batch.truth.azimuth[i], batch.truth.zenith[i]],
+      truth: batch.truth && [batch.truth.azimuth[i], batch.truth.zenith[i], batch.truth.topology?.[i] ?? 0],
     }
   })
 }
 
-const batch = randomEvents({ events: 6, truth: true, utc: true })
+const random = randomEvents({ events: 6, truth: true, utc: true })
+const batch: EventBatch = {
+  ...random,
+  ...(random.truth && { truth: { ...random.truth, topology: Uint8Array.of(0, 1, 2, 3, 2, 1) } }),
+}
 
 describe('selectEvents()', () => {
   it.each([

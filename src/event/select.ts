@@ -13,7 +13,11 @@ export function concatEvents(batches: readonly EventBatch[]): EventBatch {
   const into = allocateEvents(
     batches.reduce((sum, batch) => sum + eventCount(batch), 0),
     batches.reduce((sum, batch) => sum + pulseCount(batch), 0),
-    { hasTruth: batches.some((batch) => batch.truth), hasUtc: batches.some((batch) => batch.utc) },
+    {
+      hasTruth: batches.some((batch) => batch.truth),
+      hasTopology: batches.some((batch) => batch.truth?.topology),
+      hasUtc: batches.some((batch) => batch.utc),
+    },
   )
   let at = 0
   for (const batch of batches) {
@@ -41,21 +45,29 @@ export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): Eve
   const pulses = chosen.reduce((sum, i) => sum + batch.offsets[i + 1] - batch.offsets[i], 0)
   const into = allocateEvents(chosen.length, pulses, {
     hasTruth: batch.truth !== undefined,
+    hasTopology: batch.truth?.topology !== undefined,
     hasUtc: batch.utc !== undefined,
   })
   for (const [i, index] of chosen.entries()) copyEvents(into, i, sliceEvents(batch, index, index + 1))
   return into
 }
 
+interface Parts {
+  readonly hasTruth?: boolean
+  readonly hasTopology?: boolean
+  readonly hasUtc?: boolean
+}
+
 /** Room for that many, with offsets 0, truth and UTC unknown. */
 export function allocateEvents(
   events: number,
   pulses: number,
-  { hasTruth = false, hasUtc = false }: { readonly hasTruth?: boolean; readonly hasUtc?: boolean },
+  { hasTruth = false, hasTopology = false, hasUtc = false }: Parts,
 ): EventBatch {
   const truth: Truth = {
     azimuth: new Float64Array(events).fill(Number.NaN),
     zenith: new Float64Array(events).fill(Number.NaN),
+    ...(hasTopology && { topology: new Uint8Array(events) }),
   }
   return {
     eventIds: new BigInt64Array(events),
@@ -85,4 +97,5 @@ function copyEvents(into: EventBatch, at: number, from: EventBatch): void {
   if (!from.truth || !into.truth) return
   into.truth.azimuth.set(from.truth.azimuth, at)
   into.truth.zenith.set(from.truth.zenith, at)
+  if (from.truth.topology) into.truth.topology?.set(from.truth.topology, at)
 }

@@ -1,3 +1,4 @@
+import { TOPOLOGIES } from '../event/event-batch.ts'
 import { type DuckDb, toLiteralPath } from './duckdb.ts'
 import { describeParquet, findPulseColumns, missingColumn, unreadable } from './pulse-columns.ts'
 
@@ -6,15 +7,20 @@ export interface TruthTable {
   readonly eventIds: BigInt64Array
   readonly azimuth: Float64Array
   readonly zenith: Float64Array
+  /** Index into `TOPOLOGIES`; undefined where the file has no column `topology`. */
+  readonly topology?: Uint8Array
 }
 
 export interface TruthQuery {
-  /** Parquet file with columns event_id, azimuth, zenith and, optionally, batch_id. */
+  /** Parquet file with columns event_id, azimuth, zenith and, optionally, batch_id and topology. */
   readonly metaFile: string
   /** The pulse file whose events are wanted, and its batch id where it has one. */
   readonly pulseFile: string
   readonly batchId: number | undefined
 }
+
+/** Place of a topology's name in `TOPOLOGIES`; a name that is not there is unknown. */
+const TOPOLOGY_INDEX = `greatest(list_position([${TOPOLOGIES.map((name) => `'${name}'`).join(', ')}], topology::VARCHAR), 1) - 1`
 
 /**
  * Truth of the events of one pulse file: those with its batch id, or those whose ids it holds where there is no
@@ -31,14 +37,15 @@ export async function readTruth(db: DuckDb, query: TruthQuery): Promise<TruthTab
       if (!types.has(name)) throw missingColumn(metaFile, name, types)
     }
     const select = `SELECT event_id::BIGINT AS id, coalesce(azimuth::DOUBLE, 'NaN'), coalesce(zenith::DOUBLE, 'NaN')
-      FROM read_parquet(?, hive_partitioning = false)`
+      ${types.has('topology') ? `, ${TOPOLOGY_INDEX}` : ''} FROM read_parquet(?, hive_partitioning = false)`
     const collect = async (where: string, value: string | number) => {
       const result = await connection.runAndReadAll(`${select} WHERE ${where} ORDER BY id`, [meta, value])
-      const [ids, azimuth, zenith] = result.getColumns()
+      const [ids, azimuth, zenith, topology] = result.getColumns()
       return {
         eventIds: BigInt64Array.from((ids ?? []) as bigint[]),
         azimuth: Float64Array.from((azimuth ?? []) as number[]),
         zenith: Float64Array.from((zenith ?? []) as number[]),
+        ...(topology && { topology: Uint8Array.from(topology as number[]) }),
       }
     }
     if (types.has('batch_id') && batchId !== undefined) {

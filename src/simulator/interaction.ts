@@ -1,11 +1,12 @@
 import { toSourceVector } from '../event/direction.ts'
+import type { Topology as AnyTopology } from '../event/event-batch.ts'
 import type { Illumination, Line } from './illumination.ts'
 import { CASCADE_METRES_PER_GEV, hadronicShare, hadronicSpread } from './light.ts'
 import { MuonTrack } from './muon.ts'
 import type { Random } from './random.ts'
 
 /** What a neutrino left in the ice. */
-export type Topology = 'through-going track' | 'starting track' | 'cascade'
+export type Topology = Exclude<AnyTopology, 'unknown'>
 
 /**
  * Composition of the triggered events. It is not published for the challenge's events; these shares are set such that the

@@ -1,4 +1,11 @@
-import type { EventBatch } from '../event/event-batch.ts'
+import { type EventBatch, TOPOLOGIES, type Topology } from '../event/event-batch.ts'
+
+/** Where an event came from, radians, and what it was. */
+export interface EventTruth {
+  readonly azimuth: number
+  readonly zenith: number
+  readonly topology: Topology
+}
 
 /** Growing columns of an `EventBatch` under construction. */
 export class PulseColumns {
@@ -12,12 +19,14 @@ export class PulseColumns {
   readonly #offsets: Int32Array
   readonly #azimuth: Float64Array
   readonly #zenith: Float64Array
+  readonly #topology: Uint8Array
 
   constructor(eventsMax: number) {
     this.#eventIds = new BigInt64Array(eventsMax)
     this.#offsets = new Int32Array(eventsMax + 1)
     this.#azimuth = new Float64Array(eventsMax)
     this.#zenith = new Float64Array(eventsMax)
+    this.#topology = new Uint8Array(eventsMax)
     this.#grow(eventsMax * 192 + 1024)
   }
 
@@ -34,10 +43,11 @@ export class PulseColumns {
   }
 
   /** Makes the pulses added since the last call an event. */
-  endEvent(eventId: number, azimuth: number, zenith: number): void {
+  endEvent(eventId: number, { azimuth, zenith, topology }: EventTruth): void {
     this.#eventIds[this.eventCount] = BigInt(eventId)
     this.#azimuth[this.eventCount] = azimuth
     this.#zenith[this.eventCount] = zenith
+    this.#topology[this.eventCount] = TOPOLOGIES.indexOf(topology)
     this.eventCount++
     this.#offsets[this.eventCount] = this.pulseCount
   }
@@ -54,6 +64,7 @@ export class PulseColumns {
       truth: {
         azimuth: this.#azimuth.slice(0, this.eventCount),
         zenith: this.#zenith.slice(0, this.eventCount),
+        topology: this.#topology.slice(0, this.eventCount),
       },
     }
   }

@@ -28,7 +28,7 @@ function read(...hits: Hit[]) {
   random.restart(1, 1)
   const pulses = new PulseColumns(1)
   new Readout().read(trigger(...hits), random, pulses)
-  pulses.endEvent(0, 0, 0)
+  pulses.endEvent(0, { azimuth: 0, zenith: 0, topology: 'cascade' })
   return pulses.toBatch()
 }
 

@@ -71,7 +71,7 @@ export class Simulator {
         this.#random,
         pulses,
       )
-      pulses.endEvent(index, neutrino.azimuth, neutrino.zenith)
+      pulses.endEvent(index, neutrino)
       return
     }
     throw new Error(`event ${index} of seed ${this.#seed} did not trigger in ${ATTEMPTS_MAX} attempts`)

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, pulseCount, TOPOLOGIES } from '../event/event-batch.ts'
 import { sensorPositions } from '../event/sensors.ts'
 import { openParquetWriter, type ParquetColumn, type ParquetWriter } from '../parquet/write.ts'
 import { simulateInWorkers } from './simulation.ts'
@@ -49,6 +49,8 @@ const META_COLUMNS: ParquetColumn[] = [
   { name: 'last_pulse_index', type: 'int64', from: 'int32' },
   { name: 'azimuth', type: 'double', from: 'float64' },
   { name: 'zenith', type: 'double', from: 'float64' },
+  // Not in the competition's file: what a simulation knows besides.
+  { name: 'topology', type: 'string', from: 'string' },
 ]
 
 /**
@@ -134,6 +136,7 @@ function toMetaColumns(batch: EventBatch, batchId: number, firstRow: number) {
     Int32Array.from({ length: events }, (_, i) => firstRow + offsets[i + 1] - 1),
     truth?.azimuth ?? unknown(),
     truth?.zenith ?? unknown(),
+    Array.from({ length: events }, (_, i) => TOPOLOGIES[truth?.topology?.[i] ?? 0]),
   ]
 }
 

@@ -22,7 +22,9 @@ if (port) {
 function buffersOf(batch: EventBatch): ArrayBuffer[] {
   const { eventIds, offsets, sensorIds, times, charges, auxiliary, truth } = batch
   const columns = [eventIds, offsets, sensorIds, times, charges, auxiliary]
-  return [...columns, ...(truth ? [truth.azimuth, truth.zenith] : [])].flatMap(({ buffer }) =>
-    buffer instanceof ArrayBuffer ? [buffer] : [],
-  )
+  return [
+    ...columns,
+    ...(truth ? [truth.azimuth, truth.zenith] : []),
+    ...(truth?.topology ? [truth.topology] : []),
+  ].flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []))
 }

@@ -11,12 +11,14 @@ export function createTruthLookup(table: TruthTable): (eventIds: BigInt64Array) 
   return (eventIds) => {
     const azimuth = new Float64Array(eventIds.length)
     const zenith = new Float64Array(eventIds.length)
+    const topology = table.topology && new Uint8Array(eventIds.length)
     for (const [i, id] of eventIds.entries()) {
       const at = find(id)
       azimuth[i] = at < 0 ? Number.NaN : table.azimuth[at]
       zenith[i] = at < 0 ? Number.NaN : table.zenith[at]
+      if (topology && table.topology && at >= 0) topology[i] = table.topology[at]
     }
-    return { azimuth, zenith }
+    return { azimuth, zenith, ...(topology && { topology }) }
   }
 }
 

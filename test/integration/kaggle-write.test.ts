@@ -21,7 +21,7 @@ function describeEvents(batch: EventBatch): unknown[] {
     const [from, to] = [batch.offsets[i], batch.offsets[i + 1]]
     const columns = [batch.sensorIds, batch.times, batch.charges, batch.auxiliary]
     const pulses = columns.map((column) => [...column.subarray(from, to)])
-    return [id, batch.truth?.azimuth[i], batch.truth?.zenith[i], ...pulses]
+    return [id, batch.truth?.azimuth[i], batch.truth?.zenith[i], batch.truth?.topology?.[i], ...pulses]
   })
 }
 
@@ -50,7 +50,7 @@ describe('writeKaggle()', () => {
     expect(read).toEqual(describeEvents(simulateEvents(12, 0, 70)))
   })
 
-  it('has the columns, types and row numbers of the competition', async () => {
+  it('has the columns, types and row numbers of the competition, and the topology', async () => {
     await writeKaggle({ dir, events: 25, seed: 3, eventsPerFile: 10 })
     const types = async (file: string) =>
       (
@@ -79,7 +79,7 @@ describe('writeKaggle()', () => {
         'last_pulse_index',
         'BIGINT',
       ],
-      ...['azimuth', 'DOUBLE', 'zenith', 'DOUBLE'],
+      ...['azimuth', 'DOUBLE', 'zenith', 'DOUBLE', 'topology', 'VARCHAR'],
     ])
     // The first and last row of each event are where the meta file says.
     const wrong = await query(`
