@@ -1,15 +1,44 @@
 import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { UsageError } from '../errors.ts'
 import { compareWithPublished, renderComparison } from '../simulator/comparison.ts'
 import { EventStatistics } from '../simulator/statistics.ts'
 import { writeKaggle } from '../source/kaggle-write.ts'
+import { writeWire } from '../source/wire-write.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { jsonSetting } from './settings.ts'
 
 const count = (max: number) => z.coerce.number().int().min(1).max(max)
+
+const settings = {
+  events: count(200_000_000).describe('events in all').meta({ value: 'n' }),
+  out: z
+    .string()
+    .min(1)
+    .describe('folder of the data set, or - for Arrow streams to stdout')
+    .meta({ value: 'folder' }),
+  seed: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(1)
+    .describe('another seed, other events')
+    .meta({ value: 'n' }),
+  fileEvents: count(1_000_000).default(200_000).describe('events in each batch file').meta({ value: 'n' }),
+  threads: count(256)
+    .optional()
+    .describe('threads that simulate (default: the number of processor cores)')
+    .meta({ value: 'n' }),
+  overwrite: switchFlag('replace a data set that is in the folder'),
+  compare: switchFlag('compare the events with the published statistics of the real data set'),
+  ...jsonSetting,
+}
+
+type Config = z.infer<z.ZodObject<typeof settings>>
 
 export function add(program: Command): void {
   addCommand(program, {
@@ -20,60 +49,49 @@ export function add(program: Command): void {
     examples: [
       'nustream simulate --events 10000 --out simulated',
       'nustream simulate --events 1000000 --out simulated --seed 7 --compare',
+      'nustream simulate --events 1000000 --out - | python -m nustream_training.train --data - ...',
     ],
-    shape: {
-      events: count(200_000_000).describe('events in all').meta({ value: 'n' }),
-      out: z.string().min(1).describe('folder of the data set').meta({ value: 'folder' }),
-      seed: z.coerce
-        .number()
-        .int()
-        .min(0)
-        .max(Number.MAX_SAFE_INTEGER)
-        .default(1)
-        .describe('another seed, other events')
-        .meta({ value: 'n' }),
-      fileEvents: count(1_000_000)
-        .default(200_000)
-        .describe('events in each batch file')
-        .meta({ value: 'n' }),
-      threads: count(256)
-        .optional()
-        .describe('threads that simulate (default: the number of processor cores)')
-        .meta({ value: 'n' }),
-      overwrite: switchFlag('replace a data set that is in the folder'),
-      compare: switchFlag('compare the events with the published statistics of the real data set'),
-      ...jsonSetting,
-    },
-    run: async (config) => {
-      using interrupt = listenForInterrupt()
-      const progress = showProgress('simulating', config.events)
-      const statistics = config.compare ? new EventStatistics() : undefined
-      const startedAt = performance.now()
-      const report = await writeKaggle({
-        dir: config.out,
-        events: config.events,
-        seed: config.seed,
-        eventsPerFile: config.fileEvents,
-        workers: config.threads ?? availableParallelism(),
-        overwrite: config.overwrite,
-        onProgress: progress.update,
-        ...(statistics && { onEvents: (events) => statistics.add(events) }),
-        signal: interrupt.signal,
-      })
-      progress.end()
-      const seconds = (performance.now() - startedAt) / 1000
-      const rate = Math.round(report.events / seconds)
-      const comparison = statistics && compareWithPublished(statistics)
-      if (config.json) {
-        console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate, comparison }))
-        return interrupt.exitCode()
-      }
-      if (comparison) console.log(`${renderComparison(comparison)}\n`)
-      const { events, pulses, files } = report
-      console.log(
-        `${events} events, ${pulses} pulses in ${files} files below ${config.out}, ${rate} events/s`,
-      )
-      return interrupt.exitCode()
-    },
+    shape: settings,
+    run,
   })
+}
+
+async function run(config: Config): Promise<number> {
+  using interrupt = listenForInterrupt()
+  if (config.out === '-') {
+    if (config.compare || config.json)
+      throw new UsageError(
+        'flag_invalid',
+        '--out - writes events to stdout, where --compare and --json would write too',
+      )
+    const { events, seed, threads: workers = availableParallelism() } = config
+    await writeWire({ to: process.stdout, events, seed, workers, signal: interrupt.signal })
+    return interrupt.exitCode()
+  }
+  const progress = showProgress('simulating', config.events)
+  const statistics = config.compare ? new EventStatistics() : undefined
+  const startedAt = performance.now()
+  const report = await writeKaggle({
+    dir: config.out,
+    events: config.events,
+    seed: config.seed,
+    eventsPerFile: config.fileEvents,
+    workers: config.threads ?? availableParallelism(),
+    overwrite: config.overwrite,
+    onProgress: progress.update,
+    ...(statistics && { onEvents: (events) => statistics.add(events) }),
+    signal: interrupt.signal,
+  })
+  progress.end()
+  const seconds = (performance.now() - startedAt) / 1000
+  const rate = Math.round(report.events / seconds)
+  const comparison = statistics && compareWithPublished(statistics)
+  if (config.json) {
+    console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate, comparison }))
+    return interrupt.exitCode()
+  }
+  if (comparison) console.log(`${renderComparison(comparison)}\n`)
+  const { events, pulses, files } = report
+  console.log(`${events} events, ${pulses} pulses in ${files} files below ${config.out}, ${rate} events/s`)
+  return interrupt.exitCode()
 }
