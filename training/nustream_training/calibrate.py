@@ -1,0 +1,65 @@
+"""Makes kappa mean what it says: the radius that it promises to hold half, or nine tenths, of the events does so.
+
+A von Mises-Fisher distribution of concentration kappa has the share (1 - exp(-kappa (1 - cos r))) / (1 - exp(-2 kappa))
+within the angle r.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SHARES = (0.5, 0.9)
+KNOTS = 5
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class KappaMap:
+    """log kappa' = log kappa + shift + sum of bends * max(0, log kappa - knot)."""
+
+    shift: float
+    knots: np.ndarray
+    bends: np.ndarray
+
+    def __call__(self, kappa: np.ndarray) -> np.ndarray:
+        log = np.log(kappa)
+        return np.exp(log + self.shift + np.maximum(0, log[:, None] - self.knots) @ self.bends)
+
+
+def radius(kappa: np.ndarray, share: float) -> np.ndarray:
+    """Radians within which `share` of the events lie. [E]"""
+    beyond = -np.expm1(-2 * kappa)
+    above = -np.log1p(-share * beyond) / kappa  # 1 - cos r
+    return 2 * np.arcsin(np.sqrt(np.clip(above / 2, 0, 1)))
+
+
+def coverage(kappa: np.ndarray, error: np.ndarray, share: float) -> float:
+    """Observed over promised radius: the factor by which radii would have to grow to hold their share."""
+    return float(np.quantile(error / radius(kappa, share), share))
+
+
+def fit_map(kappa: np.ndarray, error: np.ndarray) -> KappaMap:
+    """Bends log kappa at its quantiles so that in each part of the events both radii miss by as little as can be.
+
+    The two radii cannot both be exact where errors are not distributed so; then they miss by the same factor.
+    """
+    edges = np.quantile(kappa, np.linspace(0, 1, 2 * KNOTS + 1))
+    parts = [(kappa >= low) & (kappa <= high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    centres = np.array([np.mean(np.log(kappa[part])) for part in parts])
+    wanted = np.array([_best_shift(kappa[part], error[part]) for part in parts])
+    knots = np.quantile(np.log(kappa), np.linspace(0, 1, KNOTS + 1)[:-1])
+    columns = np.concatenate([np.ones((len(centres), 1)), np.maximum(0, centres[:, None] - knots)], axis=1)
+    found = np.linalg.lstsq(columns, wanted, rcond=1e-6)[0]
+    return KappaMap(float(found[0]), knots, found[1:])
+
+
+def _best_shift(kappa: np.ndarray, error: np.ndarray) -> float:
+    """Of log kappa, for which the logarithms of the two coverages sum to 0."""
+    low, high = -4.0, 4.0
+    for _ in range(ROUNDS):
+        middle = (low + high) / 2
+        shifted = kappa * np.exp(middle)
+        # A larger kappa promises less, so the coverage grows with it.
+        too_sure = sum(np.log(coverage(shifted, error, share)) for share in SHARES) > 0
+        low, high = (low, middle) if too_sure else (middle, high)
+    return (low + high) / 2

@@ -1,0 +1,245 @@
+"""Events to train on: read from folders of the Kaggle layout in streams, cut to what the network sees, kept flat.
+
+What `Pool.batch` gives is what features.build_tensors gives, only for many events at once.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nustream_training import detector
+from nustream_training.directions import to_vectors
+from nustream_training.features import Manifest, _normalise
+
+CHUNK_EVENTS = 25_000
+SENSOR_COLUMNS = ("x", "y", "z", "quantumEfficiency", "scatteringLength", "absorptionLength")
+
+
+@dataclass
+class Columns:
+    """Events of a stream. Pulses of event i are rows offsets[i] to offsets[i + 1]."""
+
+    event_id: np.ndarray  # [E] int64
+    offsets: np.ndarray  # [E + 1] int64
+    sensor_id: np.ndarray  # [T] uint16
+    time: np.ndarray  # [T] float32, ns
+    charge: np.ndarray  # [T] float32, photo-electrons
+    auxiliary: np.ndarray  # [T] bool
+    azimuth: np.ndarray  # [E] float64, of where the neutrino came from
+    zenith: np.ndarray  # [E] float64
+
+    def __len__(self) -> int:
+        return len(self.event_id)
+
+
+@dataclass
+class Pool:
+    """Pulses that the network sees of each event, in its order."""
+
+    offsets: np.ndarray  # [E + 1] int64
+    sensor_id: np.ndarray  # [T] uint16
+    time: np.ndarray  # [T] float32, ns after the first coincident pulse of the whole event
+    charge: np.ndarray  # [T] float32
+    auxiliary: np.ndarray  # [T] bool
+    truth: np.ndarray  # [E, 3] float32, unit vectors to the source
+    pulse_count: np.ndarray  # [E] int32, of the whole event
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def batch(self, events: np.ndarray, features: list[Manifest]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Padded pulses [E, L, F] float32, mask [E, L] bool, true directions [E, 3] float32."""
+        starts, lengths = self.offsets[events], self.lengths()[events]
+        mask = np.arange(lengths.max()) < lengths[:, None]  # [E, L]
+        rows = (starts[:, None] + np.arange(mask.shape[1]))[mask]  # [T]
+        values = np.zeros((*mask.shape, len(features)), dtype=np.float32)
+        values[mask] = self._features(rows, features)
+        return values, mask, self.truth[events]
+
+    def _features(self, rows: np.ndarray, features: list[Manifest]) -> np.ndarray:
+        values = np.empty((len(rows), len(features)), dtype=np.float32)
+        sensors = self.sensor_id[rows]
+        for i, feature in enumerate(features):
+            match feature["column"]:
+                case column if column in SENSOR_COLUMNS:
+                    values[:, i] = _sensor_table(feature)[sensors]
+                case "timeSinceFirstHlc":
+                    values[:, i] = _normalise(self.time[rows].astype(np.float64), feature)
+                case "charge":
+                    values[:, i] = _normalise(self.charge[rows].astype(np.float64), feature)
+                case "hlc":
+                    values[:, i] = _normalise(~self.auxiliary[rows] * 1.0, feature)
+                case other:
+                    raise ValueError(f"column {other!r} is not one that training makes for many events at once")
+        return values
+
+
+_tables: dict[str, np.ndarray] = {}
+
+
+def _sensor_table(feature: Manifest) -> np.ndarray:
+    """The feature for each sensor. [5160]"""
+    key = repr(sorted(feature.items(), key=str))
+    if key not in _tables:
+        sensors, lookup = np.arange(detector.SENSOR_COUNT), feature.get("lookup", "physical")
+        match feature["column"]:
+            case "x" | "y" | "z" as axis:
+                raw = detector.sensor_positions()[:, "xyz".index(axis)].astype(np.float64)
+            case "quantumEfficiency":
+                raw = detector.quantum_efficiency(sensors, lookup)
+            case "scatteringLength":
+                raw = detector.ice_length(1, sensors, lookup)
+            case _:
+                raw = detector.ice_length(2, sensors, lookup)
+        _tables[key] = _normalise(raw, feature).astype(np.float32)
+    return _tables[key]
+
+
+def read_kaggle(folder: Path | str, events_max: int | None = None) -> Iterator[Columns]:
+    """Events of train/batch_N.parquet with the directions of train_meta.parquet, some ten thousand at a time."""
+    folder = Path(folder)
+    meta = pq.read_table(folder / "train_meta.parquet", columns=["event_id", "azimuth", "zenith"])
+    ids = meta["event_id"].to_numpy()
+    order = np.argsort(ids, kind="stable")
+    ids, azimuth, zenith = ids[order], meta["azimuth"].to_numpy()[order], meta["zenith"].to_numpy()[order]
+    files = sorted((folder / "train").glob("batch_*.parquet"), key=lambda path: int(path.stem.split("_")[1]))
+    if not files:
+        raise FileNotFoundError(
+            f"{folder}/train has no batch_N.parquet: make one with nustream simulate --out {folder}"
+        )
+    left = events_max
+    for columns in _read_files(files):
+        place = np.minimum(np.searchsorted(ids, columns.event_id), len(ids) - 1)
+        if np.any(ids[place] != columns.event_id):
+            missing = columns.event_id[ids[place] != columns.event_id][0]
+            raise ValueError(f"event {missing} is not in {folder}/train_meta.parquet")
+        columns.azimuth, columns.zenith = azimuth[place], zenith[place]
+        if left is not None and len(columns) >= left:
+            yield _take(columns, left)
+            return
+        left = None if left is None else left - len(columns)
+        yield columns
+
+
+def _read_files(files: list[Path]) -> Iterator[Columns]:
+    for file in files:
+        rest: pa.Table | None = None
+        wanted = ["event_id", "sensor_id", "time", "charge", "auxiliary"]
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=4_000_000, columns=wanted):
+            table = pa.Table.from_batches([batch])
+            table = table if rest is None else pa.concat_tables([rest, table])
+            ids = table["event_id"].to_numpy()
+            # The last event may go on in the next rows.
+            cut = len(ids) - int(np.argmax(ids[::-1] != ids[-1])) if ids[0] != ids[-1] else 0
+            rest = table.slice(cut)
+            if cut:
+                yield _columns(table.slice(0, cut))
+        if rest is not None and len(rest):
+            yield _columns(rest)
+
+
+def _columns(table: pa.Table) -> Columns:
+    ids = table["event_id"].to_numpy()
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    return Columns(
+        event_id=ids[starts],
+        offsets=np.concatenate([starts, [len(ids)]]),
+        sensor_id=table["sensor_id"].to_numpy().astype(np.uint16),
+        time=table["time"].to_numpy().astype(np.float32),
+        charge=table["charge"].to_numpy().astype(np.float32),
+        auxiliary=pc.cast(table["auxiliary"], pa.bool_()).to_numpy(),
+        azimuth=np.zeros(len(starts)),
+        zenith=np.zeros(len(starts)),
+    )
+
+
+def _take(columns: Columns, events: int) -> Columns:
+    end = columns.offsets[events]
+    per_event = ("event_id", "azimuth", "zenith")
+    return Columns(
+        **{
+            field.name: getattr(columns, field.name)[
+                : events if field.name in per_event else events + 1 if field.name == "offsets" else end
+            ]
+            for field in fields(Columns)
+        }
+    )
+
+
+def select(columns: Columns, pulses: Manifest) -> Pool:
+    """The cut of a manifest with prefer hlc, by spread, order time, for many events at once."""
+    form = (pulses.get("keep", "all"), pulses["prefer"], pulses["by"], pulses["order"])
+    if form != ("all", "hlc", "spread", "time"):
+        raise ValueError(f"pulses {pulses}: training selects keep all, prefer hlc, by spread, order time")
+    counts = np.diff(columns.offsets)
+    event = np.repeat(np.arange(len(columns)), counts)  # [T]
+    order = np.lexsort((columns.time, event))  # stable, so ties stay in row order
+    time, auxiliary = columns.time[order].astype(np.float64), columns.auxiliary[order]
+    hlc_counts = np.bincount(event, weights=~auxiliary, minlength=len(columns)).astype(np.int64)
+    kept = np.ones(len(event), dtype=bool)
+    if pulses["max"] is not None:
+        most = pulses["max"]
+        room = np.maximum(most - hlc_counts, 0)
+        is_hlc = _spread(event, ~auxiliary, hlc_counts, np.full(len(columns), most))
+        is_other = _spread(event, auxiliary, counts - hlc_counts, room)
+        kept = np.where(auxiliary, is_other, is_hlc)
+    # Of all pulses where no one is coincident.
+    counts_as_first = ~auxiliary | (hlc_counts == 0)[event]
+    first = np.full(len(columns), np.inf)
+    np.minimum.at(first, event[counts_as_first], time[counts_as_first])
+    per_event = np.bincount(event[kept], minlength=len(columns))
+    return Pool(
+        offsets=np.concatenate([[0], np.cumsum(per_event)]),
+        sensor_id=columns.sensor_id[order][kept],
+        time=(time - first[event])[kept].astype(np.float32),
+        charge=columns.charge[order][kept],
+        auxiliary=auxiliary[kept],
+        truth=to_vectors(columns.azimuth, columns.zenith).astype(np.float32),
+        pulse_count=counts.astype(np.int32),
+    )
+
+
+def _spread(event: np.ndarray, of_class: np.ndarray, counts: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Which pulses of a class are among pulse floor(i n / room), i from 0 to room - 1, of the event's n in time order."""
+    before = np.cumsum(of_class) - of_class
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    rank = before - starts[event]
+    n, most = np.maximum(counts, 1)[event], room[event]
+    i = (rank * most + n - 1) // n
+    return of_class & ((n <= most) | ((i < most) & (i * n // np.maximum(most, 1) == rank)))
+
+
+def join(pools: list[Pool]) -> Pool:
+    if len(pools) == 1:
+        return pools[0]
+    shifts = np.cumsum([0, *(pool.offsets[-1] for pool in pools)])
+    offsets = [pool.offsets[:-1] + shift for pool, shift in zip(pools, shifts[:-1], strict=True)]
+    columns = {
+        field.name: np.concatenate([getattr(pool, field.name) for pool in pools])
+        for field in fields(Pool)
+        if field.name != "offsets"
+    }
+    return Pool(offsets=np.concatenate([*offsets, [shifts[-1]]]), **columns)
+
+
+def load_pool(folders: list[Path], pulses: Manifest, events_max: int | None = None) -> Pool:
+    """All events of the folders, cut; a few hundred bytes of memory per event."""
+    return join([select(columns, pulses) for folder in folders for columns in read_kaggle(folder, events_max)])
+
+
+def digest(folders: list[Path]) -> str:
+    """Of the bytes of all files of the data sets, in order of their names."""
+    value = hashlib.sha256()
+    for folder in folders:
+        for file in [*sorted((Path(folder) / "train").glob("batch_*.parquet")), Path(folder) / "train_meta.parquet"]:
+            value.update(hashlib.sha256(file.read_bytes()).digest())
+    return f"sha256:{value.hexdigest()}"

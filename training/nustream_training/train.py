@@ -1,0 +1,291 @@
+"""Trains nano: `python -m nustream_training.train --help`
+
+One optimiser step is a few microbatches of events of similar length, worked off by `--threads` threads of one torch
+thread each: on a busy CPU that is faster than threads inside each operator, which wait for the slowest at every one.
+Gradients are added in the microbatches' order, so the number of threads changes nothing.
+"""
+
+import argparse
+import csv
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nustream_training.data import Pool, load_pool
+from nustream_training.loss import angle_loss, angles, vmf_loss
+from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+
+MICRO_EVENTS = 64
+WINDOW_BATCHES = 32
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.csv"
+LOG_COLUMNS = ("step", "presentations", "seconds", "lr", "loss", "events_per_s", "val_mean_rad", "val_median_rad")
+CLIP_NORM = 1.0
+WEIGHT_DECAY = 0.02
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    torch.set_num_threads(1)
+    training = Training(options)
+    if (options.run / CHECKPOINT).exists():
+        training.resume()
+    signal.signal(signal.SIGTERM, training.stop)
+    signal.signal(signal.SIGINT, training.stop)
+    training.run()
+    return 0
+
+
+class Training:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.config = NanoConfig(options.dim, options.layers, options.heads, options.mlp, options.pulses_max)
+        torch.manual_seed(options.seed)
+        self.device = torch.device(options.device)
+        self.model = Nano(self.config).to(self.device)
+        self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
+        self.optimizer = torch.optim.AdamW(groups(self.model), lr=options.lr, betas=(0.9, 0.98))
+        self.step, self.presentations, self.seconds = 0, 0, 0.0
+        self.epoch, self.taken = 0, 0  # passes over the pool, batches taken of this one
+        self.is_stopped = False
+        pulses = nano_manifest(self.config)["pulses"]
+        self.pool = load_pool(options.data, pulses)
+        self.validation = load_pool([options.validation], pulses, options.validation_events)
+        options.run.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> None:
+        print(f"{len(self.pool)} events to train on, {len(self.validation)} to validate", flush=True)
+        options, losses, since, at = self.options, [], time.monotonic(), self.presentations
+        saved = time.monotonic()
+        with ThreadPoolExecutor(options.threads) as threads:
+            while self.presentations < options.presentations and not self.is_stopped:
+                for batch in self.epoch_batches():
+                    started = time.monotonic()
+                    losses.append(self.take_step(batch, threads))
+                    self.seconds += time.monotonic() - started
+                    self.taken += 1
+                    now = time.monotonic()
+                    is_last = self.presentations >= options.presentations or self.is_stopped
+                    if self.step % options.log_every == 0 or is_last:
+                        speed = (self.presentations - at) / (now - since)
+                        is_checked = self.step % options.validate_every == 0 or is_last
+                        scores = self.validate(threads) if is_checked else (None, None)
+                        self.log(float(np.mean(losses)), speed, *scores)
+                        losses, since, at = [], time.monotonic(), self.presentations
+                    if now - saved > options.checkpoint_s or is_last:
+                        self.save()
+                        saved = time.monotonic()
+                    if is_last:
+                        return
+                self.epoch, self.taken = self.epoch + 1, 0
+
+    def epoch_batches(self):
+        """Batches of microbatches: indices of events. The same for the same seed, pass and pool."""
+        rng = np.random.default_rng([self.options.seed, self.epoch])
+        order = rng.permutation(len(self.pool))
+        lengths = self.pool.lengths()
+        micros = self.options.batch // MICRO_EVENTS
+        window = micros * MICRO_EVENTS * WINDOW_BATCHES
+        number = 0
+        for first in range(0, len(order), window):
+            events = order[first : first + window]
+            events = events[np.argsort(lengths[events], kind="stable")]
+            parts = [events[i : i + MICRO_EVENTS] for i in range(0, len(events), MICRO_EVENTS)]
+            mixed = rng.permutation(len(parts))
+            for i in range(0, len(parts) - micros + 1, micros):
+                number += 1
+                if number > self.taken:
+                    yield [parts[j] for j in mixed[i : i + micros]]
+
+    def take_step(self, batch: list[np.ndarray], threads: ThreadPoolExecutor) -> float:
+        rng = np.random.default_rng([self.options.seed, 1, self.step])
+        turns = [(rng.uniform(0, 2 * np.pi, len(part)), rng.random(len(part)) < 0.5) for part in batch]
+        # The longest first, so that no thread is left with it at the end.
+        longest = sorted(range(len(batch)), key=lambda i: -self.pool.lengths()[batch[i][-1]])
+        jobs = {i: threads.submit(self.gradients, batch[i], *turns[i]) for i in longest}
+        results = [jobs[i].result() for i in range(len(batch))]
+        parameters = list(self.model.parameters())
+        total = sum(len(part) for part in batch)
+        for j, parameter in enumerate(parameters):
+            parameter.grad = sum(
+                grads[j] * (len(part) / total) for part, (_, grads) in zip(batch, results, strict=True)
+            )
+        norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        if not torch.isfinite(norm):
+            raise RuntimeError(f"the gradient is {norm} at step {self.step}: lower --lr, resume from the checkpoint")
+        rate = learning_rate(self.presentations, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.step += 1
+        self.presentations += total
+        keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.mean, [p.detach() for p in parameters], 1 - keep)
+        return sum(loss * len(part) for part, (loss, _) in zip(batch, results, strict=True)) / total
+
+    def gradients(self, events: np.ndarray, turn: np.ndarray, mirror: np.ndarray) -> tuple[float, list[Tensor]]:
+        pulses, mask, truth = (torch.from_numpy(part) for part in self.pool.batch(events, FEATURES))
+        rotate(pulses, truth, torch.from_numpy(turn).float(), torch.from_numpy(mirror))
+        pulses, mask, truth = (part.to(self.device) for part in (pulses, mask, truth))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            vector = self.model(pulses, mask).float()
+        share = angle_share(self.presentations, self.options)
+        loss = vmf_loss(vector, truth)
+        if share > 0:
+            loss = loss + share * angle_loss(vector, truth)
+        return float(loss.detach()), torch.autograd.grad(loss, list(self.model.parameters()))
+
+    def validate(self, threads: ThreadPoolExecutor) -> tuple[float, float]:
+        model = self.mean_model()
+        found = predict(model, self.validation, threads, self.device)
+        error = angles(found, torch.from_numpy(self.validation.truth)).numpy()
+        return float(error.mean()), float(np.median(error))
+
+    def mean_model(self) -> Nano:
+        """With the running mean of the weights, which is what is exported."""
+        model = Nano(self.config).to(self.device)
+        with torch.no_grad():
+            for parameter, mean in zip(model.parameters(), self.mean, strict=True):
+                parameter.copy_(mean)
+        return model.eval()
+
+    def log(self, loss: float, speed: float, mean: float | None, median: float | None) -> None:
+        path = self.options.run / LOG
+        is_new = not path.exists()
+        rate = learning_rate(self.presentations, self.options)
+        row = (self.step, self.presentations, round(self.seconds), f"{rate:.3g}", f"{loss:.4f}", f"{speed:.0f}")
+        row += tuple("" if value is None else f"{value:.4f}" for value in (mean, median))
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(LOG_COLUMNS)
+            writer.writerow(row)
+        print(",".join(map(str, row)), flush=True)
+
+    def save(self) -> None:
+        parameters = dict(self.model.named_parameters())
+        state = {
+            "config": asdict(self.config),
+            "model": {name: parameter.detach() for name, parameter in parameters.items()},
+            "mean": dict(zip(parameters, self.mean, strict=True)),
+            "optimizer": self.optimizer.state_dict(),
+            **{key: getattr(self, key) for key in ("step", "presentations", "seconds", "epoch", "taken")},
+            "data": [str(folder.name) for folder in self.options.data],
+        }
+        path = self.options.run / CHECKPOINT
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def resume(self) -> None:
+        state = torch.load(self.options.run / CHECKPOINT, map_location=self.device, weights_only=True)
+        if state["config"] != asdict(self.config):
+            raise SystemExit(f"error: {self.options.run} holds {state['config']}, asked for {asdict(self.config)}")
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(state["model"][name])
+        self.mean = list(state["mean"].values())
+        self.optimizer.load_state_dict(state["optimizer"])
+        for key in ("step", "presentations", "seconds", "epoch", "taken"):
+            setattr(self, key, state[key])
+        if state["data"] != [str(folder.name) for folder in self.options.data]:
+            self.epoch, self.taken = self.epoch + 1, 0
+        print(f"goes on after step {self.step}, {self.presentations} presentations", flush=True)
+
+    def stop(self, *_: object) -> None:
+        self.is_stopped = True
+
+
+def groups(model: Nano) -> list[dict]:
+    """Weight decay on matrices only."""
+    matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "geometry" not in name]
+    others = [p for name, p in model.named_parameters() if p.dim() <= 1 or "geometry" in name]
+    return [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+
+
+def rotate(pulses: Tensor, truth: Tensor, turn: Tensor, mirror: Tensor) -> None:
+    """Turns each event about the vertical by `turn` [E] radians, after mirroring y where `mirror` [E]. In place.
+
+    The ice is the same in every direction from the vertical, so this makes another event that is as true.
+    """
+    sign = 1 - 2 * mirror.to(pulses.dtype)
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    for x, y in ((pulses[:, :, 0], pulses[:, :, 1]), (truth[:, 0], truth[:, 1])):
+        c, s, m = (part.unsqueeze(1) if x.dim() == 2 else part for part in (cos, sin, sign))
+        turned = c * x - s * (m * y), s * x + c * (m * y)
+        x.copy_(turned[0])
+        y.copy_(turned[1])
+
+
+def learning_rate(presentations: int, options: argparse.Namespace) -> float:
+    """Rises over the first `warmup` presentations, stays, and falls to 0 over the last `decay` of them."""
+    rise = min(1.0, (presentations + 1) / options.warmup)
+    fall = min(1.0, max(0.0, options.presentations - presentations) / options.decay)
+    return options.lr * rise * fall
+
+
+def angle_share(presentations: int, options: argparse.Namespace) -> float:
+    """The angle joins the loss when the learning rate begins to fall."""
+    return options.angle if presentations > options.presentations - options.decay else 0.0
+
+
+def predict(model: Nano, pool: Pool, threads: ThreadPoolExecutor, device: torch.device) -> Tensor:
+    order = np.argsort(pool.lengths(), kind="stable")
+    parts = [order[i : i + 128] for i in range(0, len(order), 128)]
+
+    def ask(part: np.ndarray) -> Tensor:
+        pulses, mask, _ = (torch.from_numpy(column).to(device) for column in pool.batch(part, FEATURES))
+        with torch.no_grad():
+            return model(pulses, mask).float().cpu()
+
+    found = torch.empty(len(pool), 3)
+    for part, answer in zip(parts, threads.map(ask, parts), strict=True):
+        found[part] = answer
+    return found
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m nustream_training.train",
+        description="Trains nano. Started again with the same --run it goes on where it was cut off.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--run", type=Path, required=True, metavar="DIR", help="folder of checkpoint and log")
+    add("--data", type=Path, required=True, nargs="+", metavar="DIR", help="data sets in the Kaggle layout")
+    add("--validation", type=Path, required=True, metavar="DIR", help="data set of other events")
+    add("--validation-events", type=int, default=10_000, metavar="N")
+    add("--presentations", type=int, default=6_000_000, metavar="N", help="events shown, each some times, in all")
+    add("--batch", type=int, default=384, metavar="N", help=f"events of a step, a multiple of {MICRO_EVENTS}")
+    add("--lr", type=float, default=2e-3)
+    add("--warmup", type=int, default=100_000, metavar="N", help="presentations over which the learning rate rises")
+    add("--decay", type=int, default=1_500_000, metavar="N", help="last presentations over which it falls to 0")
+    add("--angle", type=float, default=1.0, help="weight of the angle in the loss during those")
+    add("--ema", type=float, default=0.998, help="of the running mean of the weights")
+    add("--dim", type=int, default=NanoConfig.dim)
+    add("--layers", type=int, default=NanoConfig.layers)
+    add("--heads", type=int, default=NanoConfig.heads)
+    add("--mlp", type=int, default=NanoConfig.mlp)
+    add("--pulses-max", type=int, default=NanoConfig.pulses_max)
+    add("--seed", type=int, default=1)
+    add("--threads", type=int, default=os.cpu_count())
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--log-every", type=int, default=50, metavar="STEPS")
+    add("--validate-every", type=int, default=500, metavar="STEPS")
+    add("--checkpoint-s", type=float, default=180, metavar="S", help="seconds between checkpoints")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
