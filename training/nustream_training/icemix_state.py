@@ -1,0 +1,178 @@
+"""Published state_dicts of IceMix: read safely, recognised by shapes, loaded without a key too many or too few."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from nustream_training.icemix import IceMix
+from nustream_training.icemix_sizes import ENSEMBLE, VARIANTS, IceMixConfig
+
+State = dict[str, Tensor]
+WRAPPERS = ("model", "state_dict", "model_state_dict")
+PREFIXES = ("module.", "_orig_mod.", "model.")
+KEYS_SHOWN = 8
+
+
+class StateError(Exception):
+    """A file is not a state_dict of the network that it should be of; the message names the keys."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    name: str  # of VARIANTS, or "custom"
+    config: IceMixConfig
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a file that torch.save wrote, as float32. Code in the file is never run."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StateError(
+            f"{path} is not a state_dict that can be read without running code of others ({reason}); "
+            "save it again with torch.save(model.state_dict(), FILE)"
+        ) from error
+    return unwrap(content, str(path))
+
+
+def unwrap(content: object, where: str) -> State:
+    """Takes the state_dict out of what it was saved in: {"model": …} and the like, prefixes of wrapping modules."""
+    while isinstance(content, dict) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = next((content[name] for name in WRAPPERS if isinstance(content.get(name), dict)), None)
+        if inner is None:
+            break
+        content = inner
+    if not isinstance(content, dict) or not content:
+        raise StateError(f"{where} holds {type(content).__name__}, not a state_dict (a dictionary of tensors)")
+    strange = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strange:
+        raise StateError(f"{where} is not a state_dict: no tensors under {_some(strange)}")
+    state = {str(key): value for key, value in content.items()}
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    broken = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise StateError(f"{where} holds NaN or infinity in {_some(broken)}")
+    return {key: value.to(torch.float32) for key, value in state.items()}
+
+
+def recognise(state: State, where: str, variant: str | None = None, file: str = "") -> Recognised:
+    """Which network it is of: `variant`, or by shapes and, where two variants have the same, by the file's name."""
+    if variant is not None:
+        return Recognised(variant, VARIANTS[variant])
+    found = sizes(state, where)
+    alike = [name for name in VARIANTS if _widths(VARIANTS[name]) == _widths(found)]
+    if not alike:
+        raise StateError(
+            f"{where}: {_describe(found)} is none of the published variants ({', '.join(VARIANTS)}); "
+            f"for a network of other sizes give them all: --sizes {sizes_text(found)}"
+        )
+    # A file that lacks blocks, or has some too many, is held against the nearest: what is wrong is named by its keys.
+    near = min(abs(VARIANTS[name].depth - found.depth) for name in alike)
+    alike = [name for name in alike if abs(VARIANTS[name].depth - found.depth) == near]
+    published = [member.variant for member in ENSEMBLE if member.file == file and member.variant in alike]
+    chosen = alike if len(alike) == 1 else published
+    if len(chosen) != 1:
+        raise StateError(
+            f"{where} can be {' or '.join(alike)}: their tensors have the same shapes, and the file's name is not a "
+            f"published one; say which with --variant"
+        )
+    return Recognised(chosen[0], VARIANTS[chosen[0]])
+
+
+def load(state: State, config: IceMixConfig, where: str) -> IceMix:
+    """A network with these weights. Raises StateError that names every kind of key that does not fit."""
+    with torch.device("meta"):
+        wanted = {key: tuple(value.shape) for key, value in IceMix(config).state_dict().items()}
+    faults = []
+    if missing := [key for key in wanted if key not in state]:
+        faults.append(f"missing {_some(missing)}")
+    if unknown := [key for key in state if key not in wanted]:
+        faults.append(f"unknown {_some(unknown)}")
+    misshaped = [
+        f"{key} is {list(state[key].shape)}, must be {list(shape)}"
+        for key, shape in wanted.items()
+        if key in state and tuple(state[key].shape) != shape
+    ]
+    if misshaped:
+        faults.append(f"misshaped {_some(misshaped)}")
+    if faults:
+        raise StateError(f"{where} is not a state_dict of {_describe(config)}: {'; '.join(faults)}")
+    module = IceMix(config)
+    module.load_state_dict(state)
+    return module.eval()
+
+
+def sizes(state: State, where: str) -> IceMixConfig:
+    """What the shapes tell. n_rel and the columns of the first graph are not in them, and stand at their defaults."""
+    try:
+        dim = state["cls_token.weight"].shape[1]
+        base = 2 * state["extractor.aux_emb.weight"].shape[1]
+        head = state["rel_pos.proj.weight"].shape[0]
+    except (KeyError, IndexError) as error:
+        keys = "cls_token.weight [1, dim], extractor.aux_emb.weight [2, base / 2], rel_pos.proj.weight [head, head]"
+        lacking = error.args[0] if isinstance(error, KeyError) else "one of the right shape"
+        raise StateError(
+            f"{where} is not a state_dict of IceMix: it lacks {lacking}; every one holds {keys}"
+        ) from error
+    has_graph = any(key.startswith("local_root.") for key in state)
+    try:
+        return IceMixConfig(
+            dim=dim,
+            base=base,
+            depth=_count(state, r"blocks\.(\d+)\."),
+            head=head,
+            depth_rel=_count(state, r"sandwich\.(\d+)\."),
+            first_graph="xyz" if has_graph else None,
+        )
+    except ValueError as error:
+        raise StateError(f"{where} is not a state_dict of IceMix: {error}") from error
+
+
+def parse_sizes(text: str) -> IceMixConfig:
+    """`dim=64,base=32,depth=2,head=16[,n_rel=1][,depth_rel=4][,first_graph=xyz]`"""
+    fields: dict[str, int | str] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        is_field = name in IceMixConfig.__dataclass_fields__
+        if not is_field or not value or (name != "first_graph" and not value.isdecimal()):
+            raise ValueError(
+                f"{part!r} in {text!r} is not one of dim, base, depth, head, n_rel, depth_rel, first_graph"
+            )
+        fields[name] = value if name == "first_graph" else int(value)
+    lacking = [name for name in ("dim", "base", "depth", "head") if name not in fields]
+    if lacking:
+        raise ValueError(f"{text!r} lacks {', '.join(lacking)}")
+    return IceMixConfig(**fields)
+
+
+def sizes_text(config: IceMixConfig) -> str:
+    text = f"dim={config.dim},base={config.base},depth={config.depth},head={config.head},n_rel=1"
+    if config.depth_rel != IceMixConfig.depth_rel:
+        text += f",depth_rel={config.depth_rel}"
+    return text if config.first_graph is None else text + ",first_graph=xyz (or xyzt)"
+
+
+def _widths(config: IceMixConfig) -> IceMixConfig:
+    """A config without what shapes of single tensors do not tell."""
+    graph = None if config.first_graph is None else "xyz"
+    return replace(config, depth=1, depth_rel=1, n_rel=1, first_graph=graph)
+
+
+def _count(state: State, pattern: str) -> int:
+    return 1 + max((int(match[1]) for key in state if (match := re.match(pattern, key))), default=-1)
+
+
+def _describe(config: IceMixConfig) -> str:
+    graph = "" if config.first_graph is None else " with a graph network"
+    return f"IceMix{graph} of dim {config.dim}, base {config.base}, depth {config.depth}, head {config.head}"
+
+
+def _some(items: list[str]) -> str:
+    shown = ", ".join(items[:KEYS_SHOWN])
+    return shown if len(items) <= KEYS_SHOWN else f"{shown} and {len(items) - KEYS_SHOWN} more"
