@@ -99,6 +99,7 @@ export const USAGE_CODES = [
   'model_manifest_invalid',
   'model_parity_failed',
   'model_unreadable',
+  'model_trial_failed', // a release that fails on events which the one before could do
   'port_taken',
   'run_taken', // another emitter publishes the same run
   'run_lost', // the broker has lost more of a run than can be published again

@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+
+const index = z.object({
+  source: z.string(),
+  files: z.array(z.object({ path: z.string(), bytes: z.number(), sha256: z.string() })),
+})
+export type CachedFiles = z.infer<typeof index>['files']
+
+const good = z.object({ version: z.string(), source: z.string() })
+export type GoodVersion = z.infer<typeof good>
+
+const INDEX = '.nustream-download.json'
+/** Versions kept beside the one that proved good. */
+const VERSIONS_KEPT = 4
+
+/**
+ * Model folders of one registered model of one registry on this machine's disk, one folder a version. A folder is there
+ * whole or not at all, and is used only while it holds what was downloaded.
+ */
+export class ModelCache {
+  readonly #dir: string
+
+  /** Below `dir`, by registry and model: two registries may have models of one name. */
+  constructor(dir: string, { host, name }: { readonly host: string; readonly name: string }) {
+    this.#dir = join(dir, encodeURIComponent(host), `model-${encodeURIComponent(name)}`)
+  }
+
+  /** Folder of a version, where it is here unharmed and from the same source. */
+  async find(version: string, source: string): Promise<string | undefined> {
+    const folder = join(this.#dir, version)
+    const read = await readJson(join(folder, INDEX), index)
+    if (read?.source !== source) return undefined
+    const isWhole = await Promise.all(
+      read.files.map(async ({ path, bytes, sha256 }) => {
+        const file = await digestOf(join(folder, path)).catch(() => undefined)
+        return file?.bytes === bytes && file.sha256 === sha256
+      }),
+    )
+    return isWhole.every(Boolean) ? folder : undefined
+  }
+
+  /** Lets `fill` write a version's files into an empty folder, checks nothing itself, and puts it in place in one step. */
+  async add(
+    { version, source }: GoodVersion,
+    fill: (folder: string) => Promise<CachedFiles>,
+  ): Promise<string> {
+    await mkdir(this.#dir, { recursive: true })
+    const part = await mkdtemp(join(this.#dir, `.part-${version}-`))
+    const folder = join(this.#dir, version)
+    try {
+      const files = await fill(part)
+      await writeFile(join(part, INDEX), JSON.stringify({ source, files }))
+      // What is there is another source's or damaged; a model that has it open has read it already.
+      await rm(folder, { recursive: true, force: true })
+      await rename(part, folder)
+    } catch (error) {
+      await rm(part, { recursive: true, force: true })
+      // Another process may have put the same version in place a moment before.
+      const other = await this.find(version, source)
+      if (other === undefined) throw error
+      return other
+    }
+    await this.#prune(version)
+    return folder
+  }
+
+  /** The version that proved good under this alias the last time. */
+  async good(alias: string): Promise<GoodVersion | undefined> {
+    return readJson(this.#goodPath(alias), good)
+  }
+
+  async markGood(alias: string, version: GoodVersion): Promise<void> {
+    const path = this.#goodPath(alias)
+    const part = `${path}.${process.pid}`
+    await writeFile(part, JSON.stringify(version))
+    await rename(part, path)
+  }
+
+  #goodPath(alias: string): string {
+    return join(this.#dir, `good-${encodeURIComponent(alias)}.json`)
+  }
+
+  async #prune(newest: string): Promise<void> {
+    const names = await readdir(this.#dir)
+    const goods = names.filter((name) => /^good-.*\.json$/.test(name))
+    const kept = new Set([newest])
+    for (const name of goods) kept.add((await readJson(join(this.#dir, name), good))?.version ?? '')
+    const others = names.filter((name) => /^\d+$/.test(name) && !kept.has(name))
+    const byAge = await Promise.all(
+      others.map(async (name) => ({ name, at: (await stat(join(this.#dir, name))).mtimeMs })),
+    )
+    const old = byAge.toSorted((a, b) => b.at - a.at).slice(VERSIONS_KEPT)
+    for (const { name } of old) await rm(join(this.#dir, name), { recursive: true, force: true })
+  }
+}
+
+/** Length and SHA-256 of a file. */
+export async function digestOf(path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  for await (const chunk of createReadStream(path)) {
+    hash.update(chunk)
+    bytes += chunk.length
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+/** One digest of a folder's files, whatever their order. */
+export function folderDigest(files: CachedFiles): string {
+  const lines = files.map(({ path, sha256 }) => `${path} ${sha256}\n`).sort()
+  return `sha256:${createHash('sha256').update(lines.join('')).digest('hex')}`
+}
+
+/** Makes the folder that a file is to lie in. */
+export async function makeFolderOf(path: string): Promise<string> {
+  await mkdir(dirname(path), { recursive: true })
+  return path
+}
+
+async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  try {
+    return schema.parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch {
+    // Not there, or cut short by a crash: it is made again.
+    return undefined
+  }
+}
