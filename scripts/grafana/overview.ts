@@ -1,0 +1,235 @@
+import type { DashboardPlan } from './dashboard.ts'
+
+/** One page that says whether the stream is well. */
+export const overview: DashboardPlan = {
+  uid: 'nustream-overview',
+  title: 'overview',
+  description: 'Is every part alive, is the stream keeping up, how late and how good are its answers?',
+  rows: [
+    {
+      title: 'Is the stream well?',
+      panels: [
+        {
+          title: 'Parts up',
+          description:
+            'Parts that answer Prometheus, of those on its list. Fewer than listed: see the heartbeats below.',
+          kind: 'stat',
+          unit: 'percentunit',
+          queries: [{ expr: 'avg(up{part!=""})', legend: 'up' }],
+          limits: { orange: 1, red: 0.99, isFloor: true },
+          min: 0,
+          max: 1,
+          width: 3,
+          runbook: 'part-unreachable',
+        },
+        {
+          title: 'Alerts',
+          description: 'Alerts that fire now. Which ones stands below.',
+          kind: 'stat',
+          unit: 'short',
+          queries: [{ expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', legend: 'firing' }],
+          limits: { red: 1 },
+          width: 3,
+          runbook: 'at-night',
+        },
+        {
+          title: 'Emitted',
+          description:
+            'Events that enter the stream a second. The detector triggers about 3,000 times a second.',
+          kind: 'stat',
+          unit: 'evs',
+          queries: [{ expr: 'nustream:emitted_events:rate1m', legend: 'emitted' }],
+          width: 3,
+        },
+        {
+          title: 'Predicted',
+          description:
+            'Events a second that get a direction. Lower than emitted for long: the backlog grows.',
+          kind: 'stat',
+          unit: 'evs',
+          queries: [{ expr: 'nustream:events:rate1m{outcome="predicted"}', legend: 'predicted' }],
+          width: 3,
+        },
+        {
+          title: 'Latency p99',
+          description:
+            'From when an event was due to leave the emitter until its direction is stored. The promise is 0.5 s.',
+          kind: 'stat',
+          unit: 's',
+          queries: [{ expr: 'nustream:latency_seconds:p99', legend: 'p99' }],
+          limits: { orange: 0.3, red: 0.5 },
+          width: 3,
+          runbook: 'latency-high',
+        },
+        {
+          title: 'Waiting',
+          description: 'Events in the broker that have found no fate yet.',
+          kind: 'stat',
+          unit: 'short',
+          queries: [{ expr: 'nustream:backlog_events', legend: 'events' }],
+          limits: { orange: 1500, red: 15000 },
+          width: 3,
+          runbook: 'lag-growing',
+        },
+        {
+          title: 'Dead letters, last hour',
+          description:
+            'Events that could not be processed. They are kept with the reason and can be replayed.',
+          kind: 'stat',
+          unit: 'short',
+          decimals: 0,
+          queries: [
+            { expr: 'sum(increase(nustream_consumer_dead_letters_total[1h]))', legend: 'dead letters' },
+          ],
+          limits: { orange: 1, red: 100 },
+          width: 3,
+          runbook: 'dead-letters',
+        },
+        {
+          title: 'Mean angular error',
+          description: 'Where the truth is known (simulation, Kaggle). Chance is 1.571 rad.',
+          kind: 'stat',
+          unit: 'suffix: rad',
+          decimals: 3,
+          queries: [{ expr: 'nustream:angular_error_radians:mean5m', legend: 'mean' }],
+          limits: { orange: 1.3, red: 1.5 },
+          width: 3,
+          runbook: 'drift',
+        },
+      ],
+    },
+    {
+      title: 'Flow',
+      panels: [
+        {
+          title: 'Events a second',
+          description:
+            'What enters and what becomes of it. Emitted and predicted lie on each other in a stream that keeps up.',
+          kind: 'timeseries',
+          unit: 'evs',
+          min: 0,
+          queries: [
+            { expr: 'nustream:emitted_events:rate1m', legend: 'emitted' },
+            { expr: 'nustream:events:rate1m', legend: '{{outcome}}' },
+          ],
+          width: 8,
+        },
+        {
+          title: 'Waiting events',
+          description: 'The backlog. It may rise for a moment (a restart) and must fall again.',
+          kind: 'timeseries',
+          unit: 'short',
+          min: 0,
+          queries: [{ expr: 'nustream:backlog_events', legend: 'waiting' }],
+          limits: { red: 15000 },
+          width: 8,
+          runbook: 'lag-growing',
+        },
+        {
+          title: 'Latency',
+          description: 'Half, 95 and 99 of a hundred batches are stored within this time.',
+          kind: 'timeseries',
+          unit: 's',
+          min: 0,
+          queries: [
+            { expr: 'nustream:latency_seconds:p50', legend: 'p50' },
+            { expr: 'nustream:latency_seconds:p95', legend: 'p95' },
+            { expr: 'nustream:latency_seconds:p99', legend: 'p99' },
+          ],
+          limits: { red: 0.5 },
+          width: 8,
+          runbook: 'latency-high',
+        },
+      ],
+    },
+    {
+      title: 'Parts',
+      panels: [
+        {
+          title: 'Age of the last heartbeat',
+          description:
+            'Every part beats every 5 s. Above 30 s it is dead, frozen or cut off; its line ends an hour later.',
+          kind: 'timeseries',
+          unit: 's',
+          min: 0,
+          queries: [{ expr: 'nustream:heartbeat_age_seconds', legend: '{{role}} {{instance}}' }],
+          limits: { red: 30 },
+          width: 8,
+          runbook: 'heartbeat-missing',
+        },
+        {
+          title: 'Silence of each role, by the broker',
+          description:
+            'Time since any part of a role beat into the broker, also of those that Prometheus does not know.',
+          kind: 'timeseries',
+          unit: 's',
+          min: 0,
+          queries: [{ expr: 'nustream:role_silence_seconds', legend: '{{role}}' }],
+          limits: { red: 45 },
+          width: 8,
+          runbook: 'role-silent',
+        },
+        {
+          title: 'Alerts that fire',
+          description: 'Each line is one alert while it fires.',
+          kind: 'timeseries',
+          unit: 'short',
+          min: 0,
+          decimals: 0,
+          queries: [
+            {
+              expr: 'sum by (alertname, severity) (ALERTS{alertstate="firing"})',
+              legend: '{{severity}} {{alertname}}',
+            },
+          ],
+          width: 8,
+          runbook: 'at-night',
+        },
+        {
+          title: 'Processor',
+          description: 'Cores that each part uses.',
+          kind: 'timeseries',
+          unit: 'short',
+          min: 0,
+          queries: [
+            {
+              expr: 'rate(process_cpu_seconds_total{part!=""}[$__rate_interval])',
+              legend: '{{part}} {{instance}}',
+            },
+          ],
+          width: 8,
+        },
+        {
+          title: 'Memory',
+          description: 'Resident memory of each part. It is flat over hours; a steady slope is a leak.',
+          kind: 'timeseries',
+          unit: 'bytes',
+          min: 0,
+          queries: [{ expr: 'process_resident_memory_bytes{part!=""}', legend: '{{part}} {{instance}}' }],
+          width: 8,
+        },
+        {
+          title: 'Event loop delay',
+          description:
+            'How long the loop of each process was held up, at the 99th percentile. Above 0.1 s heartbeats and answers suffer.',
+          kind: 'timeseries',
+          unit: 's',
+          min: 0,
+          queries: [{ expr: 'nodejs_eventloop_lag_p99_seconds{part!=""}', legend: '{{part}} {{instance}}' }],
+          limits: { orange: 0.1, red: 1 },
+          width: 8,
+        },
+        {
+          title: 'Builds',
+          description: 'Which version runs where, on which Node. All the same, except during an upgrade.',
+          kind: 'table',
+          unit: 'short',
+          queries: [{ expr: 'nustream_build_info', legend: '' }],
+          width: 24,
+          height: 6,
+          runbook: 'upgrade',
+        },
+      ],
+    },
+  ],
+}

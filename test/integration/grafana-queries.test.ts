@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { grafanaFiles } from '../../scripts/grafana/write.ts'
+import { startPrometheus } from '../support/prometheus.ts'
+import { PROMETHEUS, ruleFiles } from '../support/prometheus-files.ts'
+import { until } from '../support/until.ts'
+import { startWatchedStream } from '../support/watched-stream.ts'
+
+interface Shown {
+  readonly panel: string
+  readonly expr: string
+}
+
+/** Every query of every panel. */
+function shown(): Shown[] {
+  return [...grafanaFiles()].flatMap(([path, text]) => {
+    if (!path.includes('dashboards')) return []
+    // As scripts/grafana writes it.
+    const file = JSON.parse(text) as {
+      title: string
+      panels: { title: string; targets?: { expr: string }[] }[]
+    }
+    return file.panels.flatMap(({ title, targets = [] }) =>
+      targets.map(({ expr }) => ({ panel: `${file.title} / ${title}`, expr })),
+    )
+  })
+}
+
+it('every panel of every dashboard has data when the roles run', {
+  timeout: 500_000,
+}, async ({ onTestFinished }) => {
+  const owner = { onTestFinished }
+  const stream = await startWatchedStream(owner)
+  const prometheus = await startPrometheus(owner, {
+    config: readFileSync(join(PROMETHEUS, 'prometheus.yml'), 'utf8'),
+    rules: ruleFiles(),
+    targets: stream.targets,
+  })
+  const predicted = 'sum(nustream_consumer_events_total{outcome="predicted"}) > 0'
+  await until(async () => (await prometheus.query(predicted)).length > 0, {
+    withinMs: 120_000,
+    everyMs: 500,
+    what: 'predicted events',
+  })
+  await stream.publishBadEvent()
+  const queries = shown()
+  expect(queries.length).toBeGreaterThan(60)
+  const hasData = async ({ expr }: Shown) => {
+    // Grafana's variable: with scrapes every 5 s it is 20 s, and more where a point on the screen is longer.
+    const samples = await prometheus.query(expr.replaceAll('$__rate_interval', '1m'))
+    return samples.some(({ value }) => value[1] !== 'NaN')
+  }
+  let empty = queries
+  const look = async () => {
+    const answers = await Promise.all(empty.map(async (query) => ({ query, has: await hasData(query) })))
+    empty = answers.filter(({ has }) => !has).map(({ query }) => query)
+    return empty.length === 0
+  }
+  await until(look, { withinMs: 240_000, everyMs: 2_000, what: 'data in every panel' }).catch(() => {})
+  expect(empty).toEqual([])
+})

@@ -1,0 +1,57 @@
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { openBroker } from '../../src/broker/open.ts'
+import { encodeEventBatch } from '../../src/event/wire.ts'
+import { temporaryFolder } from './broker-homes.ts'
+import { freePort } from './free-port.ts'
+import { startNustream } from './nustream.ts'
+import type { Target } from './prometheus.ts'
+import { randomEvents } from './random-events.ts'
+import { type Owner, startRedis } from './redis.ts'
+
+const FIXTURE = fileURLToPath(new URL('../fixtures/models/icemix-axes', import.meta.url))
+
+export interface WatchedStream {
+  readonly targets: readonly Target[]
+  /** Publishes three events of which one becomes a dead letter. */
+  publishBadEvent(): Promise<void>
+}
+
+/**
+ * Every role as a process over a real Redis, with all that a dashboard can show: a model that tells kappa and knows the
+ * events it was trained on, dead letters, an archive, a page, and an MLflow that is away.
+ */
+export async function startWatchedStream(owner: Owner): Promise<WatchedStream> {
+  const redis = await startRedis(owner)
+  const folder = temporaryFolder(owner)
+  const model = join(folder, 'model')
+  cpSync(FIXTURE, model, { recursive: true })
+  const reference = ['models', 'reference', model, '--data', 'sim:7', '--events', '500']
+  const made = startNustream(reference, owner)
+  if ((await made.ended) !== 0) throw new Error(`no reference: ${made.stderr()}`)
+  const parts = ['emitter', 'server', 'consumer', 'archive', 'display'] as const
+  const ports = Object.fromEntries(await Promise.all(parts.map(async (part) => [part, await freePort()])))
+  const broker = ['--broker', redis.url]
+  const start = (part: (typeof parts)[number], ...args: string[]) =>
+    startNustream([...args, ...broker, '--port', `${ports[part]}`, '--log-level', 'warn'], owner)
+  start('server', 'serve', '--model', model, '--threads', '1')
+  const away = ['--mlflow', `http://127.0.0.1:${await freePort()}`, '--mlflow-interval-ms', '1000']
+  start('consumer', 'consume', '--model', `http://127.0.0.1:${ports['server']}`, ...away)
+  start('emitter', 'emit', '--source', 'sim:5', '--rate', '100', '--batch', '16')
+  start('archive', 'archive', '--out', join(folder, 'predictions'), '--interval-ms', '2000')
+  start('display', 'display')
+  const targets = parts.map((part) => {
+    const labels = { cube: part === 'emitter' ? '1' : '2', part }
+    return { address: `127.0.0.1:${ports[part]}`, labels }
+  })
+  return { targets, publishBadEvent: () => publishBadEvent(redis.url) }
+}
+
+async function publishBadEvent(url: string): Promise<void> {
+  await using broker = await openBroker(url)
+  const events = randomEvents({ seed: 4, events: 3 })
+  events.charges[events.offsets[1]] = Number.NaN
+  const payload = encodeEventBatch(events)
+  await broker.publish({ batchId: `bad-${Date.now()}`, payload, events: 3, emittedAtMs: Date.now() })
+}
