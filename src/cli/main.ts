@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): v
   display: () => import('./display.ts'),
   archive: () => import('./archive.ts'),
   simulate: () => import('./simulate.ts'),
+  compare: () => import('./compare.ts'),
   evaluate: () => import('./evaluate.ts'),
   'dead-letters': () => import('./dead-letters.ts'),
   models: () => import('./models.ts'),

@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { UsageError } from '../errors.ts'
+import { sliceEvents } from '../event/event-batch.ts'
+import { renderFigure } from '../plots/figure.ts'
+import { openSource } from '../source/open.ts'
+import { openSimulated } from '../source/simulated.ts'
+import type { EventSource } from '../source/source.ts'
+import { type ComparisonRow, compareWithPublished, renderComparison } from '../validation/comparison.ts'
+import { drawComparison } from '../validation/figures.ts'
+import { EventStatistics } from '../validation/statistics.ts'
+import { addCommand } from './command.ts'
+import { listenForInterrupt } from './interrupt.ts'
+import { showProgress } from './progress.ts'
+import { jsonSetting } from './settings.ts'
+
+const CHUNK_EVENTS = 1024
+
+const settings = {
+  data: z
+    .string()
+    .default('sim:1')
+    .describe('simulated events of a seed, a folder in the Kaggle layout, or any other source')
+    .meta({ value: 'source' }),
+  events: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(200_000)
+    .describe('how many of the first events')
+    .meta({ value: 'n' }),
+  threads: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe('threads that simulate (default: the number of processor cores)')
+    .meta({ value: 'n' }),
+  out: z
+    .string()
+    .optional()
+    .describe('folder for the table, the JSON report and the figures as SVG')
+    .meta({ value: 'folder' }),
+  ...jsonSetting,
+}
+
+type Config = z.infer<z.ZodObject<typeof settings>>
+
+export function add(program: Command): void {
+  addCommand(program, {
+    name: 'compare',
+    summary: 'compare events with the published statistics of the real data set',
+    description:
+      'Shows each published figure of the real events beside the same figure of simulated ones, or of a data set.',
+    examples: [
+      'nustream compare',
+      'nustream compare --data sim:7 --events 20000 --out report',
+      'nustream compare --data icecube --json',
+    ],
+    shape: settings,
+    run,
+  })
+}
+
+async function run(config: Config): Promise<number> {
+  using interrupt = listenForInterrupt()
+  const source = await open(config)
+  const startedAt = performance.now()
+  const statistics = await gather(source, config.events, interrupt.signal)
+  const seconds = (performance.now() - startedAt) / 1000
+  if (statistics.events === 0)
+    throw new UsageError('source_unreadable', `${source.spec} has no events to compare`)
+  const rows = compareWithPublished(statistics)
+  const head = `${statistics.events} events of ${source.spec} in ${seconds.toFixed(1)} s`
+  const table = `${head}\n\n${renderComparison(rows)}`
+  const report = JSON.stringify({ data: source.spec, events: statistics.events, seconds, comparison: rows })
+  if (config.out) await write(config.out, { statistics, rows, table, report, spec: source.spec })
+  console.log(config.json ? report : table)
+  return interrupt.exitCode()
+}
+
+/** Simulated events come from as many threads as there are cores. */
+async function open({ data, threads }: Config): Promise<EventSource> {
+  if (/^sim(:|$)/.test(data)) return openSimulated(data, { workers: threads ?? availableParallelism() })
+  return openSource(existsSync(data) ? `kaggle:${data}` : data)
+}
+
+async function gather(source: EventSource, events: number, signal: AbortSignal): Promise<EventStatistics> {
+  const total = Math.min(events, (await source.count()) ?? events)
+  const progress = showProgress(`comparing ${source.spec}`, total)
+  const statistics = new EventStatistics()
+  for await (const { events: batch } of source.read({ eventsMax: CHUNK_EVENTS, signal })) {
+    statistics.add(sliceEvents(batch, 0, Math.min(batch.eventIds.length, total - statistics.events)))
+    progress.update(statistics.events)
+    if (statistics.events >= total || signal.aborted) break
+  }
+  progress.end()
+  return statistics
+}
+
+interface Report {
+  readonly statistics: EventStatistics
+  readonly rows: readonly ComparisonRow[]
+  readonly table: string
+  readonly report: string
+  readonly spec: string
+}
+
+async function write(folder: string, { statistics, rows, table, report, spec }: Report): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'comparison.txt'), `${table}\n`)
+  await writeFile(join(folder, 'comparison.json'), `${report}\n`)
+  for (const [name, figure] of drawComparison({ statistics, rows, events: `events of ${spec}` }))
+    await writeFile(join(folder, `simulator-${name}.svg`), renderFigure(figure))
+}

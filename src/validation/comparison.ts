@@ -1,0 +1,62 @@
+import { PUBLISHED, type Published } from './published.ts'
+import type { EventStatistics } from './statistics.ts'
+
+/** One figure of some events beside the published one. */
+export interface ComparisonRow extends Omit<Published, 'of'> {
+  readonly simulated: number
+  /** Simulated over published. */
+  readonly ratio: number
+  /** `unknown`: the events say nothing of it, such as the line fit's error where there is no truth. */
+  readonly verdict: 'agrees' | 'differs' | 'unknown'
+}
+
+/** How near the events come to the published figures. */
+export function compareWithPublished(statistics: EventStatistics): ComparisonRow[] {
+  return PUBLISHED.map(({ of, ...known }) => {
+    const simulated = of(statistics)
+    const ratio = simulated / known.published
+    return { ...known, simulated, ratio, verdict: judge(ratio, known.tolerance) }
+  })
+}
+
+function judge(ratio: number, tolerance: number): ComparisonRow['verdict'] {
+  if (!Number.isFinite(ratio)) return 'unknown'
+  return Math.abs(ratio - 1) <= tolerance ? 'agrees' : 'differs'
+}
+
+/** The comparison as a table of plain text, and below it how much agrees. */
+export function renderComparison(rows: readonly ComparisonRow[]): string {
+  const cells = [
+    ['quantity', 'published', 'simulated', 'ratio', 'within', 'verdict', 'published of'],
+    ...rows.map(({ quantity, unit, published, simulated, ratio, tolerance, verdict, source }) => [
+      unit ? `${quantity} (${unit})` : quantity,
+      toText(published),
+      toText(simulated),
+      Number.isFinite(ratio) ? ratio.toFixed(3) : '-',
+      `${Math.round(tolerance * 100)} %`,
+      verdict,
+      source,
+    ]),
+  ]
+  const widths = cells[0].map((_, column) => Math.max(...cells.map((line) => line[column].length)))
+  const isNumber = (column: number) => column >= 1 && column <= 4
+  const lines = cells.map((line) =>
+    line
+      .map((cell, i) => (isNumber(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  )
+  return `${lines.join('\n')}\n\n${summarise(rows)}`
+}
+
+function summarise(rows: readonly ComparisonRow[]): string {
+  const known = rows.filter(({ verdict }) => verdict !== 'unknown')
+  const differing = known.filter(({ verdict }) => verdict === 'differs')
+  const named = differing.map(({ quantity }) => quantity).join('; ')
+  return `${known.length - differing.length} of ${known.length} figures agree${named && `; these differ: ${named}`}`
+}
+
+function toText(value: number): string {
+  if (!Number.isFinite(value)) return '-'
+  return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)))
+}
