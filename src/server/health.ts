@@ -6,10 +6,13 @@ import { healthSchema, metricsSchema } from './schemas.ts'
 import type { TokenCheck } from './token.ts'
 
 export interface HealthParts {
-  readonly model: Inferrer
+  /** The one that answers now. */
+  readonly model: () => Inferrer
   readonly registry: Registry
   readonly allows: TokenCheck
   readonly startedAtMs: number
+  /** More facts for a person who looks. */
+  readonly details?: (() => Readonly<Record<string, string>>) | undefined
 }
 
 const READY_WITHIN_MS = 2_000
@@ -27,8 +30,10 @@ export async function notReady(model: Inferrer): Promise<string | undefined> {
 /** `/health`, `/health/live`, `/health/ready`, `/metrics`: open, so that probes and Prometheus need no token. */
 export function healthRoutes(scope: FastifyInstance, parts: HealthParts): void {
   const answer = async (path: 'all' | 'live' | 'ready', authorization: string | undefined) => {
-    const { name, version } = parts.model.model
-    const reason = path === 'live' ? undefined : await notReady(parts.model)
+    const model = parts.model()
+    const { name, version } = model.model
+    const reason = path === 'live' ? undefined : await notReady(model)
+    const details = { ...parts.details?.(), ...(reason !== undefined && { model: reason }) }
     const status = reason === undefined ? 200 : 503
     const body = {
       status: status === 200 ? 'ok' : 'unavailable',
@@ -39,7 +44,7 @@ export function healthRoutes(scope: FastifyInstance, parts: HealthParts): void {
       uptime_seconds: Math.round((Date.now() - parts.startedAtMs) / 1000),
       // So that a client learns of a wrong token before its first event.
       authorized: parts.allows(authorization),
-      ...(reason !== undefined && { details: { model: reason } }),
+      ...(Object.keys(details).length > 0 && { details }),
     }
     return { status, body }
   }

@@ -24,7 +24,7 @@ interface ModelParams {
 }
 
 /** `/v2` without what belongs to one model. Health is open as it is at /health. */
-export function protocolRoutes(scope: FastifyInstance, door: TensorDoor, version: string): void {
+export function protocolRoutes(scope: FastifyInstance, door: () => TensorDoor, version: string): void {
   const read = (summary: string) => ({ schema: openInferenceSchema(summary, 'read') })
   scope.get('/v2', read('Name and extensions of the server'), async () => ({
     name: 'nustream',
@@ -33,41 +33,42 @@ export function protocolRoutes(scope: FastifyInstance, door: TensorDoor, version
   }))
   scope.get('/v2/health/live', read('Whether the server lives'), async () => ({ live: true }))
   scope.get('/v2/health/ready', read('Whether its model can answer'), async (_request, reply) => {
-    const isReady = (await door.notReady()) === undefined
+    const isReady = (await door().notReady()) === undefined
     return reply.code(isReady ? 200 : 503).send({ ready: isReady })
   })
 }
 
 /** `/v2/models/…` and the index of the one model there is. */
-export function modelRoutes(scope: FastifyInstance, door: TensorDoor, { limits }: Guards): void {
+export function modelRoutes(scope: FastifyInstance, door: () => TensorDoor, { limits }: Guards): void {
   scope.removeAllContentTypeParsers()
   // Clients of the protocol name all kinds of media types, or none.
   const options = { parseAs: 'buffer', bodyLimit: limits.binaryBodyBytesMax } as const
   scope.addContentTypeParser('*', options, (_request, bytes, done) => done(null, bytes))
   const index = async () => {
-    const { name, version } = door.identity()
-    const reason = await door.notReady()
+    const { name, version } = door().identity()
+    const reason = await door().notReady()
     return [{ name, version, state: reason === undefined ? 'READY' : 'UNAVAILABLE', reason: reason ?? '' }]
   }
   const read = (summary: string) => ({ schema: openInferenceSchema(summary, 'read') })
   scope.post('/v2/repository/index', read('Models that the server holds'), index)
   for (const base of ['/v2/models/:name', '/v2/models/:name/versions/:version'] as const) {
     scope.get<{ Params: ModelParams }>(base, read('Inputs and outputs of a model'), async ({ params }) =>
-      metadata(door, wanted(door, params)),
+      metadata(door(), wanted(door(), params)),
     )
     scope.get<{ Params: ModelParams }>(
       `${base}/ready`,
       read('Whether a model can answer'),
       async ({ params }, reply) => {
-        const { name } = wanted(door, params)
-        const isReady = (await door.notReady()) === undefined
+        const { name } = wanted(door(), params)
+        const isReady = (await door().notReady()) === undefined
         return reply.code(isReady ? 200 : 503).send({ name, ready: isReady })
       },
     )
     scope.post<{ Params: ModelParams }>(
       `${base}/infer`,
       { schema: openInferenceSchema('Outputs of a model for tensors', 'infer') },
-      (request, reply) => infer(door, request, reply),
+      // Read once: the model that the tensors are checked against is the one that runs them.
+      (request, reply) => infer(door(), request, reply),
     )
   }
 }

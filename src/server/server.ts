@@ -1,14 +1,10 @@
 import { type FastifyInstance, fastify } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
-import type { EventBatch } from '../event/event-batch.ts'
-import type { Inference } from '../inference/inferrer.ts'
-import type { NamedTensors } from '../inference/tensor.ts'
 import { BodyBudget } from './bodies.ts'
-import { Coalescer } from './coalesce.ts'
+import { Deployments, deploy } from './deployment.ts'
 import { docsPage } from './docs-page.ts'
 import { errorAnswerer, sendError } from './errors-out.ts'
-import { eventWork } from './event-work.ts'
 import { type Guards, guardInference } from './guard.ts'
 import { healthRoutes } from './health.ts'
 import type { PredictParts } from './infer-events.ts'
@@ -18,8 +14,7 @@ import { modelRoute } from './model-route.ts'
 import { modelRoutes, protocolRoutes } from './open-inference.ts'
 import { predictRoute } from './predict.ts'
 import { RequestError } from './request-error.ts'
-import { networkDoor, networkOf, pulseDoor, type ServedModel } from './tensor-door.ts'
-import { type TensorAsk, tensorWork } from './tensor-work.ts'
+import type { ServedModel } from './tensor-door.ts'
 import { tokenCheck } from './token.ts'
 import { lingerOnUnreadBodies } from './unread-body.ts'
 
@@ -32,49 +27,50 @@ export interface ServerOptions {
   readonly limits?: Partial<ServerLimits>
   readonly registry: Registry
   readonly log: Logger
+  /** More facts for a person who looks at /health. No secrets. */
+  readonly details?: (() => Readonly<Record<string, string>>) | undefined
   /** Of this program, for the OpenAPI page. */
   readonly version?: string
 }
 
+export interface ModelServer {
+  readonly app: FastifyInstance
+  /**
+   * From now on `next` answers. Requests under way are finished by the model before; resolves when it has none left, so
+   * that its owner can dispose of it.
+   */
+  swapModel(next: ServedModel): Promise<void>
+}
+
+/** The app of `buildModelServer`, for a model that stays. */
+export function buildServer(options: ServerOptions): FastifyInstance {
+  return buildModelServer(options).app
+}
+
 /**
- * The model server as a value: call `inject` on it, or make it a process with `listenServer`. `close` refuses new
+ * The model server as a value: call `inject` on its app, or make it a process with `listenServer`. `close` refuses new
  * requests, finishes those in flight and then resolves.
  */
-export function buildServer(options: ServerOptions): FastifyInstance {
-  const { model, token, registry, log, version = '0' } = options
+export function buildModelServer(options: ServerOptions): ModelServer {
+  const { token, registry, log, details, version = '0' } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const guards: Guards = { allows: tokenCheck(token), budget: new BodyBudget(limits.bodiesBytesMax), limits }
   const app = createApp(limits, options.tls)
   const metrics = serverMetrics(registry, {
-    queuedEvents: () => events.queuedEvents + (tensors?.queuedEvents ?? 0),
+    queuedEvents: () => deployments.queuedEvents,
     bodiesBytes: () => guards.budget.heldBytes,
-    model: () => model.model,
+    model: () => deployments.current.model.model,
   })
-  const events: Coalescer<EventBatch, Inference> = new Coalescer(
-    eventWork(model),
-    // The model merges on its own what it holds, so many small batches are as good as few large ones.
-    {
-      ...limits,
-      batchesAtWorkMax: Number.POSITIVE_INFINITY,
-      eventsAtWorkMax: model.concurrency * limits.batchEventsMax,
-    },
-    metrics.watch('events'),
-  )
-  const network = networkOf(model)
-  const tensors: Coalescer<TensorAsk, NamedTensors> | undefined =
-    network &&
-    new Coalescer(
-      tensorWork(network),
-      { ...limits, batchesAtWorkMax: model.concurrency, eventsAtWorkMax: Number.POSITIVE_INFINITY },
-      metrics.watch('tensors'),
-    )
+  const deployments = new Deployments(options.model, (model) => deploy(model, limits, metrics))
+  const current = () => deployments.current
   const parts: PredictParts = {
-    events,
+    get events() {
+      return current().parts.events
+    },
     metrics,
-    model: () => model.model,
+    model: () => current().model.model,
     requestEventsMax: limits.requestEventsMax,
   }
-  const door = network && tensors ? networkDoor(model, network, tensors, parts) : pulseDoor(model, parts)
   // Schemas are for the page only: checking and writing by hand is faster and names the field at fault.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
@@ -90,14 +86,16 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   lingerOnUnreadBodies(app, limits)
   closeInTime(app, limits.closeWithinMs)
   app.addHook('onClose', async () => {
-    await Promise.all([events.close(), tensors?.close()])
+    await deployments.close()
   })
   docsPage(app, version, token !== undefined)
   // A plugin of its own, because plugins load in order: the page must be there before the routes that it describes.
   app.register((scope, _options, done) => {
-    healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs: Date.now() })
+    const model = () => current().model
+    const startedAtMs = Date.now()
+    healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs, details })
     modelRoute(scope, model)
-    protocolRoutes(scope, door, version)
+    protocolRoutes(scope, () => current().door, version)
     done()
   })
   app.register((scope, _options, done) => {
@@ -107,10 +105,10 @@ export function buildServer(options: ServerOptions): FastifyInstance {
   })
   app.register((scope, _options, done) => {
     guardInference(scope, guards)
-    modelRoutes(scope, door, guards)
+    modelRoutes(scope, () => current().door, guards)
     done()
   })
-  return app
+  return { app, swapModel: (next) => deployments.swap(next) }
 }
 
 function createApp(limits: ServerLimits, tls: ServerOptions['tls']): FastifyInstance {
