@@ -22,6 +22,8 @@ import { WorkerPool } from './worker-pool.ts'
 export interface LocalModelOptions {
   /** Worker threads, each with a session of its own; default: one per core. */
   readonly threads?: number
+  /** Its threads run only where no other wants the processor (Linux); for a model whose answers can wait. */
+  readonly isBackground?: boolean
   readonly log?: Logger
 }
 
@@ -76,11 +78,11 @@ export async function openLocalModel(spec: string, options: LocalModelOptions = 
 async function openParts(
   model: WorkerModel,
   limits: SchedulerOptions,
-  { log }: LocalModelOptions,
+  { isBackground = false, log }: LocalModelOptions,
 ): Promise<LocalModel> {
   const pool = new WorkerPool({
     url: workerUrl(),
-    workerData: model,
+    workerData: { ...model, isBackground } satisfies WorkerModel,
     threads: limits.threads,
     onChange: () => scheduler.pump(),
     ...(log && { log }),

@@ -58,7 +58,7 @@ export class RollOut implements AsyncDisposable {
     let wanted: ModelRelease | undefined
     try {
       wanted = await source.newest()
-      metrics.registryUp.set(1)
+      metrics.registryUp(true)
       const rollOut = new RollOut(options, await load(options, wanted, undefined))
       await source.markGood(wanted)
       return rollOut
@@ -120,7 +120,7 @@ export class RollOut implements AsyncDisposable {
       release = await source.newest(signal)
       if (this.#away) log.info({ spec: source.spec }, 'the model registry answers again')
       this.#away = undefined
-      metrics.registryUp.set(1)
+      metrics.registryUp(true)
       if (release.key !== this.#refused?.release.key) this.#forgive()
       if (release.key === this.#inUse.release.key || this.#refused) return
       await this.#adopt(release, swap)
@@ -146,7 +146,7 @@ export class RollOut implements AsyncDisposable {
     }
     await swap(onProbation(this.#watched(next.model), probation))
     this.#inUse = next
-    metrics.swaps.inc({ outcome: 'swapped' })
+    metrics.swapped('swapped')
     log.info(
       { model: nameOf(release), before: nameOf(previous.release) },
       'a new release of the model answers',
@@ -179,14 +179,14 @@ export class RollOut implements AsyncDisposable {
 
   #forgive(): void {
     this.#refused = undefined
-    this.#options.metrics.refused.set(0)
+    this.#options.metrics.refused(false)
   }
 
   #refuse(release: ModelRelease, error: unknown, outcome: 'refused' | 'rolled_back'): void {
     const { metrics, log } = this.#options
     this.#refused = { release, reason: reasonOf(error) }
-    metrics.refused.set(1)
-    metrics.swaps.inc({ outcome })
+    metrics.refused(true)
+    metrics.swapped(outcome)
     const facts = { err: error, release: nameOf(release), keeps: nameOf(this.#inUse.release) }
     log.error(
       facts,
@@ -196,7 +196,7 @@ export class RollOut implements AsyncDisposable {
 
   #noteAway(error: unknown): void {
     const { metrics, log, source } = this.#options
-    metrics.registryUp.set(0)
+    metrics.registryUp(false)
     this.#away = { reason: reasonOf(error), since: this.#away?.since ?? new Date().toISOString() }
     this.#limit('away', (repeats) =>
       log.warn(

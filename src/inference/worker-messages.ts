@@ -4,9 +4,13 @@ import type { PackedEvents } from './packed-events.ts'
 import type { GraphInfo, NamedTensors } from './tensor.ts'
 
 /** What a worker is started with. */
-export type WorkerModel =
+export type WorkerModel = (
   | { readonly kind: 'linefit' }
   | { readonly kind: 'onnx'; readonly folder: string; readonly manifest: ModelManifest }
+) & {
+  /** Run only where no other thread of the machine wants the processor. */
+  readonly isBackground?: boolean
+}
 
 export type Job =
   | { readonly kind: 'events'; readonly events: PackedEvents; readonly runSizes: readonly number[] }

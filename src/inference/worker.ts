@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Executor } from './executor.ts'
+import { giveWay } from './give-way.ts'
 import { buildLineFitExecutor } from './linefit-executor.ts'
 import { openOnnxExecutor } from './onnx-executor.ts'
 import { unpackEvents } from './packed-events.ts'
@@ -7,6 +8,8 @@ import type { FromWorker, Job, JobAnswer, ToWorker, WorkerModel } from './worker
 
 /** The thread of one model: answers one job after the other. Started by worker-pool.ts. */
 async function work(port: MessagePort, model: WorkerModel): Promise<void> {
+  // Before the model is loaded: threads that it starts inherit the priority.
+  if (model.isBackground) giveWay()
   let executor: Executor
   try {
     executor =

@@ -1,0 +1,85 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { UsageError } from '../errors.ts'
+import { openLocalModel } from '../inference/local.ts'
+import { RollOut } from '../inference/roll-out.ts'
+import type { RollOutMetrics } from '../inference/roll-out-metrics.ts'
+import { RegistrySource } from '../mlflow/registry-source.ts'
+import { openTracking, type TrackingConfig } from './mlflow.ts'
+import type { Role } from './role.ts'
+
+/** How models of a registry (`models:/NAME@ALIAS`) are followed. */
+export const registrySettings = {
+  modelPollMs: z.coerce
+    .number()
+    .int()
+    .min(500)
+    .max(86_400_000)
+    .default(30_000)
+    .describe('the registry is asked this often which version models:/NAME@ALIAS names')
+    .meta({ value: 'ms' }),
+  modelProbationMs: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(30_000)
+    .describe('the model before is kept so long after a swap, and comes back if the new one fails')
+    .meta({ value: 'ms' }),
+  modelCache: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('folder for models of the registry (default: nustream/models in the user’s cache folder)')
+    .meta({ value: 'folder' }),
+}
+
+export interface RegistryConfig extends TrackingConfig {
+  readonly modelPollMs: number
+  readonly modelProbationMs: number
+  readonly modelCache?: string | undefined
+}
+
+export interface RollOutNeeds {
+  readonly threads: number
+  readonly isBackground?: boolean
+  readonly metrics: RollOutMetrics
+}
+
+/** Follows a model of the registry; it is closed with the role. @throws UsageError `flag_invalid` without --mlflow */
+export async function openRollOut(
+  spec: string,
+  config: RegistryConfig,
+  role: Pick<Role, 'log' | 'parts'>,
+  { threads, isBackground = false, metrics }: RollOutNeeds,
+): Promise<RollOut> {
+  if (!config.mlflow)
+    throw new UsageError('flag_invalid', `${spec} needs the registry's address: give --mlflow URL as well`)
+  const { log } = role
+  const http = openTracking(config)
+  const cacheDir = config.modelCache ?? defaultCache()
+  const rollOut = await RollOut.open({
+    source: new RegistrySource({ http, spec, cacheDir, log }),
+    open: (folder) => openLocalModel(folder, { threads, isBackground, log }),
+    pollMs: config.modelPollMs,
+    probationMs: config.modelProbationMs,
+    metrics,
+    log,
+  })
+  return role.parts.use(rollOut)
+}
+
+/** What a person who looks at /health is told of a model of the registry. */
+export function rollOutDetails(slot: string, { status }: RollOut): Record<string, string> {
+  const { release, away, refused } = status
+  return {
+    [`${slot}_release`]: release,
+    ...(away !== undefined && { [`${slot}_registry_away`]: away }),
+    ...(refused !== undefined && { [`${slot}_refused`]: refused }),
+  }
+}
+
+function defaultCache(): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nustream', 'models')
+}
