@@ -37,6 +37,6 @@ RUN chmod 755 dist/cli/main.js
 USER 1000:1000
 EXPOSE 8080 8500 9101 9102 9103
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/app/deploy/health.mjs"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["node", "/app/deploy/health.mjs"]
 ENTRYPOINT ["node", "/app/dist/cli/main.js"]
 CMD ["up"]
