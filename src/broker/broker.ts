@@ -10,6 +10,8 @@ export interface BatchMessage {
   readonly events: number
   /** Unix milliseconds when the first event of the batch was due to leave the emitter. */
   readonly emittedAtMs: number
+  /** The span that published it, as a W3C traceparent; its parts in other processes go on with that trace. */
+  readonly traceparent?: string
 }
 
 /** How far an emitter has come in a named run. Stored in one step with the batch that it follows. */

@@ -22,15 +22,14 @@ export interface CheckOptions {
 export async function checkNodes(streams: readonly RedisPartition[], options: CheckOptions): Promise<void> {
   const [{ link }] = streams
   const nodes = await checkRedis(link, options)
+  const checkedAt = link.address
   if (!nodes) return
   link.learnNodes(nodes)
-  const checked = new Set([link.address])
-  for (const stream of streams) {
-    await stream.find()
-    if (checked.has(stream.address)) continue
-    checked.add(stream.address)
-    const info = await readInfo(stream.link)
-    if (info) warnOfSettings(info, stream.address, options.log)
+  await Promise.all(streams.map((stream) => stream.find()))
+  const masters = new Map(streams.map((stream) => [stream.address, stream.link]))
+  for (const [at, master] of masters) {
+    const info = at === checkedAt ? undefined : await readInfo(master)
+    if (info) warnOfSettings(info, at, options.log)
   }
 }
 

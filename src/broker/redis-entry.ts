@@ -56,6 +56,7 @@ export function toDelivery(
 ): Delivery {
   const { id: entryId, fields } = entry
   const counted = toCount(fields.get('counted'))
+  const traceparent = fields.get('traceparent')?.toString()
   return {
     deliveryId: toDeliveryId({ partition, entryId, attempt, counted, consumer }),
     partition,
@@ -64,6 +65,7 @@ export function toDelivery(
     payload: plain(fields.get('batch') ?? rawBytes(fields)),
     events: toCount(fields.get('events')),
     emittedAtMs: toCount(fields.get('emitted_at_ms')) || Number.parseInt(entryId, 10),
+    ...(traceparent && { traceparent }),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The keys of one partition. The hash tag puts them in one slot, so that a script may touch them all in a cluster. */
 export interface PartitionKeys {
-  /** Stream of batches: `batch_id`, `batch` (wire form), and where known `events`, `emitted_at_ms`, `counted`. */
+  /** Stream of batches: `batch_id`, `batch` (wire form), and where known `events`, `emitted_at_ms`, `counted`,
+   * `traceparent`. */
   readonly batches: string
   /** Stream of predictions: `batch_id`, `predictions` (wire form). */
   readonly predictions: string

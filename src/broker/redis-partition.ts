@@ -87,7 +87,7 @@ export class RedisPartition {
         step?.run ?? '',
         `${step?.expected ?? 0}`,
         step?.position ?? '',
-        ...deadLetterArguments(deadLetters),
+        ...deadLetterArguments(deadLetters, message?.traceparent ?? ''),
       ],
     )
     return String(reply)
@@ -110,11 +110,12 @@ export class RedisPartition {
   }
 
   async split(delivery: Delivery, parts: readonly BatchMessage[]): Promise<SettleResult> {
-    const fields = parts.flatMap(({ batchId, payload, events, emittedAtMs }) => [
+    const fields = parts.flatMap(({ batchId, payload, events, emittedAtMs, traceparent = '' }) => [
       batchId,
       asBuffer(payload),
       `${events}`,
       `${Math.round(emittedAtMs)}`,
+      traceparent,
     ])
     return await this.#once(splitScript, delivery, fields)
   }
@@ -310,8 +311,8 @@ function readPending(reply: unknown): Pick<RedisLoan, 'entryId' | 'attempt'>[] {
   )
 }
 
-/** The number of events that the dead letters stand for, then each as JSON and payload. */
-function deadLetterArguments(letters: readonly DeadLetter[]): RedisArgument[] {
+/** The number of events that the dead letters stand for, what comes between, then each as JSON and payload. */
+function deadLetterArguments(letters: readonly DeadLetter[], ...between: string[]): RedisArgument[] {
   const events = letters.reduce((sum, letter) => sum + letter.events, 0)
   const pairs = letters.flatMap((letter) => {
     const fields = {
@@ -325,7 +326,7 @@ function deadLetterArguments(letters: readonly DeadLetter[]): RedisArgument[] {
     }
     return [JSON.stringify(fields), asBuffer(letter.payload)]
   })
-  return [`${events}`, ...pairs]
+  return [`${events}`, ...between, ...pairs]
 }
 
 /** The same bytes as a Buffer, which is what the client sends without a copy. */

@@ -3,12 +3,13 @@ import type { SqliteFile } from './sqlite-file.ts'
 
 /** Adds a batch at the end of the stream, within the caller's transaction. */
 export function insertBatch(file: SqliteFile, message: BatchMessage, partition: number): void {
-  const { batchId, events, emittedAtMs, payload } = message
+  const { batchId, events, emittedAtMs, payload, traceparent = null } = message
   const { lastInsertRowid } = file
     .sql(
-      `INSERT INTO batches (partition, batch_id, events, emitted_at_ms, published_at_ms) VALUES (?, ?, ?, ?, ?)`,
+      `INSERT INTO batches (partition, batch_id, events, emitted_at_ms, published_at_ms, traceparent)
+       VALUES (?, ?, ?, ?, ?, ?)`,
     )
-    .run(partition, batchId, events, Math.round(emittedAtMs), Date.now())
+    .run(partition, batchId, events, Math.round(emittedAtMs), Date.now(), traceparent)
   file.sql('INSERT INTO payloads (seq, payload) VALUES (?, ?)').run(lastInsertRowid, payload)
   file
     .sql('UPDATE account SET waiting_batches = waiting_batches + 1, waiting_events = waiting_events + ?')

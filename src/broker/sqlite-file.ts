@@ -5,7 +5,11 @@ import { UsageError } from '../errors.ts'
 
 /** Marks the file as ours ("nust" in ASCII), so that another program's database is never written to. */
 const APPLICATION_ID = 0x6e757374
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
+/** What brings a file of the version before up to the next. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  1: 'ALTER TABLE batches ADD COLUMN traceparent TEXT; PRAGMA user_version = 2',
+}
 /** Checkpoints cost a pause, so they come every 32 MB rather than SQLite's 4 MB (measured: half again as fast). */
 const CHECKPOINT_PAGES = 8192
 const WAL_BYTES_MAX = 64 * 1024 * 1024
@@ -32,7 +36,7 @@ CREATE TABLE batches (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, batch_id TEXT NOT NULL,
   events INTEGER NOT NULL, emitted_at_ms INTEGER NOT NULL, published_at_ms INTEGER NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0, visible_at_ms INTEGER NOT NULL DEFAULT 0,
-  loan TEXT, consumer TEXT, session TEXT);
+  loan TEXT, consumer TEXT, session TEXT, traceparent TEXT);
 CREATE INDEX batches_on_loan ON batches (visible_at_ms) WHERE loan IS NOT NULL;
 CREATE TABLE payloads (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE settled (batch_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;
@@ -178,6 +182,7 @@ export class SqliteFile implements Disposable {
     // Asked again with the lock in hand: another process may have made the tables meanwhile.
     this.transaction(() => {
       if (this.#pragma('user_version') === 0) this.#db.exec(SCHEMA)
+      for (let step = this.#upgrade(); step; step = this.#upgrade()) this.#db.exec(step)
     })
     const version = this.#pragma('user_version')
     if (version !== SCHEMA_VERSION) {
@@ -186,6 +191,10 @@ export class SqliteFile implements Disposable {
       )
     }
     this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`)
+  }
+
+  #upgrade(): string | undefined {
+    return UPGRADES[this.#pragma('user_version')]
   }
 
   #isNewOrOurs(): boolean {

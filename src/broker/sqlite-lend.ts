@@ -24,7 +24,7 @@ export function claim(file: SqliteFile, borrower: Borrower): Delivery | undefine
     .sql(
       `UPDATE batches SET attempts = attempts + 1, visible_at_ms = ?, loan = ?, consumer = ?, session = ?
        WHERE seq = (${oldest})
-       RETURNING seq, partition, batch_id, events, emitted_at_ms, attempts`,
+       RETURNING seq, partition, batch_id, events, emitted_at_ms, attempts, traceparent`,
     )
     .get(nowMs + visibilityMs, loan, consumer, session, nowMs, consumer, session)
   if (!row) return undefined
@@ -37,6 +37,7 @@ export function claim(file: SqliteFile, borrower: Borrower): Delivery | undefine
     events: Number(row['events']),
     emittedAtMs: Number(row['emitted_at_ms']),
     attempt: Number(row['attempts']),
+    ...(typeof row['traceparent'] === 'string' && { traceparent: row['traceparent'] }),
   }
 }
 

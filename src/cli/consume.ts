@@ -4,7 +4,8 @@ import { archiveMetrics } from '../archive/metrics.ts'
 import { archiveSettings } from './archive.ts'
 import { addCommand } from './command.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
-import { brokerHealth, openRoleBroker, openRoleInferrer, runRole } from './role.ts'
+import { openStreamModel, registrySettings } from './registry-model.ts'
+import { brokerHealth, openRoleBroker, runRole } from './role.ts'
 import {
   brokerSettings,
   consumeSettings,
@@ -12,6 +13,7 @@ import {
   modelSettings,
   portSetting,
   roleSettings,
+  traceSettings,
 } from './settings.ts'
 import { consumeAsConfigured, consumeParams } from './work.ts'
 
@@ -24,7 +26,7 @@ export function add(program: Command): void {
     examples: [
       'nustream consume --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
       'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --archive predictions',
-      'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --mlflow http://127.0.0.1:5000',
+      'nustream consume --broker redis://127.0.0.1:6379 --model models:/direction@champion --mlflow http://127.0.0.1:5000',
     ],
     shape: {
       ...modelSettings,
@@ -36,17 +38,19 @@ export function add(program: Command): void {
         .meta({ value: 'folder' }),
       archiveIntervalMs: archiveSettings.intervalMs,
       ...inferenceLogSettings,
+      ...registrySettings,
       ...roleSettings,
+      ...traceSettings,
       ...portSetting(9102, '/metrics and /health'),
       ...jsonSetting,
     },
     run: (config) =>
       runRole('consumer', config, async (role) => {
         const broker = await openRoleBroker(config, role)
-        const inferrer = await openRoleInferrer(config, role)
+        const { inferrer, details } = await openStreamModel(config, role)
         const stopping = new AbortController()
         role.parts.defer(async () => stopping.abort())
-        await role.watch({ broker, health: () => brokerHealth(broker, { model: inferrer.model }) })
+        await role.watch({ broker, health: () => brokerHealth(broker, details()) })
         const keeping = config.archive
           ? archive({
               broker,

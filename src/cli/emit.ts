@@ -1,7 +1,14 @@
 import type { Command } from 'commander'
 import { addCommand } from './command.ts'
 import { brokerHealth, openRoleBroker, runRole } from './role.ts'
-import { brokerSettings, emitSettings, jsonSetting, portSetting, roleSettings } from './settings.ts'
+import {
+  brokerSettings,
+  emitSettings,
+  jsonSetting,
+  portSetting,
+  roleSettings,
+  traceSettings,
+} from './settings.ts'
 import { emitAsConfigured, openRoleSource } from './work.ts'
 
 export function add(program: Command): void {
@@ -19,6 +26,7 @@ export function add(program: Command): void {
       ...emitSettings,
       ...brokerSettings,
       ...roleSettings,
+      ...traceSettings,
       ...portSetting(9101, '/metrics and /health'),
       ...jsonSetting,
     },

@@ -8,6 +8,7 @@ import type { Inferrer } from '../inference/inferrer.ts'
 import { openInferrer } from '../inference/open.ts'
 import { startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
+import { openTracer } from '../telemetry/open-tracer.ts'
 import { processMetrics } from '../telemetry/process-metrics.ts'
 import {
   type Health,
@@ -15,6 +16,7 @@ import {
   type TelemetryOptions,
   type TelemetryServer,
 } from '../telemetry/server.ts'
+import type { Tracer } from '../telemetry/tracing.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { instanceName } from './settings.ts'
 import { packageVersion } from './version.ts'
@@ -26,6 +28,8 @@ export interface RoleConfig {
   /** Used in place of a port that another program has; undefined makes that an error. */
   readonly portIfTaken?: number | undefined
   readonly logLevel: LogLevel
+  readonly otlp?: string | undefined
+  readonly traceRatio?: number | undefined
 }
 
 export interface BrokerConfig {
@@ -44,6 +48,7 @@ export interface Role {
   readonly instance: string
   readonly log: Logger
   readonly registry: Registry
+  readonly tracer: Tracer
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
   /** Closes what it is given when the role ends, last opened first. */
@@ -71,6 +76,16 @@ export async function runRole(
   const log = createLog({ level: config.logLevel, role: kind, instance })
   const registry = new Registry()
   processMetrics(registry, { version: packageVersion(), role: kind })
+  const tracer = parts.use(
+    await openTracer({
+      url: config.otlp ?? process.env['OTEL_EXPORTER_OTLP_ENDPOINT'],
+      ratio: config.traceRatio,
+      role: kind,
+      instance,
+      version: packageVersion(),
+      log,
+    }),
+  )
   const ended = new AbortController()
   parts.defer(async () => ended.abort())
   const { signal } = interrupt
@@ -82,7 +97,7 @@ export async function runRole(
     log.info({ url: server.url }, 'serving /metrics and /health')
     return server
   }
-  await body({ instance, log, registry, signal, parts, watch })
+  await body({ instance, log, registry, tracer, signal, parts, watch })
   return interrupt.exitCode()
 }
 

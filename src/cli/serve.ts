@@ -3,19 +3,30 @@ import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
-import { openLocalModel } from '../inference/local.ts'
 import { listenServer } from '../server/listen-server.ts'
-import { buildServer } from '../server/server.ts'
+import { buildModelServer } from '../server/server.ts'
 import { startHeartbeat } from '../telemetry/heartbeat.ts'
 import { addCommand } from './command.ts'
+import { trackingSettings } from './mlflow.ts'
+import { registrySettings } from './registry-model.ts'
 import { openRoleBroker, runRole, untilAborted } from './role.ts'
-import { brokerTuning, modelSettings, portSetting, roleSettings } from './settings.ts'
+import { openServedModels } from './served-model.ts'
+import { brokerTuning, modelSettings, portSetting, roleSettings, traceSettings } from './settings.ts'
 import { packageVersion } from './version.ts'
 
 const settings = {
-  model: modelSettings.model.describe('a model folder, or linefit (built in)').meta({ value: 'model' }),
+  model: modelSettings.model
+    .describe('a model folder, linefit (built in), or models:/NAME@ALIAS of the registry of --mlflow')
+    .meta({ value: 'model' }),
+  challenger: z
+    .string()
+    .optional()
+    .describe('a second model that is asked the same events; its answers are compared and never used')
+    .meta({ value: 'model' }),
   threads: modelSettings.threads,
   token: modelSettings.token,
+  ...trackingSettings,
+  ...registrySettings,
   tlsKey: z
     .string()
     .optional()
@@ -33,6 +44,7 @@ const settings = {
   broker: z.string().optional().describe('also send heartbeats to this broker').meta({ value: 'url' }),
   ...brokerTuning(),
   ...roleSettings,
+  ...traceSettings,
   ...portSetting(8500, 'the model server'),
 }
 
@@ -44,6 +56,7 @@ export function add(program: Command): void {
       'Serves a model: POST /predict takes raw events, /v2 speaks the Open Inference Protocol, /docs shows both. The bearer token comes from NUSTREAM_TOKEN.',
     examples: [
       'nustream serve --model models/linefit-onnx --port 8500',
+      'nustream serve --model models:/direction@champion --challenger models:/direction@challenger --mlflow http://127.0.0.1:5000',
       `curl -s localhost:8500/predict -H 'content-type: application/json' -d '{"pulses":[{"sensor_id":100,"time":9900,"charge":1,"auxiliary":false},{"sensor_id":160,"time":10400,"charge":1,"auxiliary":false}]}'`,
     ],
     shape: settings,
@@ -51,18 +64,22 @@ export function add(program: Command): void {
       runRole('server', config, async (role) => {
         const { threads = availableParallelism(), token } = config
         const tls = readTls(config.tlsKey, config.tlsCert)
-        const model = role.parts.use(await openLocalModel(config.model, { threads, log: role.log }))
-        const server = buildServer({
+        const models = await openServedModels(config, role, threads)
+        const { model } = models
+        const { app: server, swapModel } = buildModelServer({
           model,
+          details: models.details,
           token,
           ...(tls && { tls }),
           limits: { queueEventsMax: config.queueMax },
           registry: role.registry,
           log: role.log,
           version: packageVersion(),
+          tracer: role.tracer,
         })
         role.parts.defer(() => server.close())
         const { url } = await listenServer(server, config)
+        models.follow(swapModel)
         const beat = {
           role: 'server',
           instance: role.instance,

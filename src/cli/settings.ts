@@ -33,11 +33,31 @@ export function portSetting(fallback: number, what: string) {
   }
 }
 
+/** Traces of what the stream does (docs/tracing.md). */
+export const traceSettings = {
+  otlp: z
+    .string()
+    .optional()
+    .describe(
+      'send traces to this OpenTelemetry collector, as http://127.0.0.1:4318; also taken from OTEL_EXPORTER_OTLP_ENDPOINT (default: no traces)',
+    )
+    .meta({ value: 'url' }),
+  traceRatio: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('share of the batches that are traced, where a trace begins here')
+    .meta({ value: '0..1' }),
+}
+
 /** Where the stream lives. */
 export const brokerSettings = {
   broker: z
     .string()
-    .describe('where the stream lives: redis://HOST:PORT, rediss://HOST:PORT (TLS) or sqlite:FILE')
+    .describe(
+      'where the stream lives: redis://HOST:PORT, rediss://… (TLS), redis+cluster://HOST:PORT,HOST:PORT or sqlite:FILE',
+    )
     .meta({ value: 'url' }),
   ...brokerTuning(),
 }

@@ -10,7 +10,8 @@ import { renderAccount, toAccount } from './account.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { createRoleDisplay, displaySettings, sayIfMoved, withPort } from './display.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
-import { brokerHealth, openRoleBroker, openRoleInferrer, type Role, runRole } from './role.ts'
+import { openStreamModel, registrySettings } from './registry-model.ts'
+import { brokerHealth, openRoleBroker, type Role, runRole } from './role.ts'
 import {
   brokerTuning,
   consumeSettings,
@@ -18,6 +19,7 @@ import {
   jsonSetting,
   modelSettings,
   roleSettings,
+  traceSettings,
 } from './settings.ts'
 import { showStatus } from './status-line.ts'
 import { consumeAsConfigured, consumeParams, emitAsConfigured, openRoleSource } from './work.ts'
@@ -35,7 +37,9 @@ const settings = {
   ...brokerTuning(),
   ...consumeSettings,
   ...inferenceLogSettings,
+  ...registrySettings,
   ...roleSettings,
+  ...traceSettings,
   logLevel: roleSettings.logLevel
     .unwrap()
     .default('warn')
@@ -69,8 +73,8 @@ async function up(config: Config, role: Role): Promise<void> {
   const url = config.broker ?? `sqlite:${join(await temporaryFolder(role), 'stream.db')}`
   const source = await openRoleSource(config, role)
   const broker = await openRoleBroker({ ...config, broker: url }, role)
-  const inferrer = await openRoleInferrer(config, role)
-  const health = () => brokerHealth(broker, { model: inferrer.model })
+  const { inferrer, details } = await openStreamModel(config, role)
+  const health = () => brokerHealth(broker, details())
   const showing = await show(config, role, { broker, health })
   const startedAt = performance.now()
   const before = await broker.totals()

@@ -42,6 +42,7 @@ export function emitAsConfigured(
     ...(config.run && { run: config.run }),
     ...(config.events && { eventsMax: config.events }),
     metrics: emitterMetrics(role.registry),
+    tracer: role.tracer,
     log: role.log,
     signal,
   })
@@ -75,6 +76,7 @@ export function consumeAsConfigured(
     attemptsMax: config.attemptsMax,
     shutdownMs: config.shutdownMs,
     metrics: consumerMetrics(role.registry),
+    tracer: role.tracer,
     log: role.log,
     signal,
     ...(onSettled && { onSettled }),

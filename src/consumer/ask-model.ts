@@ -2,6 +2,7 @@ import { ok } from 'node:assert/strict'
 import { EventError, UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
+import { NO_TRACER, type Tracer, traced } from '../telemetry/tracing.ts'
 import { OutOfTime, within } from '../telemetry/within.ts'
 import { type BackoffOptions, createBackoff } from './backoff.ts'
 import { type Blame, isAnswer, searchCulprit } from './culprit.ts'
@@ -25,6 +26,9 @@ export interface AskOptions {
   readonly onRetry: (reason: RetryReason, error: unknown) => void
   /** Called after each call of the model with the seconds it took. */
   readonly onCall: (seconds: number) => void
+  readonly tracer?: Tracer
+  /** The span that asks. */
+  readonly traceparent?: string | undefined
 }
 
 /** A model that answers at all says within this time that it is ready. */
@@ -83,13 +87,16 @@ async function askOnce(
   alone: boolean,
   options: AskOptions,
 ): Promise<Inference | Blame | UnavailableError> {
-  const { inferrer, slots, inferTimeoutMs, giveUp, onCall } = options
+  const { inferrer, slots, inferTimeoutMs, giveUp, onCall, tracer = NO_TRACER, traceparent } = options
   const call = async (): Promise<Inference> => {
     const late = new AbortController()
+    const attributes = { 'nustream.events': eventCount(batch), 'nustream.model': inferrer.model.name }
+    const span = tracer.start('predict', { parent: traceparent, kind: 'client', attributes })
     const startedAt = performance.now()
     try {
       const signal = AbortSignal.any([giveUp, late.signal])
-      return await within(() => inferrer.infer(batch, signal), inferTimeoutMs, giveUp)
+      const asked = () => inferrer.infer(batch, signal, span.traceparent)
+      return await traced(span, () => within(asked, inferTimeoutMs, giveUp))
     } finally {
       late.abort()
       onCall((performance.now() - startedAt) / 1000)

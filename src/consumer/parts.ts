@@ -24,6 +24,7 @@ export function toParts(delivery: Delivery, batch: EventBatch): BatchMessage[] {
       payload: encodeEventBatch(sliceEvents(batch, from, to)),
       events: to - from,
       emittedAtMs: delivery.emittedAtMs,
+      ...(delivery.traceparent && { traceparent: delivery.traceparent }),
     }
   })
 }

@@ -5,6 +5,7 @@ import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { selectEvents } from '../event/select.ts'
 import { type DecodedEvents, decodeEvents } from '../event/wire.ts'
 import type { Inference, ModelIdentity } from '../inference/inferrer.ts'
+import { traced } from '../telemetry/tracing.ts'
 import { askModel } from './ask-model.ts'
 import { createBackoff } from './backoff.ts'
 import { batchDeadLetter, eventDeadLetter, type Reason } from './dead-letter.ts'
@@ -20,6 +21,21 @@ import { untilAborted, waitMs } from './wait.ts'
  * @throws UnavailableError or an abort reason when the consumer stops before that; unknown errors as they come
  */
 export async function reconstruct(delivery: Delivery, run: Run): Promise<void> {
+  const { traceparent, batchId, attempt, partition } = delivery
+  const span = run.tracer.start('consume.batch', {
+    parent: traceparent,
+    links: [traceparent],
+    kind: 'consumer',
+    attributes: {
+      'nustream.batch_id': batchId,
+      'nustream.attempt': attempt,
+      'nustream.partition': partition,
+    },
+  })
+  await traced(span, () => bringToEnd(delivery, { ...run, traceparent: span.traceparent }))
+}
+
+async function bringToEnd(delivery: Delivery, run: Run): Promise<void> {
   recordDelivery(delivery, run)
   if (delivery.attempt > 2 * run.attemptsMax) {
     return settleWhole(delivery, { code: 'attempts_exhausted', message: exhausted(delivery) }, run)
@@ -113,7 +129,13 @@ async function settle(
   predictions?: PredictionBatch,
 ): Promise<SettleResult> {
   const startedAt = performance.now()
-  const result = await patiently(() => run.broker.settle(delivery, settlement), run)
+  const { predicted, deadLetters } = settlement
+  const span = run.tracer.start('settle', {
+    parent: run.traceparent ?? delivery.traceparent,
+    kind: 'client',
+    attributes: { 'nustream.predicted': predicted, 'nustream.dead_letters': deadLetters.length },
+  })
+  const result = await traced(span, () => patiently(() => run.broker.settle(delivery, settlement), run))
   run.metrics.settle.observe((performance.now() - startedAt) / 1000)
   recordSettled({ delivery, settlement, result, predictions }, run)
   return result

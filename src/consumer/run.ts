@@ -3,6 +3,7 @@ import type { Broker, Delivery } from '../broker/broker.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { createRepeatLimit, type RepeatLimit } from '../telemetry/repeat-limit.ts'
+import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
 import type { BackoffOptions } from './backoff.ts'
 import { createDriftWatch, type DriftWatch } from './drift.ts'
 import type { ConsumerMetrics } from './metrics.ts'
@@ -35,6 +36,7 @@ export interface ConsumeOptions {
   readonly tally?: ConsumeTally
   /** Looks on as batches are settled, in the consumer's own turn: must be quick and not throw. */
   readonly onSettled?: (facts: SettledFacts) => void
+  readonly tracer?: Tracer
 }
 
 /** One batch that was settled for the first time. */
@@ -53,6 +55,8 @@ export interface Run extends Required<Omit<ConsumeOptions, 'signal'>> {
   readonly slots: Slots
   readonly limit: RepeatLimit
   readonly drift: DriftWatch
+  /** The span that the delivery in hand is worked on in. */
+  readonly traceparent?: string | undefined
   /** Aborts with the options' signal or a failure: take no more, and stop waiting for a world that is away. */
   readonly stopping: AbortSignal
   /** Aborts `shutdownMs` after `stopping`: give back what is not finished. */
@@ -85,6 +89,7 @@ export function createRun(options: ConsumeOptions): Run {
     backlogEveryMs: 5_000,
     tally: new ConsumeTally(),
     onSettled: () => {},
+    tracer: NO_TRACER,
     ...given,
     slots: createSlots(Math.max(1, inferrer.concurrency)),
     limit: createRepeatLimit(),

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Broker, RunPosition } from '../broker/broker.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
+import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
 import { createBacklogGate } from './backlog-gate.ts'
 import { type FormOptions, formBatches } from './form-batches.ts'
 import type { EmitterMetrics } from './metrics.ts'
@@ -34,6 +35,7 @@ export interface EmitOptions {
   /** Of the random gaps. */
   readonly seed?: number
   readonly metrics?: EmitterMetrics
+  readonly tracer?: Tracer
   readonly log?: Logger
   readonly signal: AbortSignal
 }
@@ -81,9 +83,9 @@ export async function emit(options: EmitOptions): Promise<EmitReport> {
       { run, source: source.spec, begun: start.how, emitted: start.emitted, batches: start.sequence },
       start.how === 'finished' ? 'run is finished, nothing to emit' : 'emitter begins',
     )
-    const { metrics } = options
-    const chunkEvents = options.batchEvents ?? BATCH_EVENTS
-    const publisher = new Publisher({ broker, spec: source.spec, chunkEvents, metrics, signal }, start, sum)
+    const { metrics, tracer = NO_TRACER, batchEvents: chunkEvents = BATCH_EVENTS } = options
+    const deps = { broker, spec: source.spec, chunkEvents, metrics, tracer, signal }
+    const publisher = new Publisher(deps, start, sum)
     const ended =
       start.how === 'finished' ? 'done' : signal.aborted ? 'aborted' : await publishAll(options, publisher)
     if (ended === 'aborted' || (ended === 'done' && (await isAllThere(options, publisher)))) {

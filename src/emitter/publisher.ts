@@ -2,6 +2,7 @@ import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/br
 import { concatEvents } from '../event/select.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'
+import { type Span, type Tracer, traced } from '../telemetry/tracing.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import type { FormedBatch } from './pending-batch.ts'
 import { type EventPlace, type RunStart, toStoredPlace } from './run.ts'
@@ -13,6 +14,7 @@ export interface PublisherOptions {
   /** Events in a chunk of the source. */
   readonly chunkEvents: number
   readonly metrics: EmitterMetrics | undefined
+  readonly tracer: Tracer
   readonly signal: AbortSignal
 }
 
@@ -73,8 +75,16 @@ export class Publisher {
     const behindMs = Math.max(0, performance.now() - batch.readyMs)
     const { message, deadLetters } = toMessage(batch, position, this.#options.spec)
     const startMs = performance.now()
-    const outcome = await this.#store(position, place, () =>
-      this.#options.broker.publish(message, position, deadLetters),
+    const publishing = startTrace(batch, position, this.#options.tracer)
+    const { traceparent } = publishing
+    const outcome = await traced(publishing, () =>
+      this.#store(position, place, () =>
+        this.#options.broker.publish(
+          message && { ...message, ...(traceparent && { traceparent }) },
+          position,
+          deadLetters,
+        ),
+      ),
     )
     if (outcome !== 'stored') return outcome
     this.#options.metrics?.published({
@@ -129,6 +139,28 @@ export class Publisher {
     this.#isDone = position.done
     return 'stored'
   }
+}
+
+/**
+ * Begins the trace of a batch with the gathering of its events, which is over; returns the span of its publishing, which
+ * the consumer's work hangs on.
+ */
+function startTrace(
+  { events, rejected, pulses, dueMs, readyMs }: FormedBatch,
+  position: RunPosition,
+  tracer: Tracer,
+): Span {
+  const { run, sequence } = position
+  const batch = { 'nustream.run': run, 'nustream.batch_id': `${run}:${sequence}` }
+  const gathered = {
+    ...batch,
+    'nustream.events': events,
+    'nustream.rejected': rejected.length,
+    'nustream.pulses': pulses,
+  }
+  const reading = tracer.start('emit.read', { startMs: dueMs, attributes: gathered })
+  reading.end(Math.max(dueMs, readyMs))
+  return tracer.start('emit.publish', { parent: reading.traceparent, kind: 'producer', attributes: batch })
 }
 
 /** A batch of events as the broker takes it, and the dead letters of those that could not be read. */

@@ -37,11 +37,11 @@ export class HotModel implements Inferrer {
     })
   }
 
-  async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
     const held = this.#held
     held.atWork++
     try {
-      return await held.inferrer.infer(batch, signal)
+      return await held.inferrer.infer(batch, signal, traceparent)
     } finally {
       held.atWork--
       if (held.atWork === 0) held.onIdle()

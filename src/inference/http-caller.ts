@@ -15,6 +15,8 @@ export interface HttpCall {
   readonly type?: string
   readonly body?: Uint8Array
   readonly timeoutMs: number
+  /** The span that calls (https://www.w3.org/TR/trace-context/). */
+  readonly traceparent?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -63,6 +65,7 @@ export function openHttpCaller(base: URL, { concurrency, token, ca }: HttpCaller
       method: call.method,
       headers: {
         ...headers,
+        ...(call.traceparent && { traceparent: call.traceparent }),
         ...(call.type && { 'content-type': call.type }),
         ...(call.body && { 'content-length': call.body.length }),
       },

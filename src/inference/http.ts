@@ -75,13 +75,14 @@ class HttpInferrer implements Inferrer {
     return this.#reference
   }
 
-  async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
     const answer = await this.#caller.call({
       method: 'POST',
       path: 'predict',
       type: ARROW_TYPE,
       body: encodeEventBatch(batch),
       timeoutMs: this.#timeoutMs,
+      traceparent,
       signal,
     })
     if (answer.status !== 200) throw this.#refusal(answer, eventCount(batch))

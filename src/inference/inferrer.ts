@@ -37,11 +37,11 @@ export interface Inferrer extends AsyncDisposable {
   readonly concurrency: number
   /**
    * Events have passed the checks of `decodeEventBatch`. One event that the model cannot do is a fault; it never
-   * fails its neighbours.
+   * fails its neighbours. `traceparent` is the span that asks, for a model server that keeps spans too.
    * @throws UnavailableError when asking again later may help
    * @throws EventError `model_failed` when the model failed on this batch as a whole: halve it and ask again
    */
-  infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference>
+  infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference>
   /** @throws UnavailableError when it could not answer `infer` now */
   ready(): Promise<void>
 }

@@ -1,6 +1,7 @@
 import { type FastifyInstance, fastify } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
+import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
 import { BodyBudget } from './bodies.ts'
 import { Deployments, deploy } from './deployment.ts'
 import { docsPage } from './docs-page.ts'
@@ -16,6 +17,7 @@ import { predictRoute } from './predict.ts'
 import { RequestError } from './request-error.ts'
 import type { ServedModel } from './tensor-door.ts'
 import { tokenCheck } from './token.ts'
+import { traceRequests } from './trace-requests.ts'
 import { lingerOnUnreadBodies } from './unread-body.ts'
 
 export interface ServerOptions {
@@ -31,6 +33,7 @@ export interface ServerOptions {
   readonly details?: (() => Readonly<Record<string, string>>) | undefined
   /** Of this program, for the OpenAPI page. */
   readonly version?: string
+  readonly tracer?: Tracer
 }
 
 export interface ModelServer {
@@ -52,7 +55,7 @@ export function buildServer(options: ServerOptions): FastifyInstance {
  * requests, finishes those in flight and then resolves.
  */
 export function buildModelServer(options: ServerOptions): ModelServer {
-  const { token, registry, log, details, version = '0' } = options
+  const { token, registry, log, details, version = '0', tracer = NO_TRACER } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const guards: Guards = { allows: tokenCheck(token), budget: new BodyBudget(limits.bodiesBytesMax), limits }
   const app = createApp(limits, options.tls)
@@ -83,6 +86,7 @@ export function buildModelServer(options: ServerOptions): ModelServer {
     ),
   )
   countRequests(app, metrics)
+  traceRequests(app, tracer)
   lingerOnUnreadBodies(app, limits)
   closeInTime(app, limits.closeWithinMs)
   app.addHook('onClose', async () => {

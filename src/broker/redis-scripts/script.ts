@@ -19,6 +19,15 @@ local function now_ms()
 end
 `
 
+/** Adds a batch to the stream; the trace is left out where it is empty. */
+export const LUA_ADD_BATCH = `
+local function add_batch(key, batch)
+  local trace = batch.trace ~= '' and { 'traceparent', batch.trace } or {}
+  redis.call('XADD', key, '*', 'batch_id', batch.id, 'events', batch.events, 'emitted_at_ms', batch.emitted_at,
+    'counted', batch.events, 'batch', batch.payload, unpack(trace))
+end
+`
+
 /** Adds dead letters given as pairs of (JSON of its fields, payload) from `ARGV[first]` to the end. */
 export const LUA_ADD_DEAD_LETTERS = `
 local function add_dead_letters(key, first)

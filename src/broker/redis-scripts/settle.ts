@@ -1,4 +1,4 @@
-import { createScript, LUA_ADD_DEAD_LETTERS, LUA_NOW_MS } from './script.ts'
+import { createScript, LUA_ADD_BATCH, LUA_ADD_DEAD_LETTERS, LUA_NOW_MS } from './script.ts'
 
 /** The beginning that settling and splitting share: acknowledges, and ends here for a batch id settled before. */
 const LUA_ONCE = `
@@ -41,19 +41,18 @@ return 'settled'
  *
  * KEYS: as settle
  * ARGV: 1 group, 2 entry id, 3 batch id, 4 events that publishing counted, then for each part: batch id, payload, events,
- *   emitted at (ms)
+ *   emitted at (ms), traceparent or empty
  * Returns `settled` or `repeat`.
  */
 export const splitScript = createScript(
   'split',
   `#!lua flags=allow-oom
-${LUA_NOW_MS}${LUA_ONCE}
+${LUA_NOW_MS}${LUA_ADD_BATCH}${LUA_ONCE}
 local total = 0
-for i = 5, #ARGV, 4 do
+for i = 5, #ARGV, 5 do
   local events = tonumber(ARGV[i + 2])
   total = total + events
-  redis.call('XADD', KEYS[1], '*', 'batch_id', ARGV[i], 'events', events, 'emitted_at_ms', ARGV[i + 3],
-    'counted', events, 'batch', ARGV[i + 1])
+  add_batch(KEYS[1], { id = ARGV[i], events = events, emitted_at = ARGV[i + 3], trace = ARGV[i + 4], payload = ARGV[i + 1] })
 end
 account('waiting', total)
 account('emitted', total - counted)

@@ -1,0 +1,282 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Broker } from '../../src/broker/broker.ts'
+import { batch, settleAll, take } from '../../src/broker/conformance-support.ts'
+import { openBroker } from '../../src/broker/open.ts'
+import type { BrokerOptions } from '../../src/broker/options.ts'
+import { type EmitOptions, emit } from '../../src/emitter/emit.ts'
+import { decodeEventBatch } from '../../src/event/wire.ts'
+import { predictedEvents } from '../support/cluster-account.ts'
+import { listSource } from '../support/list-source.ts'
+import { collectLog } from '../support/log-lines.ts'
+import { startNustream } from '../support/nustream.ts'
+import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
+import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
+import { until } from '../support/until.ts'
+
+const PARTITIONS = 8
+const QUICK = { retryMaxMs: 200, commandTimeoutMs: 2_000, connectTimeoutMs: 20_000 }
+
+let cluster: RedisCluster
+const cleanups: (() => Promise<void>)[] = []
+beforeAll(async () => {
+  cluster = await startRedisCluster({ onTestFinished: (cleanup) => cleanups.push(cleanup) })
+})
+afterAll(() => Promise.all(cleanups.map((cleanup) => cleanup())))
+
+async function open(t: Owner, options: BrokerOptions = {}, query = ''): Promise<Broker> {
+  const broker = await openBroker(`${cluster.url}${query}`, { ...QUICK, partitions: PARTITIONS, ...options })
+  t.onTestFinished(() => broker.close())
+  return broker
+}
+
+describe('a stream on a Redis Cluster of three masters and three replicas', () => {
+  it('loses and doubles nothing when a master is killed under four consumers', {
+    timeout: 180_000,
+  }, async (t) => {
+    const stream = 'killed'
+    const where = ['--broker', cluster.url, '--stream', stream, '--partitions', `${PARTITIONS}`]
+    const parts = ['c1', 'c2', 'c3', 'c4'].map((name) =>
+      startNustream(['consume', ...where, '--name', name, '--visibility-ms', '2000', '--port', '0'], t),
+    )
+    const events = 2_000
+    const flags = [
+      '--source',
+      'sim:5',
+      '--events',
+      `${events}`,
+      '--rate',
+      '500',
+      '--batch',
+      '16',
+      '--port',
+      '0',
+    ]
+    const emitter = startNustream(['emit', ...where, ...flags], t)
+    const onlooker = await open(t, { stream })
+    const words = () => [emitter, ...parts].map((part) => part.stderr().slice(-1_500)).join('\n---\n')
+    // Two batches that cannot be read: their fate is a dead letter each, wherever the cluster stands.
+    const soon = { withinMs: 60_000 }
+    await until(async () => (await onlooker.totals()).predicted > 400, {
+      ...soon,
+      what: `a beginning: ${words()}`,
+    })
+    for (const id of ['bad 1', 'bad 2']) await onlooker.publish(batch(id, 1))
+    const master = await cluster.masterOf(`${stream}:{p0}:batches`)
+    await master.kill9()
+    expect(await emitter.ended, emitter.stderr()).toBe(0)
+    const settled = async () => {
+      const { predicted, deadLettered } = await onlooker.totals()
+      return predicted + deadLettered >= events + 2
+    }
+    await until(settled, { ...soon, what: `every event: ${words()}` })
+    expect(await cluster.masterOf(`${stream}:{p0}:batches`)).not.toBe(master)
+    expect(await onlooker.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
+    const found = await predictedEvents(onlooker, events)
+    expect(found.length).toBe(events)
+    expect(new Set(found.map(({ eventId }) => eventId)).size).toBe(events)
+    // All four worked, and each can still be asked to stop.
+    expect(new Set(found.map(({ consumer }) => consumer)).size).toBe(4)
+    for (const part of parts) expect(await part.kill('SIGTERM'), part.stderr()).toBe(0)
+    // The dead master comes back as a replica, and nothing that it still thinks it knows counts.
+    await master.restart()
+    await cluster.healthy(3)
+    expect(await onlooker.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
+  })
+})
+
+describe('a fail-over that takes acknowledged batches with it', () => {
+  it('is mended by a living emitter, which makes the lost batches of the source again', async (t) => {
+    const stream = 'living'
+    const broker = await open(t, { stream })
+    const consumer = await open(t, { stream, visibilityMs: 1_000 })
+    const { log, lines } = collectLog()
+    const source = listSource({ events: 900, chunk: 10, rejectEvery: 9 })
+    const emitting = emit({ ...emitOptions(t, source, broker), rate: 250, log })
+    await until(async () => (await broker.totals()).emitted > 100)
+    const { promote, lost } = await losingMaster(stream, async () => {
+      const before = (await broker.totals()).emitted
+      await until(async () => (await broker.totals()).emitted > before + 150)
+    })
+    const ids = consumeIds(t, consumer)
+    expect(await emitting).toMatchObject({ ended: 'done', emittedByRun: 1_000 })
+    await promote
+    expect(lost).toBeGreaterThan(0)
+    expect(lines.join()).toContain('publishing again what the broker has lost')
+    await until(() => ids.size >= source.ids.length, { withinMs: 30_000 })
+    expect([...ids.keys()].toSorted(ascending)).toEqual([...source.ids].toSorted(ascending))
+    await until(async () => (await broker.backlog()).events === 0)
+    expect(await broker.totals()).toEqual({ emitted: 1_000, predicted: 900, deadLettered: 100 })
+    const letters = await broker.deadLetters({ limit: 1_000 })
+    expect(letters.map(({ eventId }) => eventId).toSorted()).toEqual(source.rejected.toSorted())
+    await cluster.healthy(3)
+  })
+
+  it('leaves nobody to notice when the emitter has ended; its next start does', async (t) => {
+    const stream = 'ended'
+    const broker = await open(t, { stream })
+    const source = listSource({ events: 400, chunk: 10, rejectEvery: 8 })
+    const { promote, lost } = await losingMaster(stream, async () => {
+      expect(await emit(emitOptions(t, source, broker))).toMatchObject({ ended: 'done', emitted: 450 })
+    })
+    await promote
+    expect(lost).toBeGreaterThan(0)
+    const later = await open(t, { stream })
+    expect((await later.totals()).emitted).toBeLessThan(450)
+    // Another batch size makes no difference to what is made again.
+    await emit({ ...emitOptions(t, source, later), batchEvents: 3 })
+    const found = (await take(later, (await later.backlog()).unreadBatches)).flatMap((delivery) => [
+      ...decodeEventBatch(delivery.payload).eventIds,
+    ])
+    expect(found.toSorted(ascending)).toEqual([...source.ids].toSorted(ascending))
+    expect(await later.totals()).toEqual({ emitted: 450, predicted: 0, deadLettered: 50 })
+    await cluster.healthy(3)
+  })
+
+  it('takes nothing that was published with ?wait=1, which answers only when a replica has it', async (t) => {
+    const stream = 'waited'
+    const broker = await open(t, { stream }, '?wait=1&wait_ms=200')
+    const key = `${stream}:{p1}:batches`
+    const master = await cluster.masterOf(key)
+    const [replica] = await cluster.replicasOf(master)
+    await replica.kill9()
+    const position = { run: 'r', sequence: 1, resume: '', emitted: 4, done: false }
+    let isAnswered = false
+    const publishing = broker.publish(batch('b1'), position).finally(() => {
+      isAnswered = true
+    })
+    // It is there, for all to see, and still no answer is given while it hangs on one machine.
+    await until(async () => (await cluster.command(master, 'XLEN', key)) === 1)
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    expect(isAnswered).toBe(false)
+    await replica.restart()
+    expect(await publishing).toBe('stored')
+    await master.kill9()
+    await until(async () => (await cluster.masterOf(key)) !== master, { withinMs: 20_000, everyMs: 50 })
+    expect(await broker.totals()).toMatchObject({ emitted: 4 })
+    await master.restart()
+    await cluster.healthy(3)
+    expect(await settleAll(broker, 1)).toEqual(['b1'])
+  })
+})
+
+it('goes on while a slot moves to another node, key by key', async (t) => {
+  const stream = 'moved'
+  const broker = await open(t, { stream, partitions: 1 })
+  const consumer = await open(t, { stream, partitions: 1 })
+  const total = 120
+  const consuming = settleAll(consumer, total, { withinMs: 60_000 })
+  let moving: Promise<void> | undefined
+  const publishing = (async () => {
+    for (let sequence = 1; sequence <= total; sequence++) {
+      await broker.publish(batch(`b${sequence}`), at(sequence))
+      if (sequence === 20) moving = moveSlot(`${stream}:{p0}:batches`)
+    }
+  })()
+  await publishing
+  await moving
+  expect(new Set(await consuming).size).toBe(total)
+  expect(await broker.totals()).toEqual({ emitted: total * 4, predicted: total * 4, deadLettered: 0 })
+})
+
+it('needs one living node of those that the URL names, and says so when there is none', async (t) => {
+  const [first] = cluster.nodes
+  const lone = await openBroker(`redis+cluster://127.0.0.1:1,127.0.0.1:${first.port}`, {
+    ...QUICK,
+    partitions: 8,
+  })
+  t.onTestFinished(() => lone.close())
+  await lone.totals()
+  // An address of the cluster without the word for it does as well.
+  const plain = await openBroker(first.url, { ...QUICK, partitions: 8 })
+  t.onTestFinished(() => plain.close())
+  expect(await plain.totals()).toEqual(await lone.totals())
+  const none = openBroker('redis+cluster://127.0.0.1:1,127.0.0.1:2', { connectTimeoutMs: 300 })
+  await expect(none).rejects.toMatchObject({ code: 'broker_unreachable' })
+})
+
+it('tells a cluster from a single server, and a Sentinel from both', async (t) => {
+  const single = await startRedis(t)
+  const sentinel = await startRedis(t, { args: ['--sentinel'] }).catch(() => undefined)
+  const wrong = openBroker(`redis+cluster://127.0.0.1:${single.port}`)
+  await expect(wrong).rejects.toMatchObject({
+    code: 'broker_url_invalid',
+    message: /is no cluster; write redis:/,
+  })
+  const asked = openBroker('redis+sentinel://127.0.0.1:26379/mymaster')
+  await expect(asked).rejects.toMatchObject({ code: 'broker_url_invalid', message: /Sentinel/ })
+  if (sentinel)
+    await expect(openBroker(sentinel.url)).rejects.toMatchObject({
+      code: 'broker_url_invalid',
+      message: /is a Sentinel/,
+    })
+})
+
+/** The replica of the master of partition 0 is away while `publish` runs; then the master dies and the replica takes over. */
+async function losingMaster(stream: string, publish: () => Promise<void>) {
+  const key = `${stream}:{p0}:batches`
+  const master = await cluster.masterOf(key)
+  const [replica] = await cluster.replicasOf(master)
+  await replica.kill9()
+  const before = await offsetOf(master)
+  await publish()
+  const lost = (await offsetOf(master)) - before
+  await master.kill9()
+  await replica.restart()
+  const tookOver = async () => (await cluster.masterOf(key)) === replica
+  const promote = until(tookOver, { withinMs: 30_000, everyMs: 50, what: 'a new master' }).then(() =>
+    master.restart(),
+  )
+  return { promote, lost }
+}
+
+async function offsetOf(node: RedisServer): Promise<number> {
+  const info = String(await cluster.command(node, 'INFO', 'replication'))
+  return Number(/master_repl_offset:(\d+)/.exec(info)?.[1])
+}
+
+function emitOptions(t: { signal: AbortSignal }, source: EmitOptions['source'], broker: Broker): EmitOptions {
+  return { source, broker, run: 'r', rate: 'max', batchEvents: 7, signal: t.signal }
+}
+
+/** Settles whatever comes, and counts the events of each first settlement. */
+function consumeIds(t: { signal: AbortSignal }, broker: Broker): Map<bigint, number> {
+  const ids = new Map<bigint, number>()
+  const consume = async () => {
+    for await (const delivery of broker.deliveries({ consumer: 'c', onLoanMax: 8, signal: t.signal })) {
+      const { eventIds } = decodeEventBatch(delivery.payload)
+      const settlement = { predictions: new Uint8Array(1), predicted: eventIds.length, deadLetters: [] }
+      await broker.settle(delivery, settlement)
+      for (const id of eventIds) ids.set(id, (ids.get(id) ?? 0) + 1)
+    }
+  }
+  consume().catch(() => undefined)
+  return ids
+}
+
+/** Moves the slot of a key from its master to another, with the stream's keys on both sides for a while. */
+async function moveSlot(key: string): Promise<void> {
+  const from = await cluster.masterOf(key)
+  const to = await cluster.masterOf('another:{p7}:key')
+  expect(to).not.toBe(from)
+  const slot = String(await cluster.command(from, 'CLUSTER', 'KEYSLOT', key))
+  const [fromId, toId] = await Promise.all(
+    [from, to].map(async (node) => String(await cluster.command(node, 'CLUSTER', 'MYID'))),
+  )
+  await cluster.command(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId)
+  await cluster.command(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId)
+  for (;;) {
+    const keys = await cluster.command(from, 'CLUSTER', 'GETKEYSINSLOT', slot, '1')
+    if (!Array.isArray(keys) || keys.length === 0) break
+    await cluster.command(from, 'MIGRATE', to.host, `${to.port}`, String(keys[0]), '0', '5000')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  for (const node of [to, from]) await cluster.command(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', toId)
+}
+
+function at(sequence: number) {
+  return { run: 'r', sequence, resume: `${sequence}`, emitted: sequence * 4, done: false }
+}
+
+function ascending(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
