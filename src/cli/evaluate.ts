@@ -5,11 +5,16 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
-import { evaluate, type ModelEvaluation } from '../evaluation/evaluate.ts'
+import { DEFAULT_BOOTSTRAP } from '../evaluation/bootstrap.ts'
+import { answerEvents, assertSameEvents, type EventFacts } from '../evaluation/evaluate.ts'
+import { figuresOf } from '../evaluation/figures.ts'
+import { type EvaluationReport, makeReport, type NamedAnswers, toJson } from '../evaluation/report.ts'
 import { openSubmission } from '../evaluation/submission.ts'
-import { renderEvaluations } from '../evaluation/table.ts'
+import { renderReport } from '../evaluation/table.ts'
 import { openInferrer } from '../inference/open.ts'
+import { renderFigure } from '../plots/figure.ts'
 import { openSource } from '../source/open.ts'
+import type { EventSource } from '../source/source.ts'
 import { addCommand } from './command.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
@@ -33,12 +38,24 @@ const settings = {
     .optional()
     .describe('use only the first events')
     .meta({ value: 'n' }),
-  out: z.string().optional().describe('folder for the table and the JSON report').meta({ value: 'folder' }),
+  out: z
+    .string()
+    .optional()
+    .describe('folder for the table, the JSON report and the figures (SVG)')
+    .meta({ value: 'folder' }),
   submission: z
     .string()
     .optional()
     .describe('write directions as a Kaggle submission (event_id,azimuth,zenith) to this file')
     .meta({ value: 'file' }),
+  bootstrapSeed: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(1)
+    .describe('seed of the intervals: the same seed and data give the same intervals')
+    .meta({ value: 'n' }),
   ...jsonSetting,
 }
 
@@ -49,7 +66,7 @@ export function add(program: Command): void {
     name: 'evaluate',
     summary: 'compare models on a data set',
     description:
-      'Answers every event of a data set with each model and shows the angular error where the truth is known.',
+      'Answers every event of a data set with each model and shows, where the truth is known, the angular error with intervals, by pulse count, zenith and topology, the difference between models on the same events, and whether kappa means what it says. docs/evaluation.md says what each figure is.',
     examples: [
       'nustream evaluate --data icecube --model linefit --model models/mine --out report',
       'nustream evaluate --data icecube-test --model models/mine --submission submission.csv',
@@ -64,28 +81,45 @@ async function run(config: Config): Promise<number> {
   if (config.submission && config.model.length !== 1)
     throw new UsageError('flag_invalid', `--submission takes one --model, not ${config.model.length}`)
   using interrupt = listenForInterrupt()
-  const evaluations: ModelEvaluation[] = []
-  for (const model of config.model) evaluations.push(await evaluateModel(model, config, interrupt.signal))
-  const table = renderEvaluations(evaluations)
-  if (config.out) {
-    await mkdir(config.out, { recursive: true })
-    await writeFile(join(config.out, 'evaluation.txt'), `${table}\n`)
-    await writeFile(join(config.out, 'evaluation.json'), `${JSON.stringify(evaluations, undefined, 2)}\n`)
+  try {
+    const report = await evaluateModels(config, interrupt.signal)
+    const table = renderReport(report)
+    if (config.out) await writeOut(config.out, report, table)
+    console.log(config.json ? toJson(report) : table)
+    return 0
+  } catch (error) {
+    if (interrupt.signal.aborted) return interrupt.exitCode()
+    throw error
   }
-  console.log(config.json ? JSON.stringify(evaluations) : table)
-  return interrupt.exitCode()
 }
 
-async function evaluateModel(model: string, config: Config, signal: AbortSignal): Promise<ModelEvaluation> {
-  const source = await openSource(existsSync(config.data) ? `kaggle:${config.data}` : config.data)
+/** One model after the other, so that each has the machine for itself. */
+async function evaluateModels(config: Config, signal: AbortSignal): Promise<EvaluationReport> {
+  const models: NamedAnswers[] = []
+  let facts: EventFacts | undefined
+  let data = config.data
+  for (const spec of config.model) {
+    const source = await openSource(existsSync(config.data) ? `kaggle:${config.data}` : config.data)
+    data = source.spec
+    const { facts: seen, answers } = await answerWith(spec, source, config, signal)
+    if (facts) assertSameEvents(facts, seen)
+    facts = seen
+    models.push({ spec, answers })
+  }
+  if (facts === undefined) throw new UsageError('flag_invalid', '--model is empty: name at least one')
+  return makeReport(data, facts, models, { ...DEFAULT_BOOTSTRAP, seed: config.bootstrapSeed })
+}
+
+async function answerWith(spec: string, source: EventSource, config: Config, signal: AbortSignal) {
   const total = config.events ?? (await source.count())
   if (total === undefined)
     throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
   const { threads = availableParallelism(), token } = config
-  await using inferrer = await openInferrer(model, { threads, ...(token && { token }) })
-  const progress = showProgress(`evaluating ${model}`, total)
-  const submission = config.submission ? await openSubmission(config.submission) : undefined
-  const evaluation = await evaluate({
+  await using parts = new AsyncDisposableStack()
+  const inferrer = parts.use(await openInferrer(spec, { threads, ...(token && { token }) }))
+  const submission = config.submission ? parts.use(await openSubmission(config.submission)) : undefined
+  const progress = showProgress(`evaluating ${spec}`, total)
+  const answered = await answerEvents({
     source,
     inferrer,
     eventsMax: total,
@@ -95,5 +129,13 @@ async function evaluateModel(model: string, config: Config, signal: AbortSignal)
   })
   progress.end()
   await submission?.finish()
-  return evaluation
+  return answered
+}
+
+async function writeOut(folder: string, report: EvaluationReport, table: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'evaluation.txt'), `${table}\n`)
+  await writeFile(join(folder, 'evaluation.json'), `${toJson(report, 2)}\n`)
+  for (const [name, figure] of Object.entries(figuresOf(report)))
+    await writeFile(join(folder, `${name}.svg`), renderFigure(figure))
 }

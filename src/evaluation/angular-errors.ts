@@ -1,60 +1,81 @@
-/** Summary of the opening angles between predicted and true directions. Angles in radians. */
-export interface AngularErrorSummary {
+import {
+  type BootstrapOptions,
+  type Interval,
+  meanInterval,
+  meanOf,
+  medianInterval,
+  quantile,
+} from './bootstrap.ts'
+
+/** Summary of the opening angles between predicted and true directions of some events. Radians; null without events. */
+export interface ErrorSummary {
   readonly events: number
-  readonly mean: number
-  readonly median: number
-  /** Half-width of the 95 % interval of the mean. */
-  readonly meanUncertainty: number
+  readonly meanAngularErrorRad: number | null
+  /** 95 % by bootstrap, like all intervals here. */
+  readonly meanAngularErrorIntervalRad: Interval | null
+  readonly medianAngularErrorRad: number | null
+  readonly medianAngularErrorIntervalRad: Interval | null
+}
+
+export interface Quantiles {
   readonly p10: number
   readonly p25: number
   readonly p75: number
   readonly p90: number
 }
 
-/** The summary of some angles, or undefined for none. */
-export function summarise(errors: Float64Array): AngularErrorSummary | undefined {
-  const events = errors.length
-  if (events === 0) return undefined
+/** A range of a quantity, and the summary of the events whose value lies in it. */
+export interface BinSummary extends ErrorSummary {
+  readonly from: number
+  /** Exclusive, except for the last bin; null where there is no upper end. */
+  readonly to: number | null
+}
+
+export function summarise(errors: Float64Array, options: BootstrapOptions): ErrorSummary {
+  if (errors.length === 0) {
+    return {
+      events: 0,
+      meanAngularErrorRad: null,
+      meanAngularErrorIntervalRad: null,
+      medianAngularErrorRad: null,
+      medianAngularErrorIntervalRad: null,
+    }
+  }
   const sorted = errors.toSorted()
-  let sum = 0
-  for (const error of sorted) sum += error
-  const mean = sum / events
-  let squares = 0
-  for (const error of sorted) squares += (error - mean) ** 2
-  const deviation = Math.sqrt(squares / Math.max(1, events - 1))
   return {
-    events,
-    mean,
-    median: quantile(sorted, 0.5),
-    meanUncertainty: (1.96 * deviation) / Math.sqrt(events),
-    p10: quantile(sorted, 0.1),
-    p25: quantile(sorted, 0.25),
-    p75: quantile(sorted, 0.75),
-    p90: quantile(sorted, 0.9),
+    events: errors.length,
+    meanAngularErrorRad: meanOf(sorted),
+    meanAngularErrorIntervalRad: meanInterval(sorted, options),
+    medianAngularErrorRad: quantile(sorted, 0.5),
+    medianAngularErrorIntervalRad: medianInterval(sorted, options),
   }
 }
 
-/** Quantile of ascending values, interpolated linearly between neighbours. */
-export function quantile(sorted: Float64Array, fraction: number): number {
-  const position = (sorted.length - 1) * fraction
-  const below = Math.floor(position)
-  const above = Math.min(below + 1, sorted.length - 1)
-  return sorted[below] + (sorted[above] - sorted[below]) * (position - below)
+export function quantilesOf(errors: Float64Array): Quantiles | null {
+  if (errors.length === 0) return null
+  const sorted = errors.toSorted()
+  const [p10, p25, p75, p90] = [0.1, 0.25, 0.75, 0.9].map((fraction) => quantile(sorted, fraction))
+  return { p10, p25, p75, p90 }
 }
 
-/** A range of a quantity, and the summary of the events whose value lies in it. */
-export interface BinSummary {
-  readonly from: number
-  /** Exclusive, except for the last bin. */
-  readonly to: number
-  readonly summary: AngularErrorSummary | undefined
+/** Share of events with at most each error. `sorted` ascends. */
+export function cumulativeShares(sorted: Float64Array, angles: readonly number[]): number[] {
+  let below = 0
+  return angles.map((angle) => {
+    while (below < sorted.length && sorted[below] <= angle) below++
+    return below / sorted.length
+  })
 }
 
-/** Summaries by bins of another quantity of the same events. `edges` ascend; values outside are left out. */
+/**
+ * Summaries by bins of another quantity of the same events. `edges` ascend, the last may be infinite; values outside are
+ * left out.
+ */
 export function summariseByBin(
   errors: Float64Array,
   values: Float64Array,
   edges: readonly number[],
+  options: BootstrapOptions,
 ): BinSummary[] {
   const last = edges.length - 2
   return edges.slice(0, -1).map((from, bin) => {
@@ -63,6 +84,6 @@ export function summariseByBin(
       const value = values[event]
       return value >= from && (value < to || (bin === last && value === to))
     })
-    return { from, to, summary: summarise(inBin) }
+    return { from, to: Number.isFinite(to) ? to : null, ...summarise(inBin, options) }
   })
 }

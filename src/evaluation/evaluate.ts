@@ -1,35 +1,46 @@
+import { EventError, UsageError } from '../errors.ts'
 import { checkEvents } from '../event/check.ts'
-import { angularDistance } from '../event/direction.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { openingAngles } from '../event/opening-angles.ts'
 import { selectEvents } from '../event/select.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
 import type { EventSource } from '../source/source.ts'
-import { type AngularErrorSummary, type BinSummary, summarise, summariseByBin } from './angular-errors.ts'
+import { Column } from './columns.ts'
 
-/** Directions of one chunk of events in the order of the source; NaN where an event has none. */
+/** Directions of some events in the order of the source; NaN where an event has none. */
 export interface EvaluatedChunk {
   readonly eventIds: BigInt64Array
   readonly azimuth: Float64Array
   readonly zenith: Float64Array
 }
 
-export interface ModelEvaluation {
+/** What is known of the events of a data set, whatever model is asked. All columns [events], in the order of the source. */
+export interface EventFacts {
+  readonly pulses: Float64Array
+  /** True zenith, rad; NaN where the truth is not known. */
+  readonly zenith: Float64Array
+  /** Index into `TOPOLOGIES`; 0 where it is not known. */
+  readonly topology: Float64Array
+}
+
+/** What one model made of the events of a data set. */
+export interface ModelAnswers {
   readonly model: string
   readonly version: string
-  /** Events that got a direction. */
+  /** Opening angle to the truth, rad; NaN where there is no answer or no truth. [events] */
+  readonly error: Float64Array
+  /** Concentration; NaN where there is no answer or the model gives none. [events] */
+  readonly kappa: Float64Array
   readonly predicted: number
-  /** Events without a direction, by the reason's code. */
+  /** Events without a direction, by the reason's code; those that the source could not read are among them. */
   readonly failed: Readonly<Record<string, number>>
   /** Events whose direction is a last resort. */
   readonly degenerate: number
-  readonly eventsPerSecond: number
-  /** Undefined where the data has no truth. */
-  readonly error: AngularErrorSummary | undefined
-  readonly byPulses: readonly BinSummary[]
-  readonly byZenith: readonly BinSummary[]
+  /** From the first event read to the last one answered. */
+  readonly seconds: number
 }
 
-export interface EvaluateOptions {
+export interface AnswerOptions {
   readonly source: EventSource
   readonly inferrer: Inferrer
   /** Stop after this many events. */
@@ -41,44 +52,66 @@ export interface EvaluateOptions {
 }
 
 const CHUNK_EVENTS = 1024
-const PULSE_EDGES = [1, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 1_000_000]
-const ZENITH_EDGES = Array.from({ length: 7 }, (_, index) => (Math.PI * index) / 6)
 
-/** Answers every event of a source with a model and compares with the truth where that is known. */
-export async function evaluate(options: EvaluateOptions): Promise<ModelEvaluation> {
+/**
+ * Answers the events of a source with a model, a bounded number of them at a time, and compares with the truth where
+ * that is known. Only numbers per event are kept.
+ * @throws the signal's reason once it aborts
+ */
+export async function answerEvents(
+  options: AnswerOptions,
+): Promise<{ facts: EventFacts; answers: ModelAnswers }> {
   const { source, inferrer, signal } = options
-  const tally = createTally()
+  const eventsMax = options.eventsMax ?? Number.POSITIVE_INFINITY
+  const record = createRecord()
   const inFlight: Promise<AnsweredChunk>[] = []
-  const startedAt = performance.now()
+  let startedAt: number | undefined
   let asked = 0
   const takeOldest = async () => {
     const answered = await inFlight.shift()
     if (!answered) return
-    tally.add(answered)
-    options.onProgress?.(tally.events)
+    record.add(answered)
+    options.onProgress?.(record.events)
     await options.onChunk?.(answered.chunk)
   }
-  const eventsMax = options.eventsMax ?? Number.POSITIVE_INFINITY
   for await (const { events, rejected } of source.read({ eventsMax: CHUNK_EVENTS, signal })) {
-    for (const event of rejected) tally.fail(event.code)
+    startedAt ??= performance.now()
+    for (const { code } of rejected) record.fail(code)
+    await options.onChunk?.(unanswered(rejected))
     const wanted = Math.min(eventCount(events), eventsMax - asked)
     asked += wanted
     const batch = wanted < eventCount(events) ? selectEvents(events, range(wanted)) : events
     if (inFlight.length > inferrer.concurrency) await takeOldest()
-    inFlight.push(answerChunk(inferrer, batch, signal))
+    const answering = answerChunk(inferrer, batch, signal)
+    // The first one that fails is awaited; those behind it must not end the process.
+    answering.catch(() => {})
+    inFlight.push(answering)
     if (asked >= eventsMax) break
   }
   while (inFlight.length > 0) await takeOldest()
-  const seconds = (performance.now() - startedAt) / 1000
+  signal.throwIfAborted()
   const { name: model, version } = inferrer.model
-  return { model, version, ...tally.report(), eventsPerSecond: asked / seconds }
+  const seconds = startedAt === undefined ? 0 : (performance.now() - startedAt) / 1000
+  return record.result({ model, version, seconds })
+}
+
+/**
+ * That two passes over a data set saw the same events, so that their answers can be compared event by event.
+ * @throws UsageError where they did not
+ */
+export function assertSameEvents(first: EventFacts, second: EventFacts): void {
+  const isSame =
+    first.pulses.length === second.pulses.length &&
+    first.pulses.every((pulses, event) => pulses === second.pulses[event])
+  if (!isSame)
+    throw new UsageError('source_unreadable', 'the data changed between two models: evaluate them again')
 }
 
 interface AnsweredChunk {
   readonly batch: EventBatch
   readonly chunk: EvaluatedChunk
-  readonly inference: Inference
-  readonly good: readonly number[]
+  readonly kappa: Float64Array
+  readonly degenerate: number
   readonly faultCodes: readonly string[]
 }
 
@@ -88,28 +121,61 @@ async function answerChunk(
   batch: EventBatch,
   signal: AbortSignal,
 ): Promise<AnsweredChunk> {
+  const events = eventCount(batch)
   const faults = checkEvents(batch)
-  const bad = new Set(faults.map((fault) => fault.index))
-  const good = range(eventCount(batch)).filter((index) => !bad.has(index))
-  const inference = await inferrer.infer(bad.size > 0 ? selectEvents(batch, good) : batch, signal)
-  const azimuth = new Float64Array(eventCount(batch)).fill(Number.NaN)
+  const faultCodes = faults.map(({ code }) => code as string)
+  const azimuth = new Float64Array(events).fill(Number.NaN)
   const zenith = azimuth.slice()
-  for (const [answer, index] of good.entries()) {
-    azimuth[index] = inference.azimuth[answer]
-    zenith[index] = inference.zenith[answer]
+  const kappa = azimuth.slice()
+  const bad = new Set(faults.map(({ index }) => index))
+  const good = range(events).filter((index) => !bad.has(index))
+  const inference = await ask(inferrer, bad.size > 0 ? selectEvents(batch, good) : batch, signal)
+  if (inference instanceof EventError) faultCodes.push(...good.map(() => inference.code))
+  else {
+    for (const [answer, index] of good.entries()) {
+      azimuth[index] = inference.azimuth[answer]
+      zenith[index] = inference.zenith[answer]
+      kappa[index] = inference.kappa[answer]
+    }
+    faultCodes.push(...inference.faults.map(({ code }) => code))
   }
-  const faultCodes = [...faults, ...inference.faults].map((fault) => fault.code)
-  return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, inference, good, faultCodes }
+  const degenerate = inference instanceof EventError ? 0 : inference.degenerate.reduce((a, b) => a + b, 0)
+  return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, kappa, degenerate, faultCodes }
+}
+
+/** A model that fails on a whole batch fails on its events; whatever else is wrong ends the evaluation. */
+async function ask(
+  inferrer: Inferrer,
+  batch: EventBatch,
+  signal: AbortSignal,
+): Promise<Inference | EventError> {
+  try {
+    return await inferrer.infer(batch, signal)
+  } catch (error) {
+    if (error instanceof EventError) return error
+    throw error
+  }
+}
+
+/** Events that the source could not read have an id at best. */
+function unanswered(rejected: readonly { readonly eventId: bigint | undefined }[]): EvaluatedChunk {
+  const eventIds = BigInt64Array.from(
+    rejected.flatMap(({ eventId }) => (eventId === undefined ? [] : [eventId])),
+  )
+  const none = new Float64Array(eventIds.length).fill(Number.NaN)
+  return { eventIds, azimuth: none, zenith: none }
 }
 
 function range(length: number): number[] {
   return Array.from({ length }, (_, index) => index)
 }
 
-function createTally() {
-  const errors: number[] = []
-  const pulses: number[] = []
-  const zeniths: number[] = []
+function createRecord() {
+  const pulses = new Column()
+  const zenith = new Column()
+  const topology = new Column()
+  const error = new Column()
+  const kappa = new Column()
   const failed: Record<string, number> = {}
   let predicted = 0
   let degenerate = 0
@@ -118,35 +184,27 @@ function createTally() {
   }
   return {
     get events() {
-      return predicted
+      return pulses.length
     },
     fail,
-    add({ batch, chunk, inference, good, faultCodes }: AnsweredChunk): void {
-      for (const code of faultCodes) fail(code)
-      for (const [answer, index] of good.entries()) {
-        const azimuth = chunk.azimuth[index]
-        if (Number.isNaN(azimuth)) continue
-        predicted += 1
-        degenerate += inference.degenerate[answer]
-        const truth = batch.truth && {
-          azimuth: batch.truth.azimuth[index],
-          zenith: batch.truth.zenith[index],
-        }
-        if (!truth || Number.isNaN(truth.azimuth) || Number.isNaN(truth.zenith)) continue
-        errors.push(angularDistance({ azimuth, zenith: chunk.zenith[index] }, truth))
-        pulses.push(batch.offsets[index + 1] - batch.offsets[index])
-        zeniths.push(truth.zenith)
+    add(answered: AnsweredChunk): void {
+      const { batch, chunk } = answered
+      for (const code of answered.faultCodes) fail(code)
+      degenerate += answered.degenerate
+      const errors = batch.truth && openingAngles(chunk, batch.truth)
+      for (let event = 0; event < eventCount(batch); event++) {
+        if (!Number.isNaN(chunk.azimuth[event])) predicted++
+        pulses.push(batch.offsets[event + 1] - batch.offsets[event])
+        zenith.push(batch.truth?.zenith[event] ?? Number.NaN)
+        topology.push(batch.truth?.topology?.[event] ?? 0)
+        error.push(errors?.[event] ?? Number.NaN)
+        kappa.push(answered.kappa[event])
       }
     },
-    report() {
-      const angles = Float64Array.from(errors)
+    result(run: { model: string; version: string; seconds: number }) {
       return {
-        predicted,
-        failed,
-        degenerate,
-        error: summarise(angles),
-        byPulses: summariseByBin(angles, Float64Array.from(pulses), PULSE_EDGES),
-        byZenith: summariseByBin(angles, Float64Array.from(zeniths), ZENITH_EDGES),
+        facts: { pulses: pulses.values, zenith: zenith.values, topology: topology.values },
+        answers: { ...run, error: error.values, kappa: kappa.values, predicted, failed, degenerate },
       }
     },
   }

@@ -1,10 +1,10 @@
-import { type FileHandle, open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import type { EvaluatedChunk } from './evaluate.ts'
 
 /** A file in the form that the Kaggle challenge takes: `event_id,azimuth,zenith`, radians. */
-export interface SubmissionFile {
+export interface SubmissionFile extends AsyncDisposable {
   write(chunk: EvaluatedChunk): Promise<void>
-  /** Gives the file its name: before that it stands beside it as `.partial`. */
+  /** Gives the file its name; disposing of it before that leaves no trace. */
   finish(): Promise<void>
 }
 
@@ -16,6 +16,7 @@ export async function openSubmission(path: string): Promise<SubmissionFile> {
   const partial = `${path}.partial`
   const file: FileHandle = await open(partial, 'w')
   await file.write('event_id,azimuth,zenith\n')
+  let isFinished = false
   return {
     async write({ eventIds, azimuth, zenith }) {
       const lines = Array.from(eventIds, (id, index) => {
@@ -27,6 +28,12 @@ export async function openSubmission(path: string): Promise<SubmissionFile> {
     async finish() {
       await file.close()
       await rename(partial, path)
+      isFinished = true
+    },
+    async [Symbol.asyncDispose]() {
+      if (isFinished) return
+      await file.close()
+      await rm(partial, { force: true })
     },
   }
 }

@@ -1,7 +1,8 @@
-import type { AngularErrorSummary, BinSummary } from './angular-errors.ts'
-import type { ModelEvaluation } from './evaluate.ts'
+import type { BinSummary, ErrorSummary } from './angular-errors.ts'
+import type { Interval } from './bootstrap.ts'
+import type { EvaluationReport, ModelReport } from './report.ts'
 
-const NUMBER = /^[–\d.,±°% -]*$/
+const NUMBER = /^[–\d.,±°% −+×()-]*$/
 
 /** Rows of text in aligned columns; the first row is the head. Columns of numbers are aligned to the right. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
@@ -25,61 +26,177 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
   return lines.join('\n')
 }
 
-/** Angular errors of several models side by side, then by pulse count and by true zenith, in degrees. */
-export function renderEvaluations(evaluations: readonly ModelEvaluation[]): string {
-  const parts = [renderOverview(evaluations)]
-  if (evaluations.some(({ error }) => error)) {
-    parts.push(renderBins('mean error by pulses', evaluations, (model) => model.byPulses, toPulseRange))
-    parts.push(renderBins('mean error by true zenith', evaluations, (model) => model.byZenith, toDegreeRange))
+/** Angular errors of several models side by side, in degrees, with what surrounds them. */
+export function renderReport(report: EvaluationReport): string {
+  const { models } = report
+  const parts = [renderOverview(models)]
+  if (report.eventsWithTruth > 0) {
+    if (report.differences.length > 0) parts.push(renderDifferences(report))
+    for (const statistic of ['median', 'mean'] as const) {
+      parts.push(renderBins(`${statistic} by pulses`, models, statistic, (m) => m.byPulseCount.map(byPulses)))
+    }
+    parts.push(renderBins('mean by true zenith', models, 'mean', (m) => m.byZenith.map(byDegrees)))
+    if (models[0].byTopology.length > 0) {
+      for (const statistic of ['median', 'mean'] as const)
+        parts.push(renderBins(`${statistic} by topology`, models, statistic, byTopology))
+    }
+    parts.push(...renderCalibration(models))
+    parts.push(
+      `95 % intervals by bootstrap, ${report.bootstrap.resamples} resamples, seed ${report.bootstrap.seed}`,
+    )
   }
   return parts.join('\n\n')
 }
 
-function renderOverview(evaluations: readonly ModelEvaluation[]): string {
-  const head = ['model', 'events', 'failed', 'mean (rad)', 'mean', 'median', 'p10', 'p90', 'events/s']
-  const rows = evaluations.map((evaluation) => {
-    const failed = Object.values(evaluation.failed).reduce((sum, count) => sum + count, 0)
-    const { error } = evaluation
-    const angles = (['mean', 'median', 'p10', 'p90'] as const).map((key) =>
-      error ? toDegrees(error[key]) : '–',
-    )
-    const radians = error ? `${error.mean.toFixed(4)} ± ${error.meanUncertainty.toFixed(4)}` : '–'
-    const name = `${evaluation.model} ${evaluation.version}`
-    const speed = Math.round(evaluation.eventsPerSecond).toString()
-    return [name, String(evaluation.predicted), String(failed), radians, ...angles, speed]
+function renderOverview(models: readonly ModelReport[]): string {
+  const head = [
+    'model',
+    'version',
+    'events',
+    'failed',
+    'mean (rad)',
+    'mean',
+    'median',
+    'p10',
+    'p90',
+    'events/s',
+  ]
+  const rows = models.map((model) => {
+    const failed = Object.values(model.failed).reduce((sum, count) => sum + count, 0)
+    const { meanAngularErrorRad: mean, quantilesRad, medianAngularErrorRad: median } = model
+    return [
+      model.label,
+      model.version,
+      String(model.predicted),
+      String(failed),
+      mean === null ? '–' : `${mean.toFixed(4)} ± ${halfWidth(model.meanAngularErrorIntervalRad).toFixed(4)}`,
+      toDegrees(mean),
+      median === null
+        ? '–'
+        : `${toDegrees(median)} ± ${toDegrees(halfWidth(model.medianAngularErrorIntervalRad))}`,
+      toDegrees(quantilesRad?.p10 ?? null),
+      toDegrees(quantilesRad?.p90 ?? null),
+      String(model.eventsPerSecond),
+    ]
   })
   return renderTable([head, ...rows])
+}
+
+function renderDifferences({ differences, models }: EvaluationReport): string {
+  const head = [
+    'on the same events',
+    'events',
+    'mean difference',
+    '95 % from',
+    'to',
+    'of its mean',
+    'better on',
+  ]
+  const rows = differences.map((difference) => {
+    const { meanDifferenceRad, meanDifferenceIntervalRad, betterShare } = difference
+    const mean = models.find(({ label }) => label === difference.against)?.meanAngularErrorRad
+    const share = mean ? `${signed((100 * meanDifferenceRad) / mean, 1)} %` : '–'
+    return [
+      `${difference.model} − ${difference.against}`,
+      String(difference.events),
+      `${signed((meanDifferenceRad * 180) / Math.PI, 2)}°`,
+      ...meanDifferenceIntervalRad.map((end) => `${signed((end * 180) / Math.PI, 2)}°`),
+      share,
+      `${(100 * betterShare).toFixed(1)} %`,
+    ]
+  })
+  return renderTable([head, ...rows])
+}
+
+interface Row {
+  readonly label: string
+  readonly summary: ErrorSummary
 }
 
 function renderBins(
   title: string,
-  evaluations: readonly ModelEvaluation[],
-  binsOf: (evaluation: ModelEvaluation) => readonly BinSummary[],
-  toLabel: (bin: BinSummary) => string,
+  models: readonly ModelReport[],
+  statistic: 'mean' | 'median',
+  rowsOf: (model: ModelReport) => readonly Row[],
 ): string {
-  const head = [title, 'events', ...evaluations.map(({ model }) => model)]
-  const bins = binsOf(evaluations[0])
-  const rows = bins.flatMap((bin, index) => {
-    const summaries = evaluations.map((evaluation) => binsOf(evaluation)[index].summary)
+  const head = [title, 'events', ...models.map(({ label }) => label)]
+  const columns = models.map(rowsOf)
+  const labels = [...new Set(columns.flat().map(({ label }) => label))]
+  const rows = labels.flatMap((label) => {
+    const summaries = columns.map((column) => column.find((row) => row.label === label)?.summary)
     const events = Math.max(...summaries.map((summary) => summary?.events ?? 0))
-    if (events === 0) return []
-    return [[toLabel(bin), String(events), ...summaries.map(toMean)]]
+    return events === 0 ? [] : [[label, String(events), ...summaries.map((each) => toCell(each, statistic))]]
   })
   return renderTable([head, ...rows])
 }
 
-function toMean(summary: AngularErrorSummary | undefined): string {
-  return summary ? toDegrees(summary.mean) : '–'
+function toCell(summary: ErrorSummary | undefined, statistic: 'mean' | 'median'): string {
+  const isMean = statistic === 'mean'
+  const value = isMean ? summary?.meanAngularErrorRad : summary?.medianAngularErrorRad
+  const interval = isMean ? summary?.meanAngularErrorIntervalRad : summary?.medianAngularErrorIntervalRad
+  if (value === undefined || value === null) return '–'
+  return `${toDegrees(value)} ± ${toDegrees(halfWidth(interval ?? null))}`
 }
 
-function toDegrees(radians: number): string {
-  return `${((radians * 180) / Math.PI).toFixed(1)}°`
+/** Models that give a concentration: does it hold what it promises? */
+function renderCalibration(models: readonly ModelReport[]): string[] {
+  const rows = models.flatMap(({ label, calibration }) => {
+    if (calibration === null) return []
+    const { radius50, radius90, coverage50, coverage90 } = calibration
+    return [
+      [
+        label,
+        `${(100 * coverage50).toFixed(1)} %`,
+        `${(100 * coverage90).toFixed(1)} %`,
+        toDegrees(radius50.predictedRad),
+        toDegrees(radius50.observedRad),
+        radius50.ratio.toFixed(3),
+        toDegrees(radius90.predictedRad),
+        toDegrees(radius90.observedRad),
+        radius90.ratio.toFixed(3),
+      ],
+    ]
+  })
+  const head = [
+    'calibration of kappa',
+    ...[
+      'within own 50 %',
+      'own 90 %',
+      '50 % predicted',
+      'observed',
+      'ratio',
+      '90 % predicted',
+      'observed',
+      'ratio',
+    ],
+  ]
+  return rows.length === 0 ? [] : [renderTable([head, ...rows])]
 }
 
-function toPulseRange({ from, to }: BinSummary): string {
-  return to >= 1_000_000 ? `${from} and more` : `${from} to ${to - 1}`
+function halfWidth(interval: Interval | null): number {
+  return interval === null ? Number.NaN : (interval[1] - interval[0]) / 2
 }
 
-function toDegreeRange({ from, to }: BinSummary): string {
-  return `${toDegrees(from)} to ${toDegrees(to)}`
+function toDegrees(radians: number | null): string {
+  return radians === null || Number.isNaN(radians) ? '–' : `${((radians * 180) / Math.PI).toFixed(1)}°`
+}
+
+function signed(value: number, digits: number): string {
+  const size = Math.abs(value).toFixed(digits)
+  if (Number(size) === 0) return size
+  return `${value < 0 ? '−' : '+'}${size}`
+}
+
+function byPulses(summary: BinSummary): Row {
+  const { from, to } = summary
+  return { label: to === null ? `${from} and more` : `${from} to ${to - 1}`, summary }
+}
+
+function byDegrees(summary: BinSummary): Row {
+  const [from, to] = [summary.from, summary.to ?? Math.PI].map((end) => Math.round((end * 180) / Math.PI))
+  return { label: `${from}° to ${to}°`, summary }
+}
+
+function byTopology({ byTopology: summaries }: ModelReport): Row[] {
+  return summaries.map((summary) => ({ label: summary.topology, summary }))
 }

@@ -92,6 +92,8 @@ export interface Figure {
   /** One line below the title: what was measured, on how much. */
   readonly subtitle?: string
   readonly panels: readonly Chart[]
+  /** Labels in the order in which they take their colours, for figures that go together; others follow. */
+  readonly labels?: readonly string[]
   /** Panels beside each other; default 1. */
   readonly columns?: number
   /** Pixels, default 640 × 400. */

@@ -20,6 +20,14 @@ describe('renderFigure()', () => {
     expect(count(svg, '>b</text>')).toBe(1)
   })
 
+  it('gives a label the place that the figure says', () => {
+    const series: Series[] = [{ kind: 'line', label: 'b', x: [0, 1], y: [0, 1] }]
+    const svg = renderFigure({ labels: ['a', 'b'], panels: [{ ...axes, series }] })
+    expect(svg).toContain('#d55e00')
+    expect(svg).not.toContain('#0072b2')
+    expect(svg).not.toContain('>a</text>')
+  })
+
   it('breaks a line where a value is missing', () => {
     const svg = draw({ kind: 'line', x: [0, 1, 2, 3, 4], y: [1, 1, Number.NaN, 1, 1] })
     expect(count(svg, '<path')).toBe(2)

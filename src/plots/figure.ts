@@ -18,7 +18,8 @@ export function renderFigure(figure: Figure): string {
   const across = Math.min(columns, panels.length)
   const width = across * panelWidth + 2 * MARGIN
   const entries = legendOf(figure)
-  const styles = new Map(entries.map(({ label }, index) => [label, styleOf(index)]))
+  const order = new Set([...(figure.labels ?? []), ...entries.map(({ label }) => label)])
+  const styles = new Map([...order].map((label, index) => [label, styleOf(index)]))
   const style = (label?: string) => (label === undefined ? UNNAMED : (styles.get(label) ?? UNNAMED))
   const head = drawHead(figure, width)
   const legend = drawLegend(entries, style, { width, top: head.height })

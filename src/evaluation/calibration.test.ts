@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { Random } from '../simulator/random.ts'
+import { calibrate } from './calibration.ts'
+import { vmfProbability, vmfRadius } from './vmf.ts'
+
+describe('vmfProbability()', () => {
+  it('is 0 at 0, 1 at π, and half at the median of the closed form', () => {
+    for (const kappa of [1e-12, 0.01, 1, 30, 1e5]) {
+      expect(vmfProbability(0, kappa)).toBe(0)
+      expect(vmfProbability(Math.PI, kappa)).toBeCloseTo(1, 12)
+    }
+    const kappa = 3
+    const median = Math.acos(1 + Math.log((1 + Math.exp(-2 * kappa)) / 2) / kappa)
+    expect(vmfProbability(median, kappa)).toBeCloseTo(0.5, 12)
+  })
+
+  it('is the share of the sphere where nothing is known', () => {
+    expect(vmfProbability(Math.PI / 2, 0)).toBeCloseTo(0.5, 12)
+    expect(vmfProbability(Math.PI / 3, 0)).toBeCloseTo(0.25, 12)
+  })
+})
+
+describe('vmfRadius()', () => {
+  it('is the inverse of vmfProbability()', () => {
+    for (const kappa of [0, 1e-6, 0.5, 7, 1e4]) {
+      for (const share of [0.01, 0.5, 0.9, 0.999])
+        expect(vmfProbability(vmfRadius(share, kappa), kappa)).toBeCloseTo(share, 9)
+    }
+  })
+
+  it('is near 1.177 and 2.146 over the root of a large kappa', () => {
+    expect(vmfRadius(0.5, 1e6) * 1000).toBeCloseTo(1.1774, 3)
+    expect(vmfRadius(0.9, 1e6) * 1000).toBeCloseTo(2.146, 3)
+  })
+})
+
+/** Errors as kappas from 0.5 to 500 promise them. */
+function drawErrors(count: number): { errors: Float64Array; kappas: Float64Array } {
+  const random = new Random()
+  random.restart(3, 3)
+  const kappas = Float64Array.from({ length: count }, () => 0.5 * 1000 ** random.uniform())
+  return { kappas, errors: kappas.map((kappa) => vmfRadius(random.uniform(), kappa)) }
+}
+
+describe('calibrate()', () => {
+  const { errors, kappas } = drawErrors(20_000)
+
+  it('finds a model right that is', () => {
+    const found = calibrate(errors, kappas)
+    expect(found?.events).toBe(20_000)
+    expect(found?.coverage50).toBeCloseTo(0.5, 1.7)
+    expect(found?.coverage90).toBeCloseTo(0.9, 1.7)
+    for (const value of [found?.radius50.ratio, found?.radius90.ratio, found?.scale50, found?.scale90])
+      expect(Math.abs((value ?? 0) - 1)).toBeLessThan(0.04)
+    for (const { predicted, observed } of found?.reliability ?? [])
+      expect(Math.abs(predicted - observed)).toBeLessThan(0.015)
+    expect(found?.byKappa).toHaveLength(10)
+    for (const bin of found?.byKappa ?? []) expect(Math.abs(bin.radius50.ratio - 1)).toBeLessThan(0.12)
+  })
+
+  it('finds a model too sure whose kappa is four times too large', () => {
+    const found = calibrate(
+      errors,
+      kappas.map((kappa) => 4 * kappa),
+    )
+    expect(found?.coverage50).toBeLessThan(0.25)
+    // At large kappa radii go with the root.
+    expect(found?.byKappa[9].radius50.ratio).toBeCloseTo(2, 0.5)
+    expect(found?.scale50).toBeGreaterThan(1.5)
+  })
+
+  it('leaves out events without a concentration, and has nothing to say of none', () => {
+    const some = kappas.map((kappa, i) => (i % 2 === 0 ? kappa : Number.NaN))
+    expect(calibrate(errors, some)?.events).toBe(10_000)
+    expect(calibrate(errors, new Float64Array(20_000).fill(Number.NaN))).toBeUndefined()
+  })
+
+  it('does for a few events', () => {
+    expect(calibrate(Float64Array.of(0.1, 0.2), Float64Array.of(10, 20))?.byKappa).toHaveLength(2)
+  })
+})

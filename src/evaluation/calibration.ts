@@ -1,0 +1,121 @@
+import { meanOf, quantile } from './bootstrap.ts'
+import { vmfProbability, vmfRadius } from './vmf.ts'
+
+/** A radius about the predicted direction in which a share of the events should lie, and the one in which it does. */
+export interface RadiusCalibration {
+  /** The share's quantile of the angular error that the concentrations predict for all events together, rad. */
+  readonly predictedRad: number
+  /** That quantile of the errors that there were, rad. */
+  readonly observedRad: number
+  /** Observed ÷ predicted: 1 where kappa is right, above 1 where the model is too sure of itself. */
+  readonly ratio: number
+}
+
+/** The same for the events of a range of kappa. */
+export interface KappaBin {
+  readonly kappaFrom: number
+  /** Inclusive. */
+  readonly kappaTo: number
+  readonly events: number
+  readonly coverage50: number
+  readonly coverage90: number
+  readonly radius50: RadiusCalibration
+  readonly radius90: RadiusCalibration
+}
+
+/** Whether the concentration that a model gives with a direction means what it says. */
+export interface Calibration {
+  /** Events with truth and a concentration. */
+  readonly events: number
+  /** Share of events whose error is within their own 50 % radius: 0.5 where kappa is right. */
+  readonly coverage50: number
+  readonly coverage90: number
+  readonly radius50: RadiusCalibration
+  readonly radius90: RadiusCalibration
+  /** Factor by which every event's own 50 % radius must grow so that half of the events lie within. */
+  readonly scale50: number
+  readonly scale90: number
+  /** Share of events within their own radius of each predicted share. */
+  readonly reliability: readonly { readonly predicted: number; readonly observed: number }[]
+  /** Ten ranges of kappa with as many events each, least sure first. */
+  readonly byKappa: readonly KappaBin[]
+}
+
+const BINS = 10
+const RELIABILITY_STEPS = 20
+
+/** Errors and concentrations of the same events; events without either are left out. Undefined where none is left. */
+export function calibrate(errors: Float64Array, kappas: Float64Array): Calibration | undefined {
+  const known = [...errors.keys()].filter((i) => !Number.isNaN(errors[i]) && !Number.isNaN(kappas[i]))
+  if (known.length === 0) return undefined
+  const order = Int32Array.from(known).sort((a, b) => kappas[a] - kappas[b] || a - b)
+  const error = Float64Array.from(order, (i) => errors[i])
+  const kappa = Float64Array.from(order, (i) => kappas[i])
+  const probability = error.map((angle, i) => vmfProbability(angle, kappa[i])).sort()
+  const steps = Array.from({ length: RELIABILITY_STEPS - 1 }, (_, i) => (i + 1) / RELIABILITY_STEPS)
+  return {
+    ...calibrationOf(error, kappa),
+    scale50: scaleOf(error, kappa, 0.5),
+    scale90: scaleOf(error, kappa, 0.9),
+    reliability: steps.map((predicted) => ({ predicted, observed: shareUpTo(probability, predicted) })),
+    byKappa: byKappa(error, kappa),
+  }
+}
+
+function calibrationOf(error: Float64Array, kappa: Float64Array) {
+  const sorted = error.toSorted()
+  const within = (share: number) =>
+    error.reduce((count, angle, i) => count + (vmfProbability(angle, kappa[i]) <= share ? 1 : 0), 0)
+  const radius = (share: number): RadiusCalibration => {
+    const predictedRad = mixtureQuantile(kappa, share)
+    const observedRad = quantile(sorted, share)
+    return { predictedRad, observedRad, ratio: observedRad / predictedRad }
+  }
+  return {
+    events: error.length,
+    coverage50: within(0.5) / error.length,
+    coverage90: within(0.9) / error.length,
+    radius50: radius(0.5),
+    radius90: radius(0.9),
+  }
+}
+
+/** Both sorted by kappa. */
+function byKappa(error: Float64Array, kappa: Float64Array): KappaBin[] {
+  const bins = Math.min(BINS, error.length)
+  return Array.from({ length: bins }, (_, bin) => {
+    const from = Math.floor((bin * error.length) / bins)
+    const to = Math.floor(((bin + 1) * error.length) / bins)
+    const kappas = kappa.subarray(from, to)
+    return {
+      kappaFrom: kappas[0],
+      kappaTo: kappas[kappas.length - 1],
+      ...calibrationOf(error.subarray(from, to), kappas),
+    }
+  })
+}
+
+function scaleOf(error: Float64Array, kappa: Float64Array, share: number): number {
+  const scales = error.map((angle, i) => angle / vmfRadius(share, kappa[i]))
+  return quantile(scales.sort(), share)
+}
+
+function shareUpTo(sorted: Float64Array, limit: number): number {
+  let count = 0
+  while (count < sorted.length && sorted[count] <= limit) count++
+  return count / sorted.length
+}
+
+/** Halving π so often leaves less than a millionth of a degree. */
+const HALVINGS = 30
+
+/** Angle within which a share of draws lies, one draw from the distribution of each concentration. */
+function mixtureQuantile(kappas: Float64Array, share: number): number {
+  let [low, high] = [0, Math.PI]
+  for (let step = 0; step < HALVINGS; step++) {
+    const middle = (low + high) / 2
+    if (meanOf(kappas.map((kappa) => vmfProbability(middle, kappa))) < share) low = middle
+    else high = middle
+  }
+  return (low + high) / 2
+}

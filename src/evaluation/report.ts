@@ -1,0 +1,181 @@
+import { TOPOLOGIES } from '../event/event-batch.ts'
+import {
+  type BinSummary,
+  cumulativeShares,
+  type ErrorSummary,
+  type Quantiles,
+  quantilesOf,
+  summarise,
+  summariseByBin,
+} from './angular-errors.ts'
+import { type BootstrapOptions, DEFAULT_BOOTSTRAP, type Interval, meanInterval, meanOf } from './bootstrap.ts'
+import { type Calibration, calibrate } from './calibration.ts'
+import type { EventFacts, ModelAnswers } from './evaluate.ts'
+
+export interface TopologySummary extends ErrorSummary {
+  readonly topology: string
+}
+
+/** How well one model did. Radians; the same for the same data and seed, but for `eventsPerSecond`. */
+export interface ModelReport extends ErrorSummary {
+  /** Name that tells it from the others of the report. */
+  readonly label: string
+  /** What was given to `--model`. */
+  readonly spec: string
+  readonly model: string
+  readonly version: string
+  /** Events that got a direction; `events` are those of them whose truth is known. */
+  readonly predicted: number
+  readonly failed: Readonly<Record<string, number>>
+  readonly degenerate: number
+  readonly eventsPerSecond: number
+  readonly quantilesRad: Quantiles | null
+  readonly byPulseCount: readonly BinSummary[]
+  readonly byZenith: readonly BinSummary[]
+  /** Empty where the data does not say what its events are. */
+  readonly byTopology: readonly TopologySummary[]
+  /** Share of events with at most each error. */
+  readonly cumulative: readonly { readonly angleRad: number; readonly share: number }[]
+  /** Null for a model that gives no concentration. */
+  readonly calibration: Calibration | null
+}
+
+/** Two models on the events that both have answered: much surer than two intervals side by side. */
+export interface ModelDifference {
+  readonly model: string
+  readonly against: string
+  readonly events: number
+  /** Mean over events of the error of `model` less that of `against`: below 0 where `model` is better. */
+  readonly meanDifferenceRad: number
+  readonly meanDifferenceIntervalRad: Interval
+  /** Share of the events on which `model` has the smaller error. */
+  readonly betterShare: number
+}
+
+export interface EvaluationReport {
+  readonly formatVersion: 1
+  readonly data: string
+  /** Events read. */
+  readonly events: number
+  readonly eventsWithTruth: number
+  readonly bootstrap: BootstrapOptions
+  readonly models: readonly ModelReport[]
+  readonly differences: readonly ModelDifference[]
+}
+
+export interface NamedAnswers {
+  readonly spec: string
+  readonly answers: ModelAnswers
+}
+
+const PULSE_EDGES = [1, 32, 48, 64, 96, 128, 192, 256, 512, 1024, Number.POSITIVE_INFINITY]
+const ZENITH_EDGES = Array.from({ length: 7 }, (_, index) => (Math.PI * index) / 6)
+/** A tenth of a degree to 180 degrees, evenly in the logarithm. */
+const ANGLES = Array.from({ length: 131 }, (_, i) => (Math.PI / 180) * 0.1 * 1800 ** (i / 130))
+
+export function makeReport(
+  data: string,
+  facts: EventFacts,
+  models: readonly NamedAnswers[],
+  bootstrap: BootstrapOptions = DEFAULT_BOOTSTRAP,
+): EvaluationReport {
+  const labels = labelsOf(models)
+  const pairs = models.flatMap((_, a) => models.slice(a + 1).map((_, i) => [a, a + 1 + i] as const))
+  return {
+    formatVersion: 1,
+    data,
+    events: facts.pulses.length,
+    eventsWithTruth: facts.zenith.reduce((count, zenith) => count + (Number.isNaN(zenith) ? 0 : 1), 0),
+    bootstrap,
+    models: models.map((model, i) => reportOf(model, facts, { label: labels[i], bootstrap })),
+    differences: pairs.flatMap(([a, b]) =>
+      differenceOf([models[a].answers, models[b].answers], [labels[a], labels[b]], bootstrap),
+    ),
+  }
+}
+
+/** The shortest of name, name and version, spec that tells all models apart; numbered where not even that does. */
+function labelsOf(models: readonly NamedAnswers[]): string[] {
+  const choices = [
+    models.map(({ answers }) => answers.model),
+    models.map(({ answers }) => `${answers.model} ${answers.version}`),
+    models.map(({ spec }) => spec),
+  ]
+  const distinct = choices.find((labels) => new Set(labels).size === labels.length)
+  return distinct ?? models.map(({ spec }, i) => `${i + 1}: ${spec}`)
+}
+
+interface ReportOptions {
+  readonly label: string
+  readonly bootstrap: BootstrapOptions
+}
+
+function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: ReportOptions): ModelReport {
+  const { label, bootstrap } = options
+  const { model, version, predicted, failed, degenerate, seconds, kappa } = answers
+  const known = (column: Float64Array) => column.filter((_, event) => !Number.isNaN(answers.error[event]))
+  const error = known(answers.error)
+  const sorted = error.toSorted()
+  const shares = error.length === 0 ? [] : cumulativeShares(sorted, ANGLES)
+  const calibration = calibrate(error, known(kappa))
+  const events = facts.pulses.length
+  return {
+    label,
+    spec,
+    model,
+    version,
+    predicted,
+    failed,
+    degenerate,
+    eventsPerSecond: seconds > 0 ? Math.round(events / seconds) : 0,
+    ...summarise(error, bootstrap),
+    quantilesRad: quantilesOf(error),
+    byPulseCount: summariseByBin(error, known(facts.pulses), PULSE_EDGES, bootstrap),
+    byZenith: summariseByBin(error, known(facts.zenith), ZENITH_EDGES, bootstrap),
+    byTopology: summariseByTopology(error, known(facts.topology), bootstrap),
+    cumulative: shares.map((share, i) => ({ angleRad: ANGLES[i], share })),
+    calibration: calibration ?? null,
+  }
+}
+
+function summariseByTopology(
+  error: Float64Array,
+  topology: Float64Array,
+  bootstrap: BootstrapOptions,
+): TopologySummary[] {
+  return TOPOLOGIES.flatMap((name, index) => {
+    if (name === 'unknown') return []
+    const ofKind = error.filter((_, event) => topology[event] === index)
+    return ofKind.length === 0 ? [] : [{ topology: name, ...summarise(ofKind, bootstrap) }]
+  })
+}
+
+/** Nothing where no event has been answered by both. */
+function differenceOf(
+  [one, other]: readonly [ModelAnswers, ModelAnswers],
+  [model, against]: readonly [string, string],
+  bootstrap: BootstrapOptions,
+): ModelDifference[] {
+  const differences = one.error
+    .map((error, event) => error - other.error[event])
+    .filter((difference) => !Number.isNaN(difference))
+  if (differences.length === 0) return []
+  const better = differences.reduce((count, difference) => count + (difference < 0 ? 1 : 0), 0)
+  return [
+    {
+      model,
+      against,
+      events: differences.length,
+      meanDifferenceRad: meanOf(differences),
+      meanDifferenceIntervalRad: meanInterval(differences, bootstrap),
+      betterShare: better / differences.length,
+    },
+  ]
+}
+
+/** Numbers as they are written: five digits after the point, a thousandth of a degree. */
+export function toJson(report: EvaluationReport, indent?: number): string {
+  const round = (_key: string, value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toFixed(5)) : value
+  return JSON.stringify(report, round, indent)
+}
