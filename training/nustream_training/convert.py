@@ -2,11 +2,15 @@
 
 import argparse
 import logging
+import re
 import sys
 from pathlib import Path
 
+import torch
+
 from nustream_training.events import draw_parity_events
 from nustream_training.folder import write_folder, write_json
+from nustream_training.icemix import IceMix, draw_all
 from nustream_training.icemix_manifest import PULSES_MAX, icemix_manifest
 from nustream_training.icemix_sizes import ENSEMBLE, VARIANTS, IceMixConfig, PublishedMember
 from nustream_training.icemix_state import StateError, load, parse_sizes, read_state, recognise
@@ -18,14 +22,17 @@ TOLERANCE_RAD = 5e-4  # float32 against float64 differs by 1e-4 with weights dra
 ENDINGS = ("", ".pth", ".pt", ".bin", ".ckpt")
 ENSEMBLE_NAME = "icemix"
 DEFAULT_ORIGIN = "published weights of IceMix, second place of IceCube - Neutrinos in Deep Ice (DrHB/icecube-2nd-place)"
+RANDOM = re.compile(r"random(?::(\d+))?")
 DEFAULT_LICENCE = "not stated with the weights: ask their authors before passing them on"
 
 EPILOG = """examples:
   python -m nustream_training.convert ice-cube-final-models --out models/icemix
   python -m nustream_training.convert ice-cube-final-models/V22FT6_1.pth --out models/icemix-v22
   python -m nustream_training.convert mine.pth --variant s --pulses-max 512 --out models/mine
+  python -m nustream_training.convert random:7 --variant b-d32 --out /tmp/random-b
 
-A folder becomes five model folders and the ensemble of them (OUT/icemix), a file becomes one model folder.
+A folder becomes five model folders and the ensemble of them (OUT/icemix), a file becomes one model folder. random:SEED
+draws every parameter, for measuring speed and parity without weights.
 Then: nustream models verify FOLDER. docs/icemix.md tells where the weights are and what is different here.
 """
 
@@ -36,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     try:
-        if options.weights.is_dir():
+        if match := RANDOM.fullmatch(str(options.weights)):
+            convert_random(int(match[1] or 7), options)
+        elif options.weights.is_dir():
             convert_folder(options)
         else:
             convert_file(options.weights, options.out, options)
@@ -82,19 +91,35 @@ def convert_file(path: Path, out: Path, options: argparse.Namespace) -> None:
         variant, config = recognised.name, recognised.config
     module = load(state, config, str(path))
     del state
+    texts = {"version": _stem(path), "licence": DEFAULT_LICENCE, "origin": f"{DEFAULT_ORIGIN}, file {path.name}"}
+    write_model(module, variant, out, options, texts)
+
+
+def convert_random(seed: int, options: argparse.Namespace) -> None:
+    if not options.sizes and not options.variant:
+        raise ValueError("random weights have no shapes to tell what they are: say which with --variant or --sizes")
+    config = parse_sizes(options.sizes) if options.sizes else VARIANTS[options.variant]
+    torch.manual_seed(seed)
+    module = IceMix(config)
+    draw_all(module)
+    texts = {"version": f"random-{seed}", "licence": "Apache-2.0", "origin": f"drawn at random, seed {seed}"}
+    write_model(module, options.variant or "custom", options.out, options, texts)
+
+
+def write_model(module: IceMix, variant: str, out: Path, options: argparse.Namespace, texts: dict[str, str]) -> None:
+    """`texts`: version, licence and origin where the command line does not say them."""
+    said = {name: getattr(options, name) or text for name, text in texts.items()}
     manifest = icemix_manifest(
-        config,
+        module.config,
         name=options.name or f"icemix-{variant}",
-        version=options.version or _stem(path),
-        description=describe(variant, config),
-        licence=options.licence,
-        origin=f"{options.origin}, file {path.name}",
+        description=describe(variant, module.config),
         pulses_max=options.pulses_max,
+        **said,
     )
     events = draw_parity_events(lengths=(*PARITY_LENGTHS, options.pulses_max + 8))
-    write_folder(out, module, manifest, events, TOLERANCE_RAD)
+    write_folder(out, module.eval(), manifest, events, options.tolerance)
     size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    print(f"{out}: {manifest['name']}, up to {options.pulses_max} pulses, {size:.0f} MB")
+    print(f"{out}: {manifest['name']}, up to {options.pulses_max} pulses, {size:.1f} MB")
 
 
 def describe(variant: str, config: IceMixConfig) -> str:
@@ -111,8 +136,8 @@ def ensemble_manifest(members: list[dict], options: argparse.Namespace) -> dict:
         "name": ENSEMBLE_NAME,
         "version": options.version or "published",
         "description": "Weighted sum of the vectors of five IceMix networks",
-        "licence": options.licence,
-        "origin": options.origin,
+        "licence": options.licence or DEFAULT_LICENCE,
+        "origin": options.origin or DEFAULT_ORIGIN,
         "training": {"dataDigest": None},
         "members": members,
     }
@@ -135,7 +160,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("weights", type=Path, metavar="FILE|FOLDER", help="a state_dict, or the folder with all five")
+    parser.add_argument(
+        "weights", type=Path, metavar="FILE|FOLDER|random[:SEED]", help="a state_dict, or the folder with all five"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -157,8 +184,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--name", help="of the model (default icemix-VARIANT)")
     parser.add_argument("--version", help="of the model (default: the file's name)")
-    parser.add_argument("--licence", default=DEFAULT_LICENCE, help="default: %(default)s")
-    parser.add_argument("--origin", default=DEFAULT_ORIGIN, help="default: %(default)s")
+    parser.add_argument("--licence", help=f"default: {DEFAULT_LICENCE}")
+    parser.add_argument("--origin", help=f"default: {DEFAULT_ORIGIN}")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE_RAD,
+        metavar="RAD",
+        help="largest angle between ONNX Runtime and torch (default %(default)s)",
+    )
     return parser.parse_args(arguments)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nustream_training.icemix_graph import DynEdge, differences, squared_distances
+from nustream_training.icemix_graph import DynEdge, differences, square, squared_distances
 from nustream_training.icemix_sizes import IceMixConfig
 
 POSITION_FACTOR = 4096  # of pos, so of 500 m
@@ -133,7 +133,7 @@ class Relation(nn.Module):
 
     def waves(self, pos: Tensor, time: Tensor) -> Tensor:
         """Of the space-time interval of each pair. [E, L, L, head]"""
-        interval2 = squared_distances(pos) - (differences(time) * LIGHT_PER_TIME).square()
+        interval2 = squared_distances(pos) - square(differences(time) * LIGHT_PER_TIME)
         interval = interval2.sign() * interval2.abs().sqrt()
         return self.emb(INTERVAL_FACTOR * interval.clamp(-INTERVAL_MAX, INTERVAL_MAX))
 
@@ -249,3 +249,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 def softmax(logits: Tensor) -> Tensor:
     return logits.softmax(-1)
+
+
+def draw_all(module: nn.Module) -> None:
+    """Every parameter at random: biases, norms and layer scales too, so that nothing hides behind a 0 or a 1."""
+    with torch.no_grad():
+        for key, parameter in module.named_parameters():
+            is_gain = "gamma" in key or key.endswith("scale") or (parameter.dim() == 1 and key.endswith("weight"))
+            spread = 0.3 if parameter.dim() == 1 else 1.2 * parameter.shape[1] ** -0.5
+            parameter.normal_(mean=1.0 if is_gain else 0.0, std=spread)

@@ -109,9 +109,14 @@ def differences(x: Tensor) -> Tensor:
     return x.unsqueeze(2) - x.unsqueeze(1)
 
 
+def square(x: Tensor) -> Tensor:
+    """Not Tensor.square, which ONNX has as a power."""
+    return x * x
+
+
 def squared_distances(points: Tensor) -> Tensor:
     """[E, L, D] to [E, L, L], by differences: |a|² + |b|² - 2ab in float32 would move directions by 1e-2 rad."""
-    first, *rest = (differences(axis).square() for axis in points.unbind(2))
+    first, *rest = (square(differences(axis)) for axis in points.unbind(2))
     for axis in rest:
         first = first + axis
     return first

@@ -4,7 +4,6 @@ from nustream_training.features import Manifest
 from nustream_training.icemix_sizes import IceMixConfig
 
 PULSES_MAX = 192  # what the published weights were trained with; their authors found 768 better at the end
-LICENCE_UNKNOWN = "as the weights it was made from"
 
 _POSITION = [{"column": axis, "unit": "m", "scale": 500} for axis in "xyz"]
 _CHARGE = {"column": "charge", "unit": "p.e.", "transform": "log10", "scale": 3}
@@ -28,7 +27,6 @@ def icemix_manifest(
     licence: str,
     origin: str,
     pulses_max: int = PULSES_MAX,
-    tokens_per_run: int | None = None,
 ) -> Manifest:
     """The inputs stand in the order of IceMix.forward."""
     inputs = [
@@ -56,6 +54,5 @@ def icemix_manifest(
         "pulses": {"max": pulses_max, "prefer": "hlc", "by": "spread", "order": "time"},
         "inputs": inputs,
         "output": {"meaning": "vector-kappa", "tensor": "p", "axes": ["y", "x", "z"], "points": "source"},
-        **({} if tokens_per_run is None else {"limits": {"tokensPerRun": tokens_per_run}}),
         "parity": "parity.json",
     }

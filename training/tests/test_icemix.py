@@ -7,7 +7,7 @@ from icemix_reference import answer
 
 from nustream_training.events import draw_events
 from nustream_training.features import build_tensors
-from nustream_training.icemix import IceMix
+from nustream_training.icemix import IceMix, draw_all
 from nustream_training.icemix_graph import nearest
 from nustream_training.icemix_manifest import icemix_manifest
 from nustream_training.icemix_sizes import VARIANTS, IceMixConfig
@@ -27,14 +27,9 @@ def small_manifest(name: str, pulses_max: int = 192) -> dict:
 
 
 def drawn(config: IceMixConfig, seed: int = 1) -> IceMix:
-    """Every parameter at random: biases, norms and layer scales too, so that nothing hides behind a 0 or a 1."""
     torch.manual_seed(seed)
     module = IceMix(config).eval()
-    with torch.no_grad():
-        for key, parameter in module.named_parameters():
-            is_one = "gamma" in key or key.endswith("scale") or ("norm" in key and key.endswith("weight"))
-            spread = 0.3 if is_one or parameter.dim() == 1 else 1.2 * parameter.shape[1] ** -0.5
-            parameter.normal_(mean=1.0 if is_one else 0.0, std=spread)
+    draw_all(module)
     return module
 
 
