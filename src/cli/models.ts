@@ -9,24 +9,26 @@ import { readManifest } from '../inference/read-manifest.ts'
 import { addCommand } from './command.ts'
 import { formatJson } from './format-json.ts'
 import { listenForInterrupt } from './interrupt.ts'
+import { publish, publishSettings } from './publish.ts'
 import { referenceOf, writeReference } from './reference.ts'
 import { jsonSetting } from './settings.ts'
 
-const ACTIONS = ['list', 'show', 'verify', 'reference'] as const
+const ACTIONS = ['list', 'show', 'verify', 'reference', 'publish'] as const
 /** Models that come with the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url))
 
 export function add(program: Command): void {
   addCommand(program, {
     name: 'models',
-    summary: 'list, show and verify model folders, and describe their training events',
+    summary: 'list, show, verify and publish model folders, and describe their training events',
     description:
-      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them.',
+      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them. publish uploads a folder to the registry of MLflow, where serve and consume take it from.',
     examples: [
       'nustream models list',
       'nustream models show models/linefit-onnx',
       'nustream models verify path/to/my-model',
       'nustream models reference --data icecube --model path/to/my-model',
+      'nustream models publish path/to/my-model --name direction --alias champion --mlflow http://127.0.0.1:5000',
     ],
     arguments: [
       { spec: '<action>', description: `one of ${ACTIONS.join(', ')}` },
@@ -56,18 +58,20 @@ export function add(program: Command): void {
         .optional()
         .describe('reference: use only the first events')
         .meta({ value: 'n' }),
+      ...publishSettings,
       ...jsonSetting,
     },
     run: async (config, [action = '', spec]) => {
       if (action === 'list') return list(config.root, config.json)
       if (action === 'reference') return reference({ ...config, model: spec ?? config.model })
-      if (action !== 'show' && action !== 'verify')
+      if (action !== 'show' && action !== 'verify' && action !== 'publish')
         throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
       if (spec === undefined)
         throw new UsageError(
           'flag_invalid',
           `${action} needs a model folder; nustream models list shows some`,
         )
+      if (action === 'publish') return publish(spec, config)
       return action === 'show' ? show(spec, config.json) : verify(spec, config.json)
     },
   })

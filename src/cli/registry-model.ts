@@ -1,13 +1,16 @@
-import { homedir } from 'node:os'
+import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
+import { HotModel } from '../inference/hot-model.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
 import { openLocalModel } from '../inference/local.ts'
 import { RollOut } from '../inference/roll-out.ts'
-import type { RollOutMetrics } from '../inference/roll-out-metrics.ts'
+import { type RollOutMetrics, rollOutMetrics } from '../inference/roll-out-metrics.ts'
+import { isRegistrySpec } from '../mlflow/registry.ts'
 import { RegistrySource } from '../mlflow/registry-source.ts'
 import { openTracking, type TrackingConfig } from './mlflow.ts'
-import type { Role } from './role.ts'
+import { type ModelConfig, openRoleInferrer, type Role } from './role.ts'
 
 /** How models of a registry (`models:/NAME@ALIAS`) are followed. */
 export const registrySettings = {
@@ -68,6 +71,29 @@ export async function openRollOut(
     log,
   })
   return role.parts.use(rollOut)
+}
+
+/** What a consumer asks, and what a person who looks at /health is told of it. */
+export interface StreamModel {
+  readonly inferrer: Inferrer
+  details(): Record<string, unknown>
+}
+
+/** Opens what `--model` of a consumer names; one of the registry is replaced when its alias moves. */
+export async function openStreamModel(
+  config: RegistryConfig & ModelConfig,
+  role: Role,
+): Promise<StreamModel> {
+  const { model: spec, threads = availableParallelism() } = config
+  if (!isRegistrySpec(spec)) {
+    const inferrer = await openRoleInferrer(config, role)
+    return { inferrer, details: () => ({ model: inferrer.model }) }
+  }
+  const metrics = rollOutMetrics(role.registry)('model')
+  const rollOut = await openRollOut(spec, config, role, { threads, metrics })
+  const inferrer = new HotModel(rollOut.model)
+  rollOut.follow((next) => inferrer.swap(next))
+  return { inferrer, details: () => ({ model: inferrer.model, ...rollOutDetails('model', rollOut) }) }
 }
 
 /** What a person who looks at /health is told of a model of the registry. */

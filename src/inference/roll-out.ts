@@ -59,13 +59,13 @@ export class RollOut implements AsyncDisposable {
     try {
       wanted = await source.newest()
       metrics.registryUp(true)
-      const rollOut = new RollOut(options, await load(options, wanted, undefined))
+      const rollOut = new RollOut(options, await load(options, wanted))
       await source.markGood(wanted)
       return rollOut
     } catch (error) {
       const good = isHeld(error, wanted) ? await source.lastGood() : undefined
       if (good === undefined || good.key === wanted?.key) throw error
-      const rollOut = new RollOut(options, await load(options, good, undefined))
+      const rollOut = new RollOut(options, await load(options, good))
       if (wanted === undefined) rollOut.#noteAway(error)
       else rollOut.#refuse(wanted, error, 'refused')
       log.warn({ spec: source.spec, using: nameOf(good) }, 'the model that proved good the last time is used')
@@ -136,7 +136,7 @@ export class RollOut implements AsyncDisposable {
     const { source, metrics, log, probationMs = 30_000 } = this.#options
     const previous = this.#inUse
     log.info({ from: nameOf(previous.release), to: nameOf(release) }, 'loading a new release of the model')
-    const next = await load(this.#options, release, this.#recent.events)
+    const next = await load(this.#options, release, this.#recent.events, this.#stopping.signal)
     let isOver = false
     const failure = Promise.withResolvers<Error>()
     const probation = {
@@ -211,9 +211,10 @@ export class RollOut implements AsyncDisposable {
 async function load(
   { source, open }: RollOutOptions,
   release: ModelRelease,
-  recent: EventBatch | undefined,
+  recent?: EventBatch,
+  signal?: AbortSignal,
 ): Promise<InUse> {
-  const model = await open(await source.fetch(release))
+  const model = await open(await source.fetch(release, signal))
   try {
     await tryCandidate(model, recent)
   } catch (error) {

@@ -1,0 +1,74 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { UsageError } from '../errors.ts'
+import { verifyModel } from '../inference/models.ts'
+import { readManifest } from '../inference/read-manifest.ts'
+import { publishModel } from '../mlflow/publish.ts'
+import { switchFlag } from './command.ts'
+import { openTracking, type TrackingConfig, trackingSettings } from './mlflow.ts'
+import { packageVersion } from './version.ts'
+
+export const publishSettings = {
+  ...trackingSettings,
+  mlflow: trackingSettings.mlflow.describe('publish: MLflow tracking server whose registry takes the model'),
+  name: z
+    .string()
+    .regex(/^[^/@:\s][^/@:]{0,199}$/, 'expected up to 200 characters without "/", "@" and ":"')
+    .optional()
+    .describe('publish: name of the registered model (default: the name in the manifest)')
+    .meta({ value: 'name' }),
+  alias: z
+    .array(z.string().regex(/^[A-Za-z][\w-]{0,99}$/, 'expected a letter, then letters, digits, "_" and "-"'))
+    .default([])
+    .describe('publish: alias that is to name the new version, such as champion')
+    .meta({ value: 'alias', repeat: true }),
+  experiment: z
+    .string()
+    .min(1)
+    .default('nustream-models')
+    .describe('publish: experiment of the run that holds the files')
+    .meta({ value: 'name' }),
+  force: switchFlag('publish: also a model that fails its own parity fixture'),
+}
+
+export interface PublishConfig extends TrackingConfig {
+  readonly name?: string | undefined
+  readonly alias: readonly string[]
+  readonly experiment: string
+  readonly force: boolean
+  readonly json: boolean
+}
+
+/** Proves a model folder, uploads it and registers it. Returns the exit code. */
+export async function publish(folder: string, config: PublishConfig): Promise<number> {
+  const http = openTracking(config)
+  const manifest = await readManifest(folder)
+  if (!config.force) {
+    const { problem } = await verifyModel(folder)
+    if (problem)
+      throw new UsageError('model_unreadable', `${problem.message} (${problem.code}); nothing was published`)
+  }
+  const name = config.name ?? manifest.name
+  const { version } = await publishModel(http, {
+    folder: resolve(folder),
+    name,
+    aliases: config.alias,
+    experiment: config.experiment,
+    description: manifest.description,
+    facts: {
+      'nustream.model': manifest.name,
+      'nustream.model_version': manifest.version,
+      'nustream.licence': manifest.licence,
+      'nustream.origin': manifest.origin,
+      'nustream.training_data': manifest.training.dataDigest ?? 'none',
+      'nustream.published_by': packageVersion(),
+    },
+  })
+  const aliases = config.alias.map((alias) => `models:/${name}@${alias}`)
+  if (config.json) console.log(JSON.stringify({ name, version, aliases: config.alias }))
+  else
+    console.log(
+      `published ${folder} as models:/${name}/${version}${aliases.map((spec) => `, ${spec}`).join('')}`,
+    )
+  return 0
+}

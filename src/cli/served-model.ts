@@ -1,0 +1,67 @@
+import { NustreamError, UsageError } from '../errors.ts'
+import { HotModel } from '../inference/hot-model.ts'
+import { type LocalModel, openLocalModel } from '../inference/local.ts'
+import type { RollOut } from '../inference/roll-out.ts'
+import { type ModelSlot, rollOutMetrics } from '../inference/roll-out-metrics.ts'
+import { isRegistrySpec } from '../mlflow/registry.ts'
+import { Challenger, challengerMetrics } from '../server/challenger.ts'
+import { openRollOut, type RegistryConfig, rollOutDetails } from './registry-model.ts'
+import type { Role } from './role.ts'
+
+export interface ServedConfig extends RegistryConfig {
+  readonly model: string
+  readonly challenger?: string | undefined
+}
+
+/** What a model server answers with. */
+export interface ServedModels {
+  readonly model: LocalModel
+  /** For a person who looks at /health. */
+  details(): Record<string, string>
+  /** From now on newer releases of a registry's model are put in place by `swap`. */
+  follow(swap: (next: LocalModel) => Promise<void>): void
+}
+
+/** Opens the model that answers and the one that shadows it, and closes them with the role. */
+export async function openServedModels(
+  config: ServedConfig,
+  role: Role,
+  threads: number,
+): Promise<ServedModels> {
+  const { log, parts, registry } = role
+  const specs = [config.model, config.challenger ?? '']
+  const metricsOf = specs.some(isRegistrySpec) ? rollOutMetrics(registry) : undefined
+  const rollOuts = new Map<ModelSlot, RollOut>()
+  const open = async (slot: ModelSlot, spec: string, needs: { threads: number; isBackground?: boolean }) => {
+    if (!metricsOf || !isRegistrySpec(spec)) {
+      return parts.use(await openLocalModel(spec, { ...needs, log }))
+    }
+    const rollOut = await openRollOut(spec, config, role, { ...needs, metrics: metricsOf(slot) })
+    rollOuts.set(slot, rollOut)
+    return rollOut.model
+  }
+  const model = await open('model', config.model, { threads })
+  const challenger = config.challenger ? await openChallenger(config.challenger) : undefined
+  const shadowed = (next: LocalModel) => challenger?.shadow(next) ?? next
+
+  /** The champion does not wait for a challenger that is not there: only a wrong flag stops the server. */
+  async function openChallenger(spec: string): Promise<Challenger | undefined> {
+    try {
+      const hot = new HotModel(await open('challenger', spec, { threads: 1, isBackground: true }))
+      rollOuts.get('challenger')?.follow((next) => hot.swap(next))
+      return new Challenger(hot, challengerMetrics(registry))
+    } catch (err) {
+      if (!(err instanceof NustreamError) || (err instanceof UsageError && err.code === 'flag_invalid'))
+        throw err
+      log.error({ err, challenger: spec }, 'no challenger: the model is served without')
+      return undefined
+    }
+  }
+
+  return {
+    model: shadowed(model),
+    details: () =>
+      Object.assign({}, ...[...rollOuts].map(([slot, rollOut]) => rollOutDetails(slot, rollOut))),
+    follow: (swap) => rollOuts.get('model')?.follow((next) => swap(shadowed(next))),
+  }
+}
