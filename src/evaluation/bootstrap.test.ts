@@ -24,7 +24,7 @@ describe('meanInterval()', () => {
     for (let trial = 0; trial < 200; trial++) {
       const [low, high] = meanInterval(
         draws(100, (random) => random.exponential(), trial),
-        { seed: 1, resamples: 200 },
+        { seed: 1000 + trial, resamples: 200 },
       )
       if (low <= 1 && 1 <= high) covered++
     }
