@@ -113,6 +113,11 @@ async function cubes() {
     await ensurePrometheus()
     if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
   }
+  // Nothing may outlive whoever asked for it: this watches npm, and the script watches this.
+  const parent = process.ppid
+  if (process.env.npm_lifecycle_event)
+    setInterval(() => process.ppid !== parent && process.exit(1), 500).unref()
+  process.env.NUSTREAM_DOOR = String(process.pid)
   return node([join(root, 'scripts/cubes.ts'), ...args], process.env.INIT_CWD ?? root)
 }
 

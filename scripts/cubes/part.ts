@@ -1,0 +1,143 @@
+import { type Guarded, startGuarded } from './guarded.ts'
+
+/** One process of a cube, as it is to be run. */
+export interface PartPlan {
+  readonly name: string
+  readonly cube: 1 | 2
+  readonly command: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly logFile: string
+  /** Where people and other parts find it. */
+  readonly address: string
+  /** Whether it does its work now; a rejection means not yet. */
+  readonly isReady: () => Promise<boolean>
+  /** It may end by itself with exit code 0, and is done then. */
+  readonly mayEnd?: boolean
+}
+
+export type PartState = 'starting' | 'ready' | 'restarting' | 'done' | 'failed' | 'stopped'
+
+export interface PartWatch {
+  /** A sentence for the terminal. */
+  say(text: string): void
+  /** It died beyond restart; the sentence says why. */
+  failed(text: string): void
+}
+
+const RESTART_FIRST_MS = 500
+const RESTART_LAST_MS = 10_000
+/** After so many restarts in a row it is given up; a minute of health forgives. */
+const RESTARTS_MAX = 6
+const HEALTHY_MS = 60_000
+const STOP_WITHIN_MS = 25_000
+const READY_POLL_MS = 150
+
+/** Wrong usage, by the convention of nustream: trying again changes nothing. */
+const WRONG_USAGE = 2
+
+/** Keeps one process running: starts it again with growing pauses, and gives up where that does not help. */
+export class Part {
+  readonly plan: PartPlan
+  state: PartState = 'starting'
+  restarts = 0
+  readonly #watch: PartWatch
+  readonly #done = Promise.withResolvers<void>()
+  #current: Guarded | undefined
+  #timer: NodeJS.Timeout | undefined
+  #inARow = 0
+
+  constructor(plan: PartPlan, watch: PartWatch) {
+    this.plan = plan
+    this.#watch = watch
+  }
+
+  get pid(): number | undefined {
+    return this.#current?.group
+  }
+
+  /** Resolves when it has ended by itself with exit code 0, having been allowed to. */
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  start(): void {
+    const { command, cwd, env, logFile } = this.plan
+    const startedAt = performance.now()
+    const current = startGuarded({ command, cwd, ...(env && { env }), logFile })
+    this.#current = current
+    void current.ended.then((code) => this.#onEnd(code, performance.now() - startedAt))
+  }
+
+  /** Resolves when it does its work. @throws Error when it has failed, or at the deadline */
+  async ready(withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs
+    for (;;) {
+      if (this.state === 'failed' || this.state === 'stopped')
+        throw new Error(`${this.plan.name} did not come up`)
+      if (this.state === 'done' || (await this.plan.isReady().catch(() => false))) break
+      if (performance.now() > deadline)
+        throw new Error(
+          `${this.plan.name} was not ready after ${withinMs / 1_000} s: see ${this.plan.logFile}`,
+        )
+      await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
+    }
+    if (this.state === 'starting' || this.state === 'restarting') this.state = 'ready'
+  }
+
+  /** Asks it to finish, and ends it where it does not. Never throws. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    const current = this.#current
+    if (this.state !== 'done' && this.state !== 'failed') this.state = 'stopped'
+    if (current === undefined) return
+    current.signal('SIGTERM')
+    const timer = setTimeout(() => {
+      this.#watch.say(`${this.plan.name} did not stop within ${STOP_WITHIN_MS / 1_000} s and was killed`)
+      current.signal('SIGKILL')
+    }, STOP_WITHIN_MS)
+    await current.ended
+    clearTimeout(timer)
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    clearTimeout(this.#timer)
+    if (this.state !== 'done' && this.state !== 'failed') this.state = 'stopped'
+    this.#current?.signal('SIGKILL')
+  }
+
+  #onEnd(code: number, ranMs: number): void {
+    this.#current = undefined
+    if (this.state === 'stopped') return
+    const { name, logFile, mayEnd = false } = this.plan
+    if (code === 0 && mayEnd) {
+      this.state = 'done'
+      this.#done.resolve()
+      return
+    }
+    if (ranMs > HEALTHY_MS) this.#inARow = 0
+    if (code === WRONG_USAGE || this.#inARow === RESTARTS_MAX) {
+      this.state = 'failed'
+      const why =
+        code === WRONG_USAGE ? 'what it was told makes no sense' : `${this.#inARow} restarts did not help`
+      this.#watch.failed(`${name} ended with exit code ${code}; ${why} (${logFile})`)
+      return
+    }
+    const pauseMs = Math.min(RESTART_LAST_MS, RESTART_FIRST_MS * 2 ** this.#inARow)
+    this.#inARow += 1
+    this.restarts += 1
+    this.state = 'restarting'
+    this.#watch.say(
+      `${name} ended with exit code ${code}; started again in ${pauseMs / 1_000} s (${logFile})`,
+    )
+    this.#timer = setTimeout(() => this.#restart(), pauseMs)
+  }
+
+  #restart(): void {
+    this.start()
+    this.ready(RESTART_LAST_MS * 6).catch(() => {
+      // It ended again, which says so itself, or is slow, which its state says.
+    })
+  }
+}

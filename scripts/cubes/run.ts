@@ -1,0 +1,198 @@
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Broker, Totals } from '../../src/broker/broker.ts'
+import { openBroker } from '../../src/broker/open.ts'
+import { renderAccount, toAccount } from '../../src/cli/account.ts'
+import { ensureMlflow } from '../mlflow-env.ts'
+import type { CubesOptions } from './options.ts'
+import { Part } from './part.ts'
+import { type PartName, planParts } from './plan.ts'
+import { choosePorts, type Ports } from './ports.ts'
+import { SCRAPED, writePrometheusFolder, writeTargets } from './prometheus.ts'
+import { isRunning, readState, writeState } from './state.ts'
+import { renderTable, type Terminal } from './terminal.ts'
+
+type Parts = ReadonlyMap<PartName, Part>
+
+/** Consumers first, so that nothing new is stored when the rest ends; Redis last, because all others lean on it. */
+const STOPS: readonly (readonly PartName[])[] = [
+  ['emitter'],
+  ['consumer'],
+  ['archive', 'display', 'server'],
+  ['mlflow', 'prometheus'],
+  ['redis'],
+]
+const READY_WITHIN_MS = 120_000
+/** It imports for half a minute on a busy machine, and makes its tables the first time. */
+const MLFLOW_WITHIN_MS = 300_000
+const DRAIN_POLL_MS = 100
+
+export interface RunInput {
+  readonly options: CubesOptions
+  readonly terminal: Terminal
+  /** Aborts when all is to stop. */
+  readonly signal: AbortSignal
+  /** Aborts when all is to end at once. */
+  readonly killed: AbortSignal
+}
+
+/**
+ * Runs both cubes until the signal aborts, a part has failed for good, or the events are all accounted for.
+ * @throws Error in one sentence where a part has failed
+ */
+export async function runCubes({ options, terminal, signal, killed }: RunInput): Promise<void> {
+  const folder = resolve(options.folder)
+  const last = readState(folder)
+  if (last && isRunning(last))
+    throw new Error(
+      `the cubes of ${folder} run already (process ${last.pid}); stop them, or give another --folder`,
+    )
+  const mlflowProgram = options.mlflow ? await ensureMlflow() : undefined
+  makeFolders(folder, options.fresh)
+  const ports = await choosePorts(last?.ports)
+  writePrometheusFolder(folder, ports)
+  const startedAt = new Date().toISOString()
+  const run = `cubes-${startedAt}`
+  const failure = new AbortController()
+  const watch = { say: terminal.say, failed: (text: string) => failure.abort(new Error(text)) }
+  const plans = planParts({ options, ports, folder, run, mlflowProgram })
+  const names = (Object.keys(plans) as PartName[]).filter((name) => mlflowProgram || name !== 'mlflow')
+  const parts: Parts = new Map(names.map((name) => [name, new Part(plans[name], watch)]))
+  const addresses = Object.fromEntries(names.map((name) => [name, plans[name].address]))
+  writeState(folder, { pid: process.pid, startedAt, ports, addresses })
+  const killAll = () => parts.forEach((part) => void part.kill())
+  killed.addEventListener('abort', killAll)
+  const stopping = AbortSignal.any([signal, failure.signal])
+  try {
+    await whileRunning(stopping, async () => {
+      await startInOrder(parts, terminal)
+      await followToTheEnd({ options, terminal, parts, folder, ports, stopping })
+    })
+  } finally {
+    terminal.say('stopping')
+    for (const group of STOPS) await Promise.all(group.map((name) => parts.get(name)?.stop()))
+    killed.removeEventListener('abort', killAll)
+  }
+  if (failure.signal.aborted) throw failure.signal.reason
+}
+
+/** Ends with the work, or when the signal aborts; whatever the work still does then comes to nothing. */
+async function whileRunning(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  const aborted = new Promise<void>((done) => {
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', () => done(), { once: true })
+  })
+  const working = work().catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+  await Promise.race([working, aborted])
+}
+
+function makeFolders(folder: string, fresh: boolean): void {
+  if (fresh) rmSync(join(folder, 'redis'), { recursive: true, force: true })
+  rmSync(join(folder, 'logs'), { recursive: true, force: true })
+  for (const name of ['logs', 'redis', 'mlflow', 'prometheus', 'predictions'])
+    mkdirSync(join(folder, name), { recursive: true })
+}
+
+/** What others lean on first; the emitter last, so that no event is late because something still starts. */
+async function startInOrder(parts: Parts, terminal: Terminal): Promise<void> {
+  const start = async (names: readonly PartName[]) => {
+    const started = names.flatMap((name) => parts.get(name) ?? [])
+    for (const part of started) part.start()
+    const within = (part: Part) => (part.plan.name === 'mlflow' ? MLFLOW_WITHIN_MS : READY_WITHIN_MS)
+    await Promise.all(started.map((part) => part.ready(within(part))))
+  }
+  terminal.say('starting')
+  await start(['redis', 'prometheus', 'mlflow'])
+  await start(['server', 'display', 'archive'])
+  await start(['consumer'])
+  await start(['emitter'])
+}
+
+interface Following {
+  readonly options: CubesOptions
+  readonly terminal: Terminal
+  readonly parts: Parts
+  readonly folder: string
+  readonly ports: Ports
+  readonly stopping: AbortSignal
+}
+
+async function followToTheEnd(following: Following): Promise<void> {
+  const { options, terminal, parts, folder, ports, stopping } = following
+  terminal.say(`\n${renderTable([...parts.values()])}\n`)
+  terminal.say(
+    `See it at ${parts.get('display')?.plan.address}/   (Ctrl-C stops everything; state in ${folder}/state.json)`,
+  )
+  await using broker = await openBroker(`redis://127.0.0.1:${ports.redis}`)
+  const before = await broker.totals()
+  const startedAt = performance.now()
+  const status = terminal.follow({ broker, parts: [...parts.values()], eventsMax: options.events })
+  try {
+    await parts.get('emitter')?.done
+    await untilDrained(broker, stopping)
+  } finally {
+    status.end()
+  }
+  if (stopping.aborted) return
+  const seconds = (performance.now() - startedAt) / 1_000
+  await parts.get('consumer')?.stop()
+  const totals = await broker.totals()
+  printAccount(following, { before, totals, seconds, logFile: parts.get('consumer')?.plan.logFile ?? '' })
+  if (!options.stay) return
+  writeTargets(
+    folder,
+    ports,
+    SCRAPED.filter((part) => part !== 'emitter' && part !== 'consumer'),
+  )
+  terminal.say('everything else stays up until Ctrl-C')
+  await new Promise<void>((done) => stopping.addEventListener('abort', () => done(), { once: true }))
+}
+
+async function untilDrained(broker: Broker, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { unreadBatches, onLoanBatches } = await broker.backlog()
+    if (unreadBatches + onLoanBatches === 0) return
+    await new Promise((done) => setTimeout(done, DRAIN_POLL_MS))
+  }
+}
+
+interface Counted {
+  readonly before: Totals
+  readonly totals: Totals
+  readonly seconds: number
+  readonly logFile: string
+}
+
+/** The account of this run. Events that waited in Redis before it count as emitted by it. */
+function printAccount({ options }: Following, { before, totals, seconds, logFile }: Counted): void {
+  const predicted = totals.predicted - before.predicted
+  const deadLettered = totals.deadLettered - before.deadLettered
+  const waited = before.emitted - before.predicted - before.deadLettered
+  const report = lastReport(logFile)
+  const account = toAccount({
+    totals: { emitted: totals.emitted - before.emitted + waited, predicted, deadLettered },
+    predictedHere: predicted,
+    seconds,
+    latencyMs: { p50: report?.latencyMs?.p50 ?? undefined, p99: report?.latencyMs?.p99 ?? undefined },
+    meanAngularErrorRad: report?.meanAngularErrorRad ?? undefined,
+    model: { name: options.model, version: '' },
+    source: options.source,
+  })
+  console.log(options.json ? JSON.stringify(account) : renderAccount(account))
+}
+
+interface Report {
+  readonly latencyMs?: { readonly p50: number | null; readonly p99: number | null }
+  readonly meanAngularErrorRad?: number | null
+}
+
+/** What the consumer printed at its end, among its log lines. */
+function lastReport(logFile: string): Report | undefined {
+  const line = readFileSync(logFile, 'utf8')
+    .split('\n')
+    .findLast((text) => text.startsWith('{') && text.includes('"meanAngularErrorRad"'))
+  // As `nustream consume --json` writes it.
+  return line === undefined ? undefined : (JSON.parse(line) as Report)
+}
