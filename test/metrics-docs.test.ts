@@ -5,6 +5,9 @@ import { archiveMetrics } from '../src/archive/metrics.ts'
 import { consumerMetrics } from '../src/consumer/metrics.ts'
 import { displayMetrics } from '../src/display/metrics.ts'
 import { emitterMetrics } from '../src/emitter/metrics.ts'
+import { rollOutMetrics } from '../src/inference/roll-out-metrics.ts'
+import { mlflowMetrics } from '../src/mlflow/metrics.ts'
+import { challengerMetrics } from '../src/server/challenger.ts'
 import { serverMetrics } from '../src/server/metrics.ts'
 import { sourceMetrics } from '../src/source/metrics.ts'
 import { heartbeatGauge } from '../src/telemetry/heartbeat.ts'
@@ -21,6 +24,9 @@ const SECTIONS: Record<string, (registry: Registry) => unknown> = {
   Emitter: (registry) => [emitterMetrics(registry), sourceMetrics(registry)],
   Consumer: (registry) => consumerMetrics(registry),
   'Model server': (registry) => serverMetrics(registry, NO_SERVER),
+  'Models of a registry': (registry) => rollOutMetrics(registry)('model'),
+  Challenger: (registry) => challengerMetrics(registry),
+  MLflow: (registry) => mlflowMetrics(registry),
   Archive: (registry) => archiveMetrics(registry),
   Display: (registry) => displayMetrics(registry),
   'The process': (registry) => processMetrics(registry, { version: '1', role: 'test' }),

@@ -29,7 +29,7 @@ function clamp(index: number, size: number): number {
 
 const [WIDTH, HEIGHT] = [800, 500]
 const CENTRE = { x: WIDTH / 2, y: 250 }
-const RADIUS = 185
+const RADIUS = 172
 /** From none to most: light to dark, so that grey print shows it too. */
 const [LIGHT, DARK] = [
   [237, 243, 250],
