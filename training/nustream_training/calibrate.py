@@ -5,6 +5,7 @@ within the angle r.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def fit_map(kappa: np.ndarray, error: np.ndarray) -> KappaMap:
     The two radii cannot both be exact where errors are not distributed so; then they miss by the same factor.
     """
     edges = np.quantile(kappa, np.linspace(0, 1, 2 * KNOTS + 1))
-    parts = [(kappa >= low) & (kappa <= high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [(kappa >= low) & (kappa <= high) for low, high in pairwise(edges)]
     centres = np.array([np.mean(np.log(kappa[part])) for part in parts])
     wanted = np.array([_best_shift(kappa[part], error[part]) for part in parts])
     knots = np.quantile(np.log(kappa), np.linspace(0, 1, KNOTS + 1)[:-1])

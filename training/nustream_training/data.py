@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from nustream_training import detector
 from nustream_training.directions import to_vectors
 from nustream_training.features import Manifest, _normalise
 
-CHUNK_EVENTS = 25_000
+ROWS_AT_ONCE = 4_000_000  # pulses of a file
 SENSOR_COLUMNS = ("x", "y", "z", "quantumEfficiency", "scatteringLength", "absorptionLength")
 
 
@@ -134,7 +135,7 @@ def _read_files(files: list[Path]) -> Iterator[Columns]:
     for file in files:
         rest: pa.Table | None = None
         wanted = ["event_id", "sensor_id", "time", "charge", "auxiliary"]
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=4_000_000, columns=wanted):
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
             table = pa.Table.from_batches([batch])
             table = table if rest is None else pa.concat_tables([rest, table])
             ids = table["event_id"].to_numpy()
@@ -145,6 +146,52 @@ def _read_files(files: list[Path]) -> Iterator[Columns]:
                 yield _columns(table.slice(0, cut))
         if rest is not None and len(rest):
             yield _columns(rest)
+
+
+def read_pipe(file: BinaryIO) -> Iterator[Columns]:
+    """Events of Arrow streams that follow each other to the pipe's end, as `nustream simulate --out -` writes them."""
+    pipe = pa.PythonFile(file, "r")
+    while True:
+        try:
+            stream = pa.ipc.open_stream(pipe)
+        except pa.ArrowInvalid:
+            # What Arrow says at the end; anything but the end is a fault.
+            if file.read(1) == b"":
+                return
+            raise
+        for batch in stream:
+            yield _wire_columns(batch)
+
+
+def _wire_columns(batch: pa.RecordBatch) -> Columns:
+    """Of the form events/1 of docs/wire-format.md."""
+    if "azimuth" not in batch.schema.names:
+        raise ValueError("the events of the pipe have no azimuth and zenith: training needs the truth")
+    lists = {name: batch[name] for name in ("sensor_id", "time", "charge", "auxiliary")}
+    pulses = {name: column.flatten().to_numpy(zero_copy_only=False) for name, column in lists.items()}
+    offsets = lists["sensor_id"].offsets.to_numpy().astype(np.int64)
+    return Columns(
+        event_id=batch["event_id"].to_numpy(),
+        offsets=offsets - offsets[0],
+        sensor_id=pulses["sensor_id"],
+        time=pulses["time"],
+        charge=pulses["charge"],
+        auxiliary=pulses["auxiliary"] != 0,
+        azimuth=batch["azimuth"].to_numpy(zero_copy_only=False),
+        zenith=batch["zenith"].to_numpy(zero_copy_only=False),
+    )
+
+
+def gather(columns: Iterator[Columns], pulses: Manifest, events: int) -> Iterator[Pool]:
+    """Pools of at least `events` events, but for the last."""
+    waiting: list[Pool] = []
+    for some in columns:
+        waiting.append(select(some, pulses))
+        if sum(map(len, waiting)) >= events:
+            yield join(waiting)
+            waiting = []
+    if waiting:
+        yield join(waiting)
 
 
 def _columns(table: pa.Table) -> Columns:
@@ -180,6 +227,9 @@ def select(columns: Columns, pulses: Manifest) -> Pool:
     form = (pulses.get("keep", "all"), pulses["prefer"], pulses["by"], pulses["order"])
     if form != ("all", "hlc", "spread", "time"):
         raise ValueError(f"pulses {pulses}: training selects keep all, prefer hlc, by spread, order time")
+    is_known = np.isfinite(columns.azimuth) & np.isfinite(columns.zenith)
+    if not is_known.all():
+        raise ValueError(f"event {columns.event_id[~is_known][0]} has no true direction: training needs one")
     counts = np.diff(columns.offsets)
     event = np.repeat(np.arange(len(columns)), counts)  # [T]
     order = np.lexsort((columns.time, event))  # stable, so ties stay in row order
@@ -209,7 +259,7 @@ def select(columns: Columns, pulses: Manifest) -> Pool:
 
 
 def _spread(event: np.ndarray, of_class: np.ndarray, counts: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Which pulses of a class are among pulse floor(i n / room), i from 0 to room - 1, of the event's n in time order."""
+    """Whether a pulse is pulse floor(i n / room) of the n of its class and event in time order, 0 <= i < room. [T]"""
     before = np.cumsum(of_class) - of_class
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rank = before - starts[event]

@@ -8,9 +8,11 @@ Gradients are added in the microbatches' order, so the number of threads changes
 import argparse
 import csv
 import os
+import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -21,16 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nustream_training.data import Pool, load_pool
+from nustream_training.data import Pool, gather, load_pool, read_pipe
 from nustream_training.loss import angle_loss, angles, vmf_loss
+from nustream_training.muon import Muon
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
 
 MICRO_EVENTS = 64
 WINDOW_BATCHES = 32
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
+PIPE = Path("-")
 LOG_COLUMNS = ("step", "presentations", "seconds", "lr", "loss", "events_per_s", "val_mean_rad", "val_median_rad")
 CLIP_NORM = 1.0
+HIDDEN = re.compile(r"^(blocks\..*|embed2|event2|head1)\.weight$")
 WEIGHT_DECAY = 0.02
 
 
@@ -54,49 +59,62 @@ class Training:
         self.device = torch.device(options.device)
         self.model = Nano(self.config).to(self.device)
         self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
-        self.optimizer = torch.optim.AdamW(groups(self.model), lr=options.lr, betas=(0.9, 0.98))
+        self.optimizers = optimizers(self.model, options)
         self.step, self.presentations, self.seconds = 0, 0, 0.0
         self.epoch, self.taken = 0, 0  # passes over the pool, batches taken of this one
         self.is_stopped = False
         pulses = nano_manifest(self.config)["pulses"]
-        self.pool = load_pool(options.data, pulses)
+        self.pool: Pool  # of the pass that runs
         self.validation = load_pool([options.validation], pulses, options.validation_events)
         options.run.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> None:
-        print(f"{len(self.pool)} events to train on, {len(self.validation)} to validate", flush=True)
+        print(f"{len(self.validation)} events to validate on", flush=True)
         options, losses, since, at = self.options, [], time.monotonic(), self.presentations
         saved = time.monotonic()
         with ThreadPoolExecutor(options.threads) as threads:
-            while self.presentations < options.presentations and not self.is_stopped:
-                for batch in self.epoch_batches():
-                    started = time.monotonic()
-                    losses.append(self.take_step(batch, threads))
-                    self.seconds += time.monotonic() - started
-                    self.taken += 1
-                    now = time.monotonic()
-                    is_last = self.presentations >= options.presentations or self.is_stopped
-                    if self.step % options.log_every == 0 or is_last:
-                        speed = (self.presentations - at) / (now - since)
-                        is_checked = self.step % options.validate_every == 0 or is_last
-                        scores = self.validate(threads) if is_checked else (None, None)
-                        self.log(float(np.mean(losses)), speed, *scores)
-                        losses, since, at = [], time.monotonic(), self.presentations
-                    if now - saved > options.checkpoint_s or is_last:
-                        self.save()
-                        saved = time.monotonic()
-                    if is_last:
-                        return
-                self.epoch, self.taken = self.epoch + 1, 0
+            for batch in self.batches():
+                started = time.monotonic()
+                losses.append(self.take_step(batch, threads))
+                now = time.monotonic()
+                self.seconds += now - started
+                self.taken += 1
+                is_last = self.presentations >= options.presentations or self.is_stopped
+                if self.step % options.log_every == 0 or is_last:
+                    speed = (self.presentations - at) / (now - since)
+                    is_checked = self.step % options.validate_every == 0 or is_last
+                    scores = self.validate(threads) if is_checked else (None, None)
+                    self.log(float(np.mean(losses)), speed, *scores)
+                    losses, since, at = [], time.monotonic(), self.presentations
+                if now - saved > options.checkpoint_s or is_last:
+                    self.save()
+                    saved = time.monotonic()
+                if is_last:
+                    return
+        self.save()  # the pipe ended first
 
-    def epoch_batches(self):
-        """Batches of microbatches: indices of events. The same for the same seed, pass and pool."""
+    def batches(self) -> Iterator[list[np.ndarray]]:
+        """Batches of microbatches of indices into `pool`: pass after pass over the data sets, or a pipe to its end."""
+        options, pulses = self.options, nano_manifest(self.config)["pulses"]
+        if options.data == [PIPE]:
+            for self.pool in gather(read_pipe(sys.stdin.buffer), pulses, options.batch * WINDOW_BATCHES):
+                yield from self.batches_of_pass()
+                self.epoch, self.taken = self.epoch + 1, 0
+            return
+        self.pool = load_pool(options.data, pulses)
+        print(f"{len(self.pool)} events to train on", flush=True)
+        while True:
+            yield from self.batches_of_pass()
+            self.epoch, self.taken = self.epoch + 1, 0
+
+    def batches_of_pass(self) -> Iterator[list[np.ndarray]]:
+        """The same for the same seed, pass and pool; goes on after those already taken."""
         rng = np.random.default_rng([self.options.seed, self.epoch])
         order = rng.permutation(len(self.pool))
         lengths = self.pool.lengths()
         micros = self.options.batch // MICRO_EVENTS
         window = micros * MICRO_EVENTS * WINDOW_BATCHES
-        number = 0
+        number, skipped = 0, self.taken
         for first in range(0, len(order), window):
             events = order[first : first + window]
             events = events[np.argsort(lengths[events], kind="stable")]
@@ -104,7 +122,7 @@ class Training:
             mixed = rng.permutation(len(parts))
             for i in range(0, len(parts) - micros + 1, micros):
                 number += 1
-                if number > self.taken:
+                if number > skipped:
                     yield [parts[j] for j in mixed[i : i + micros]]
 
     def take_step(self, batch: list[np.ndarray], threads: ThreadPoolExecutor) -> float:
@@ -124,9 +142,10 @@ class Training:
         if not torch.isfinite(norm):
             raise RuntimeError(f"the gradient is {norm} at step {self.step}: lower --lr, resume from the checkpoint")
         rate = learning_rate(self.presentations, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         self.step += 1
         self.presentations += total
         keep = min(self.options.ema, (1 + self.step) / (10 + self.step))
@@ -179,9 +198,9 @@ class Training:
             "config": asdict(self.config),
             "model": {name: parameter.detach() for name, parameter in parameters.items()},
             "mean": dict(zip(parameters, self.mean, strict=True)),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             **{key: getattr(self, key) for key in ("step", "presentations", "seconds", "epoch", "taken")},
-            "data": [str(folder.name) for folder in self.options.data],
+            "data": [folder.name for folder in self.options.data],
         }
         path = self.options.run / CHECKPOINT
         part = path.with_suffix(".part")
@@ -196,10 +215,15 @@ class Training:
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(state["model"][name])
         self.mean = list(state["mean"].values())
-        self.optimizer.load_state_dict(state["optimizer"])
+        if len(state["optimizers"]) == len(self.optimizers):
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        else:
+            print("another --optimizer than before: its moments begin anew", flush=True)
         for key in ("step", "presentations", "seconds", "epoch", "taken"):
             setattr(self, key, state[key])
-        if state["data"] != [str(folder.name) for folder in self.options.data]:
+        # Other events, or a pipe, which begins anew: a new pass.
+        if self.options.data == [PIPE] or state["data"] != [folder.name for folder in self.options.data]:
             self.epoch, self.taken = self.epoch + 1, 0
         print(f"goes on after step {self.step}, {self.presentations} presentations", flush=True)
 
@@ -207,11 +231,25 @@ class Training:
         self.is_stopped = True
 
 
-def groups(model: Nano) -> list[dict]:
-    """Weight decay on matrices only."""
-    matrices = [p for name, p in model.named_parameters() if p.dim() > 1 and "geometry" not in name]
-    others = [p for name, p in model.named_parameters() if p.dim() <= 1 or "geometry" in name]
-    return [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+def optimizers(model: Nano, options: argparse.Namespace) -> list[torch.optim.Optimizer]:
+    """Muon, which makes each step of a hidden matrix orthogonal, with AdamW for all else; or AdamW alone.
+
+    Weight decay is on matrices only. One learning rate does for both.
+    """
+    hidden, matrices, others = [], [], []
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2 or "geometry" in name:
+            others.append(parameter)
+        elif options.optimizer == "muon" and HIDDEN.search(name):
+            hidden.append(parameter)
+        else:
+            matrices.append(parameter)
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.98))
+    if not hidden:
+        return [adamw]
+    muon = Muon(hidden, lr=options.lr, weight_decay=WEIGHT_DECAY)
+    return [adamw, muon]
 
 
 def rotate(pulses: Tensor, truth: Tensor, turn: Tensor, mirror: Tensor) -> None:
@@ -263,11 +301,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--run", type=Path, required=True, metavar="DIR", help="folder of checkpoint and log")
-    add("--data", type=Path, required=True, nargs="+", metavar="DIR", help="data sets in the Kaggle layout")
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="data sets in the Kaggle layout, or - for a pipe of nustream simulate --out -",
+    )
     add("--validation", type=Path, required=True, metavar="DIR", help="data set of other events")
     add("--validation-events", type=int, default=10_000, metavar="N")
     add("--presentations", type=int, default=6_000_000, metavar="N", help="events shown, each some times, in all")
     add("--batch", type=int, default=384, metavar="N", help=f"events of a step, a multiple of {MICRO_EVENTS}")
+    add("--optimizer", choices=("adamw", "muon"), default="muon")
     add("--lr", type=float, default=2e-3)
     add("--warmup", type=int, default=100_000, metavar="N", help="presentations over which the learning rate rises")
     add("--decay", type=int, default=1_500_000, metavar="N", help="last presentations over which it falls to 0")

@@ -1,0 +1,239 @@
+"""Training: losses against closed forms, events as the network gets them, and a run that survives being cut off."""
+
+import io
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, run_node
+
+from nustream_training import export
+from nustream_training.calibrate import coverage, fit_map, radius
+from nustream_training.data import Columns, Pool, gather, load_pool, read_kaggle, read_pipe, select
+from nustream_training.events import Event
+from nustream_training.features import build_tensors
+from nustream_training.loss import angles, vmf_loss
+from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+from nustream_training.train import Training, parse, rotate
+
+TINY = ["--dim", "16", "--layers", "1", "--heads", "2", "--batch", "64", "--warmup", "128", "--decay", "256"]
+
+
+@pytest.fixture(scope="session")
+def simulated(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 simulated events in the Kaggle layout, in three files."""
+    folder = tmp_path_factory.mktemp("simulated")
+    command = ["simulate", "--events", "400", "--file-events", "150", "--seed", "11", "--out", str(folder)]
+    made = run_node(node, ["src/cli/main.ts", *command])
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_vmf_loss_is_the_density():
+    truth = torch.tensor([[0.0, 0.6, 0.8]], dtype=torch.float64)
+    for kappa, towards in ((0.3, truth), (3.0, truth), (3.0, -truth), (3.0, torch.tensor([[1.0, 0, 0]]).double())):
+        cosine = float((towards * truth).sum())
+        expected = -(math.log(kappa / (4 * math.pi * math.sinh(kappa))) + kappa * cosine)
+        assert float(vmf_loss(kappa * towards, truth)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_vmf_loss_has_its_limits():
+    truth = torch.tensor([[0.0, 0.0, 1.0]])
+    assert float(vmf_loss(1e-3 * truth, truth)) == pytest.approx(math.log(4 * math.pi), rel=1e-3)
+    # -log(kappa / 2 pi) for a large kappa straight on, where sinh would overflow.
+    assert float(vmf_loss(1e4 * truth, truth)) == pytest.approx(-math.log(1e4 / (2 * math.pi)), rel=1e-4)
+    nothing = torch.zeros(1, 3, requires_grad=True)
+    vmf_loss(nothing, truth).backward()
+    assert torch.isfinite(nothing.grad).all()
+
+
+def test_angles_are_exact_at_both_ends():
+    truth = torch.tensor([[0.0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    vector = torch.tensor([[0.0, 0, 5], [0, 0, -2], [3e-3, 0, 3]], requires_grad=True)
+    found = angles(vector, truth)
+    assert found.detach().numpy() == pytest.approx([0, math.pi, 1e-3], abs=1e-5)
+    found.sum().backward()
+    assert torch.isfinite(vector.grad).all()
+
+
+def test_rotation_turns_pulses_and_truth_alike():
+    rng = np.random.default_rng(0)
+    pulses = torch.from_numpy(rng.standard_normal((5, 7, len(FEATURES))))
+    truth = torch.from_numpy(rng.standard_normal((5, 3)))
+    before, was = pulses.clone(), truth.clone()
+    turn = torch.tensor([0.0, math.pi / 2, 1.0, 0.0, 2.0], dtype=torch.float64)
+    rotate(pulses, truth, turn, torch.tensor([False, False, False, True, True]))
+
+    def cosines(places, directions):
+        return torch.einsum("elc,ec->el", places[:, :, :3], directions)
+
+    torch.testing.assert_close(cosines(pulses, truth), cosines(before, was))
+    torch.testing.assert_close(pulses[:, :, 2:], before[:, :, 2:])  # heights and all else stay
+    torch.testing.assert_close(truth[0], was[0])
+    torch.testing.assert_close(truth[1], torch.stack([-was[1, 1], was[1, 0], was[1, 2]]))  # x to y
+    torch.testing.assert_close(truth[3], was[3] * torch.tensor([1.0, -1.0, 1.0]))
+    # A mirror changes the handedness, a turn does not.
+    volumes = [torch.linalg.det(part[:, :3, :3]) for part in (before, pulses)]
+    assert (volumes[0] * volumes[1] > 0).tolist() == [True, True, True, False, False]
+
+
+def events_of(columns: Columns) -> list[Event]:
+    rows = [slice(*columns.offsets[i : i + 2]) for i in range(len(columns))]
+    return [
+        Event(
+            int(columns.event_id[i]),
+            columns.sensor_id[r].astype(np.int64),
+            columns.time[r],
+            columns.charge[r],
+            columns.auxiliary[r],
+        )
+        for i, r in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize("pulses_max", [8, 64])
+def test_a_pool_gives_the_tensors_of_the_manifest(simulated, pulses_max):
+    columns = next(read_kaggle(simulated))
+    columns.time = np.round(columns.time / 40) * 40  # so that many times are the same
+    columns.auxiliary[columns.offsets[3] : columns.offsets[4]] = True
+    manifest = nano_manifest(NanoConfig(pulses_max=pulses_max))
+    pulses, mask, truth = select(columns, manifest["pulses"]).batch(np.arange(len(columns)), FEATURES)
+    expected = build_tensors(events_of(columns), manifest)
+    np.testing.assert_array_equal(mask, expected["mask"])
+    np.testing.assert_allclose(pulses, expected["pulses"], atol=1e-6)
+    assert np.cos(columns.zenith) == pytest.approx(truth[:, 2], abs=1e-6)
+
+
+def same(a: Pool, b: Pool) -> None:
+    for name in ("offsets", "sensor_id", "time", "charge", "auxiliary", "pulse_count"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    np.testing.assert_allclose(a.truth, b.truth, atol=1e-6)
+
+
+def test_a_pipe_gives_the_events_of_the_folder(simulated, node):
+    command = [node, "--disable-warning=ExperimentalWarning", "src/cli/main.ts", "simulate"]
+    made = subprocess.run(
+        [*command, "--events", "400", "--seed", "11", "--out", "-"], cwd=ROOT, capture_output=True, timeout=120
+    )
+    assert made.returncode == 0, made.stderr
+    pulses = nano_manifest(NanoConfig())["pulses"]
+    (pool,) = gather(read_pipe(io.BytesIO(made.stdout)), pulses, 10_000)
+    same(pool, load_pool([simulated], pulses))
+    with pytest.raises((OSError, ValueError)):
+        list(read_pipe(io.BytesIO(made.stdout[: len(made.stdout) * 2 // 3])))
+
+
+def test_an_event_may_lie_on_two_reads(simulated, monkeypatch):
+    pulses = nano_manifest(NanoConfig())["pulses"]
+    whole = load_pool([simulated], pulses)
+    monkeypatch.setattr("nustream_training.data.ROWS_AT_ONCE", 1000)
+    same(load_pool([simulated], pulses), whole)
+    assert len(load_pool([simulated], pulses, events_max=170)) == 170
+
+
+def test_events_without_truth_are_refused(simulated):
+    columns = next(read_kaggle(simulated))
+    columns.zenith[5] = np.nan
+    with pytest.raises(ValueError, match="event 5 has no true direction"):
+        select(columns, nano_manifest(NanoConfig())["pulses"])
+
+
+def train(run: Path, data: Path, *more: str, stop_at: int | None = None) -> Training:
+    common = ["--run", str(run), "--data", str(data), "--validation", str(data), "--validation-events", "50"]
+    training = Training(parse([*common, *TINY, "--presentations", "768", *more]))
+    if (run / "checkpoint.pt").exists():
+        training.resume()
+    take = training.take_step
+
+    def take_and_stop(*arguments):
+        training.is_stopped = training.step + 1 == stop_at
+        return take(*arguments)
+
+    training.take_step = take_and_stop
+    training.run()
+    return training
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(simulated, tmp_path):
+    """Over the end of a pass, the rise and the fall of the learning rate, and with another number of threads."""
+    whole = train(tmp_path / "whole", simulated, "--threads", "1")
+    assert (whole.step, whole.epoch) == (14, 1)
+    for stop_at in (3, 9):
+        cut = train(tmp_path / "cut", simulated, "--threads", "2", stop_at=stop_at)
+        assert cut.step == stop_at
+    resumed = train(tmp_path / "cut", simulated, "--threads", "2")
+    assert resumed.step == whole.step
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(whole.mean, resumed.mean, strict=True):
+        assert torch.equal(a, b)
+    log = (tmp_path / "cut" / "log.csv").read_text().splitlines()
+    assert log[0].startswith("step,presentations")
+    assert log[-1].startswith("14,800")
+
+
+def test_training_learns(simulated, tmp_path):
+    training = train(tmp_path, simulated, "--presentations", "6400", "--lr", "0.005", "--log-every", "1")
+    losses = [float(line.split(",")[4]) for line in (tmp_path / "log.csv").read_text().splitlines()[1:]]
+    # The last four have the angle in them.
+    assert np.mean(losses[-20:-5]) < np.mean(losses[:10]) - 0.05
+    assert training.presentations >= 6400
+
+
+def test_another_shape_does_not_resume(simulated, tmp_path):
+    train(tmp_path, simulated, stop_at=1)
+    with pytest.raises(SystemExit, match="'dim': 16"):
+        train(tmp_path, simulated, "--dim", "32")
+
+
+def test_a_run_becomes_a_folder_that_nustream_accepts(simulated, tmp_path, node):
+    train(tmp_path / "run", simulated, stop_at=4)
+    out = tmp_path / "nano"
+    command = ["nano", "--run", tmp_path / "run", "--held-out", simulated, "--data", simulated, "--out", out]
+    assert export.main([str(part) for part in command]) == 0
+    manifest = json.loads((out / "model.json").read_text())
+    assert manifest["training"]["dataDigest"].startswith("sha256:")
+    assert manifest["expectedAccuracy"]["events"] == 400
+    verified = run_node(node, ["src/cli/main.ts", "models", "verify", str(out)])
+    assert verified.returncode == 0, verified.stderr
+
+
+def test_a_network_does_not_feel_its_padding():
+    torch.manual_seed(3)
+    model = Nano(NanoConfig(dim=16, layers=2)).eval()
+    pulses, mask = torch.randn(1, 6, len(FEATURES)), torch.ones(1, 6, dtype=torch.bool)
+    padded = torch.cat([pulses, torch.zeros(1, 9, len(FEATURES))], 1)
+    wide = torch.cat([mask, torch.zeros(1, 9, dtype=torch.bool)], 1)
+    torch.testing.assert_close(model(padded, wide), model(pulses, mask), atol=1e-5, rtol=1e-5)
+
+
+def draw_vmf_angles(rng: np.random.Generator, kappa: np.ndarray) -> np.ndarray:
+    # The inverse of the share within an angle, by its closed form for the cosine.
+    share = rng.random(len(kappa))
+    return np.arccos(1 + np.log1p(-share * -np.expm1(-2 * kappa)) / kappa)
+
+
+def test_radii_hold_their_share():
+    rng = np.random.default_rng(1)
+    for kappa in (0.1, 2.0, 300.0):
+        error = draw_vmf_angles(rng, np.full(100_000, kappa))
+        for share in (0.5, 0.9):
+            assert np.mean(error < radius(np.array([kappa]), share)) == pytest.approx(share, abs=0.01)
+
+
+def test_calibration_finds_what_kappa_should_have_been():
+    rng = np.random.default_rng(2)
+    true_kappa = np.exp(rng.normal(1, 1.5, 40_000))
+    claimed = 3 * true_kappa**1.4
+    error = draw_vmf_angles(rng, true_kappa)
+    assert coverage(claimed, error, 0.9) > 1.5
+    mended = fit_map(claimed, error)(claimed)
+    usual = true_kappa > 0.2
+    assert mended[usual] == pytest.approx(true_kappa[usual], rel=0.25)
+    for part in (true_kappa < 1, true_kappa > 10, true_kappa > 0):
+        for share in (0.5, 0.9):
+            assert coverage(mended[part], error[part], share) == pytest.approx(1, abs=0.05)
