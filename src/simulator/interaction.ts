@@ -59,7 +59,7 @@ interface Spectrum {
  * that are very bright; index and share follow from the published quantiles of pulses per event.
  */
 const SOFT: Spectrum = { leastGev: 62, mostGev: 1e7, index: 2.3 }
-const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 6e7, index: 1.3 }
+const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 2.5e7, index: 1.3 }
 const HARD_SHARE = 0.0255
 
 /** Draws one attempt after another at energy and place, and lights the detector with it. */
