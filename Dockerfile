@@ -29,7 +29,7 @@ RUN mkdir /data && chown 1000:1000 /data && ln -s /app/dist/cli/main.js /usr/loc
 COPY package.json LICENSE ./
 COPY --from=build /build/node_modules node_modules
 COPY models models
-COPY deploy/health.mjs deploy/health.mjs
+COPY deploy/health.sh deploy/health.sh
 COPY --from=build /build/web/dist web/dist
 COPY --from=build /build/dist dist
 RUN chmod 755 dist/cli/main.js
@@ -37,6 +37,6 @@ RUN chmod 755 dist/cli/main.js
 USER 1000:1000
 EXPOSE 8080 8500 9101 9102 9103
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["node", "/app/deploy/health.mjs"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/app/deploy/health.sh"]
 ENTRYPOINT ["node", "/app/dist/cli/main.js"]
 CMD ["up"]

@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, type TestContext } from 'vitest'
 import { settingsOf } from '../support/settings-of.ts'
+import { startServer } from '../support/start-server.ts'
 
 const run = promisify(execFile)
 const dockerfile = readFileSync('Dockerfile', 'utf8')
@@ -76,6 +77,13 @@ describe('the health check of the image', () => {
     expect(asked).toEqual(['/health'])
   })
 
+  it('asks a part that speaks TLS by TLS', async (test) => {
+    const { url } = await startServer(test, { tls: await selfSigned(test) })
+    const words = ['serve', '--tls-key', 'k', '--tls-cert', 'c', '--port', new URL(url).port]
+    expect(await check(words)).toBe(0)
+    expect(await check(['serve', '--port', new URL(url).port])).toBe(1)
+  })
+
   it('finds the port in the environment too', async () => {
     await using server = await listening(() => 200)
     expect(await check(['consume'], { NUSTREAM_PORT: `${server.port}` })).toBe(0)
@@ -95,9 +103,9 @@ describe('the health check of the image', () => {
 })
 
 function healthPorts(): Readonly<Record<string, number>> {
-  const [, table] = /PORTS = \{(.+?)\}/s.exec(readFileSync('deploy/health.mjs', 'utf8')) ?? []
+  const text = readFileSync('deploy/health.sh', 'utf8')
   return Object.fromEntries(
-    [...table.matchAll(/(\w+): (\d+)/g)].map(([, role, port]) => [role, Number(port)]),
+    [...text.matchAll(/\[(\w+)\]=(\d+)/g)].map(([, role, port]) => [role, Number(port)]),
   )
 }
 
@@ -107,7 +115,7 @@ async function check(words: readonly string[], env: Readonly<Record<string, stri
   try {
     const cmdline = join(folder, 'cmdline')
     writeFileSync(cmdline, ['node', '/app/dist/cli/main.js', ...words, ''].join('\0'))
-    const child = run(process.execPath, ['deploy/health.mjs', cmdline], {
+    const child = run('deploy/health.sh', [cmdline], {
       env: { PATH: process.env['PATH'], ...env },
     })
     return await child.then(
@@ -117,6 +125,15 @@ async function check(words: readonly string[], env: Readonly<Record<string, stri
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+async function selfSigned(owner: TestContext): Promise<{ key: Buffer; cert: Buffer }> {
+  const folder = mkdtempSync(join(tmpdir(), 'nustream-tls-'))
+  owner.onTestFinished(() => rmSync(folder, { recursive: true }))
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=elsewhere']
+  await run('openssl', [...made, '-keyout', key, '-out', cert])
+  return { key: readFileSync(key), cert: readFileSync(cert) }
 }
 
 async function listening(answer: (url: string | undefined) => number) {
