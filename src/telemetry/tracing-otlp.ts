@@ -33,10 +33,12 @@ import {
 /** Spans that wait to be sent; what comes on top of them is dropped, so that a collector that is away costs no more. */
 const QUEUE_MAX = 4096
 const SENT_AT_ONCE = 512
+/** Closing sends all that waits at once. */
+const SENDS_AT_ONCE = 1 + QUEUE_MAX / SENT_AT_ONCE
 const SEND_EVERY_MS = 1_000
 const SEND_WITHIN_MS = 5_000
 /** Closing sends what waits for no longer than this. */
-const CLOSE_WITHIN_MS = 2_000
+const CLOSE_WITHIN_MS = 3_000
 
 const KINDS: Readonly<Record<SpanKind, OtelKind>> = {
   internal: OtelKind.INTERNAL,
@@ -52,7 +54,11 @@ export class OtlpTracer implements Tracer {
   readonly #tracer: OtelTracer
 
   constructor(url: string, { ratio = 1, role, instance, version, log }: TracingOptions) {
-    const exporter = new OTLPTraceExporter({ url, timeoutMillis: SEND_WITHIN_MS, concurrencyLimit: 1 })
+    const exporter = new OTLPTraceExporter({
+      url,
+      timeoutMillis: SEND_WITHIN_MS,
+      concurrencyLimit: SENDS_AT_ONCE,
+    })
     this.#provider = new TracerProvider({
       // A trace that another part has begun is kept or dropped as a whole.
       sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),

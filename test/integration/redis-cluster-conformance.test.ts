@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all(cleanups.map((cleanup) => cleanup())))
 
 // Partitions 0 to 3 lie on all three masters.
-describeBroker('Redis Cluster broker of 5 partitions', async (t) => openClusterHome(t, 5))
+describeBroker('Redis Cluster broker of 4 partitions', async (t) => openClusterHome(t, 4))
 
 function openClusterHome(t: TestContext, partitions: number): BrokerHome {
   const stream = `test-${crypto.randomUUID()}`
