@@ -99,8 +99,8 @@ export function brokerTuning() {
 export const modelSettings = {
   model: z
     .string()
-    .default('linefit')
-    .describe('a model folder, linefit (built in), or the URL of a model server')
+    .default('nano')
+    .describe('nano (comes with nustream), linefit (built in), a model folder, or the URL of a model server')
     .meta({ value: 'model' }),
   threads: count(1, 256)
     .optional()
