@@ -4,8 +4,8 @@ import { selectEvents } from '../event/select.ts'
 import type { Inference, Inferrer } from './inferrer.ts'
 import { madeUpEvents } from './warm-up.ts'
 
-/** Fewer than this say nothing about a model. */
-const FAILED_EVENTS_MIN = 3
+/** So many more batches failed than done end the probation: one may be an accident. */
+const BAD_BATCHES = 3
 /** Long enough for models that refuse short events. */
 const TRIAL_PULSES = [128, 256, 512, 1024]
 const KEPT_EVENTS = 32
@@ -64,28 +64,28 @@ export interface ProbationOptions {
 }
 
 /**
- * `next` as an inferrer on probation: batches that it fails on are answered by `previous`, so that no request is lost
- * to it. Where it fails on most events, `onFailure` is told.
+ * `next` as an inferrer on probation: a batch of which it cannot do most events is answered by `previous`, so that no
+ * request is lost to it. Where that goes on, `onFailure` is told.
  */
 export function onProbation<Model extends Inferrer>(next: Model, options: ProbationOptions): Model {
   const { previous, isOver, onFailure } = options
-  let [seen, failedEvents] = [0, 0]
+  let bad = 0
   const infer = async (batch: EventBatch, signal?: AbortSignal): Promise<Inference> => {
     if (isOver()) return next.infer(batch, signal)
     const events = eventCount(batch)
     const answer = await next.infer(batch, signal).catch((error: unknown) => toError(error))
     signal?.throwIfAborted()
-    seen += events
-    if (!(answer instanceof Error) && 2 * answer.faults.length <= events) return answer
-    const before = await previous.infer(batch, signal)
-    failedEvents += Math.max(
-      0,
-      (answer instanceof Error ? events : answer.faults.length) - before.faults.length,
-    )
-    if (failedEvents >= FAILED_EVENTS_MIN && 2 * failedEvents > seen) {
-      const why = answer instanceof Error ? answer.message : answer.faults[0].message
-      onFailure(failed(`${failedEvents} of its first ${seen} events failed: ${why}`, answer))
+    if (!(answer instanceof Error) && 2 * answer.faults.length <= events) {
+      bad = Math.max(0, bad - 1)
+      return answer
     }
+    const before = await previous.infer(batch, signal)
+    // Events that neither can do are bad events.
+    if (2 * before.faults.length > events) return before
+    bad++
+    const why = answer instanceof Error ? answer.message : answer.faults[0].message
+    if (bad >= BAD_BATCHES)
+      onFailure(failed(`it failed on ${bad} batches that the one before could do: ${why}`, answer))
     return before
   }
   return { ...next, infer }

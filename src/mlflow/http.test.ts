@@ -1,0 +1,61 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it, onTestFinished, type TestContext } from 'vitest'
+import { z } from 'zod'
+import { FAULTS, startHostileServer } from '../../test/support/hostile-mlflow.ts'
+import { MlflowHttp } from './http.ts'
+
+const anything = z.object({ x: z.string() })
+
+async function answering(t: TestContext, status: number, body: unknown) {
+  const seen: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    seen.push(request.headers.authorization)
+    response.writeHead(status).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.onTestFinished(() => void server.close())
+  // A server on a port has an AddressInfo.
+  return { seen, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+describe('MlflowHttp', () => {
+  it.each(FAULTS)('a server that %s is unavailable within the deadline', async (fault) => {
+    const { url } = await startHostileServer({ onTestFinished }, fault)
+    const startedAt = performance.now()
+    const asked = new MlflowHttp(url, { timeoutMs: 400 }).get('x', {}, anything)
+    await expect(asked).rejects.toMatchObject({ code: 'mlflow_unreachable' })
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  })
+
+  it('a server that is not there is unavailable', async () => {
+    const asked = new MlflowHttp('http://127.0.0.1:9').get('x', {}, anything)
+    await expect(asked).rejects.toMatchObject({ code: 'mlflow_unreachable' })
+  })
+
+  it('sends the token, and names the remedy where it is not taken', async (t) => {
+    const { url, seen } = await answering(t, 401, {})
+    const asked = new MlflowHttp(url, { token: 'hush' }).get('x', {}, anything)
+    await expect(asked).rejects.toMatchObject({
+      code: 'unauthorized',
+      message: expect.stringMatching(/^(?!.*hush).*MLFLOW_TRACKING_TOKEN/),
+    })
+    expect(seen).toEqual(['Bearer hush'])
+  })
+
+  it('tells a refusal from a failure', async (t) => {
+    const { url } = await answering(t, 404, { error_code: 'RESOURCE_DOES_NOT_EXIST', message: 'no run' })
+    await expect(new MlflowHttp(url).get('x', {}, anything)).rejects.toMatchObject({
+      code: 'mlflow_refused',
+      errorCode: 'RESOURCE_DOES_NOT_EXIST',
+    })
+  })
+
+  it('the signal ends a call with its own reason', async (t) => {
+    const { url } = await startHostileServer(t, 'hangs')
+    const stopping = new AbortController()
+    const asked = new MlflowHttp(url).get('x', {}, anything, { signal: stopping.signal })
+    stopping.abort(new Error('stopped'))
+    await expect(asked).rejects.toThrow('stopped')
+  })
+})

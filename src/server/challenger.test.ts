@@ -1,0 +1,58 @@
+import { Registry } from 'prom-client'
+import { describe, expect, it } from 'vitest'
+import { fakeLocalModel } from '../../test/support/fake-local-model.ts'
+import { makeEvents } from '../../test/support/plain-events.ts'
+import { until } from '../../test/support/until.ts'
+import { Challenger, challengerMetrics } from './challenger.ts'
+
+function open(model: ReturnType<typeof fakeLocalModel>) {
+  const registry = new Registry()
+  const champion = fakeLocalModel({ azimuth: 1 })
+  const shadowed = new Challenger(model, challengerMetrics(registry)).shadow(champion)
+  const counted = async (outcome: string) => {
+    const text = await registry.metrics()
+    return Number(new RegExp(`challenger_events_total{outcome="${outcome}"} (\\d+)`).exec(text)?.[1])
+  }
+  return { shadowed, counted, registry }
+}
+
+describe('Challenger', () => {
+  it('compares its answers event by event, and the champion’s are the answer', async () => {
+    const { shadowed, counted, registry } = open(fakeLocalModel({ azimuth: 1.5, failsOn: (id) => id === 4n }))
+    const { azimuth, model } = await shadowed.infer(makeEvents(10, 1))
+    expect([...new Set(azimuth)]).toEqual([1])
+    expect(model).toEqual({ name: 'fake', version: '1' })
+    await until(async () => (await counted('compared')) === 9)
+    expect(await counted('failed')).toBe(1)
+    const text = await registry.metrics()
+    // Both zeniths are 1 rad: cos(angle) = cos²1 + sin²1 cos 0.5.
+    const angle = Math.acos(Math.cos(1) ** 2 + Math.sin(1) ** 2 * Math.cos(0.5))
+    const sum = Number(/challenger_angle_radians_sum (\S+)/.exec(text)?.[1])
+    expect(sum).toBeCloseTo(9 * angle, 9)
+    expect(text).toContain('nustream_server_challenger_info{model="fake",version="1.5"} 1')
+  })
+
+  it('one that never answers holds up nobody; what it has no room for is counted and not kept', async () => {
+    const hung = fakeLocalModel({ before: () => new Promise(() => {}) })
+    const { shadowed, counted } = open(hung)
+    for (let i = 0; i < 100; i++) await shadowed.infer(makeEvents(100, 1))
+    expect(hung.underWay()).toBe(1)
+    expect(await counted('dropped')).toBe(8_000)
+  })
+
+  it('one that throws is counted, and asked again', async () => {
+    let calls = 0
+    const { shadowed, counted } = open(
+      fakeLocalModel({
+        before() {
+          calls++
+          throw new Error('no')
+        },
+      }),
+    )
+    await shadowed.infer(makeEvents(10, 1))
+    await shadowed.infer(makeEvents(10, 1))
+    await until(async () => (await counted('failed')) === 20)
+    expect(calls).toBe(2)
+  })
+})

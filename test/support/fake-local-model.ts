@@ -1,0 +1,68 @@
+import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
+import type { Inference } from '../../src/inference/inferrer.ts'
+import type { LocalModel } from '../../src/inference/local.ts'
+
+export interface FakeLocalModel extends LocalModel {
+  /** Batches under way now. */
+  readonly underWay: () => number
+  readonly isDisposed: () => boolean
+}
+
+export interface FakeLocalOptions {
+  /** All directions that it answers. */
+  readonly azimuth?: number
+  /** Runs before each answer: wait, or throw. */
+  readonly before?: (batch: EventBatch) => void | Promise<void>
+  /** Events of these ids have no direction. */
+  readonly failsOn?: (eventId: bigint) => boolean
+}
+
+/** A model without network and threads. Once it is disposed of it answers nothing more, as a real one. */
+export function fakeLocalModel({ azimuth = 1, before, failsOn }: FakeLocalOptions = {}): FakeLocalModel {
+  let underWay = 0
+  let isDisposed = false
+  const identity = { name: 'fake', version: String(azimuth) }
+  const infer = async (batch: EventBatch): Promise<Inference> => {
+    if (isDisposed) throw new Error('the model is closed')
+    underWay++
+    try {
+      await before?.(batch)
+      if (isDisposed) throw new Error('the model was closed during a batch')
+      return answer(batch)
+    } finally {
+      underWay--
+    }
+  }
+  const answer = (batch: EventBatch): Inference => {
+    const isFault = Array.from(batch.eventIds, (id) => failsOn?.(id) === true)
+    const column = (value: number) => Float64Array.from(isFault, (fails) => (fails ? Number.NaN : value))
+    const faults = isFault.flatMap((fails, index) =>
+      fails ? [{ index, code: 'model_output_invalid' as const, message: 'NaN' }] : [],
+    )
+    const degenerate = new Uint8Array(eventCount(batch))
+    return {
+      model: identity,
+      azimuth: column(azimuth),
+      zenith: column(1),
+      kappa: column(1),
+      degenerate,
+      faults,
+    }
+  }
+  return {
+    model: identity,
+    manifest: undefined,
+    ensemble: undefined,
+    graph: undefined,
+    parity: undefined,
+    concurrency: 2,
+    infer,
+    async ready() {},
+    runTensors: () => Promise.reject(new Error('no network')),
+    async [Symbol.asyncDispose]() {
+      isDisposed = true
+    },
+    underWay: () => underWay,
+    isDisposed: () => isDisposed,
+  }
+}
