@@ -1,7 +1,8 @@
 """How fast bare ONNX Runtime is with a network: `python -m nustream_training.speed FOLDER [FOLDER …]`
 
 Events as a stream has them: log-normal lengths, windows of 1,024 sorted by length, runs filled up to a budget of padded
-pulses. One process per worker, one thread each. Folders are measured in turn, so that their ratio holds on a busy
+pulses. One process per worker, one thread each; with --cpu, events per second of processor time, which other programs
+on the machine disturb less. Folders are measured in turn, so that their ratio holds on a busy
 machine; beside them stands a matrix product, which tells how fast the machine was meanwhile.
 """
 
@@ -17,8 +18,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from nustream_training.events import draw_lengths
-from nustream_training.features import Manifest, Tensors
+from nustream_training.events import draw_event, draw_lengths
+from nustream_training.features import Manifest, Tensors, build_tensors
 from nustream_training.onnx_graph import open_session, session_options
 
 WINDOW_EVENTS = 1024
@@ -27,61 +28,57 @@ PRODUCT = (1536, 1024, 1024)
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nustream_training.speed", description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="takes padded pulses and a mask")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="model folders")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=2048, help="padded pulses of a run (default %(default)s)")
+    parser.add_argument("--events", type=int, default=WINDOW_EVENTS, help="of a window (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
     options = parser.parse_args()
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        arguments = [(options.folders, options.tokens, options.rounds, seed) for seed in range(options.workers)]
+        arguments = [(options, seed) for seed in range(options.workers)]
         per_worker = pool.starmap(measure, arguments, chunksize=1)
     for name in per_worker[0]:
         total = sum(statistics.median(rounds[name]) for rounds in per_worker)
         print(f"{name:40} {total:10,.0f}")
 
 
-def measure(folders: list[Path], tokens: int, rounds: int, seed: int) -> dict[str, list[float]]:
+def measure(options: argparse.Namespace, seed: int) -> dict[str, list[float]]:
     """events/s of each folder and 10⁹ operations/s of the matrix product, per round."""
-    tasks = {str(folder): network_task(folder, tokens, seed) for folder in folders}
+    tasks = {str(folder): network_task(folder, options.tokens, options.events, seed) for folder in options.folders}
     tasks["matrix product, GFLOP/s"] = product_task()
+    clock = time.process_time if options.cpu else time.perf_counter
     speeds: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for name, (task, amount) in tasks.items():
-            start = time.perf_counter()
+            start = clock()
             task()
-            speeds[name].append(amount / (time.perf_counter() - start))
+            speeds[name].append(amount / (clock() - start))
     return speeds
 
 
-def network_task(folder: Path, tokens: int, seed: int):
+def network_task(folder: Path, tokens: int, events: int, seed: int):
     manifest = json.loads((folder / "model.json").read_text())
     session = open_session(str(folder / "model.onnx"))
-    runs = draw_runs(manifest, tokens, np.random.default_rng(seed))
+    runs = draw_runs(manifest, tokens, events, np.random.default_rng(seed))
 
     def task() -> None:
         for tensors in runs:
             session.run(None, tensors)
 
     task()  # the first run of each shape allocates
-    return task, WINDOW_EVENTS
+    return task, events
 
 
-def draw_runs(manifest: Manifest, tokens: int, rng: np.random.Generator) -> list[Tensors]:
-    """Tensors of a window of events; the values do not matter, the lengths do."""
-    pulses, mask = manifest["inputs"]
-    if (pulses["layout"], mask["layout"]) != ("padded", "mask"):
-        raise ValueError(
-            f"{manifest['name']} takes {[spec['layout'] for spec in manifest['inputs']]}, not padded and mask"
-        )
-    lengths = np.sort(np.minimum(draw_lengths(rng, WINDOW_EVENTS), manifest["pulses"]["max"] or 1024))[::-1]
+def draw_runs(manifest: Manifest, tokens: int, events: int, rng: np.random.Generator) -> list[Tensors]:
+    """Tensors of a window of events."""
+    most = manifest["pulses"]["max"] or 1024
+    lengths = np.sort(np.minimum(draw_lengths(rng, events), most))[::-1]
     runs = []
     while len(lengths):
         taken = lengths[: max(1, tokens // lengths[0])]
         lengths = lengths[len(taken) :]
-        is_pulse = np.arange(taken[0]) < taken[:, None]  # [E, L]
-        values = rng.standard_normal((*is_pulse.shape, len(pulses["features"])), dtype=np.float32)
-        is_true = is_pulse if mask["trueMeans"] == "pulse" else ~is_pulse
-        runs.append({pulses["name"]: values, mask["name"]: is_true.astype(mask["dtype"])})
+        runs.append(build_tensors([draw_event(rng, i, int(length)) for i, length in enumerate(taken)], manifest))
     return runs
 
 
