@@ -102,7 +102,7 @@ export class Illumination {
   /** A sensor `d` m off the track, closest to it at `l`; `outward`: vertical part of the unit vector from track to sensor. */
   #lightFromTrack(sensor: number, d: number, l: number, outward: number): void {
     const emitted = l - d * CHERENKOV_COT
-    // Scattering spreads the light of a stretch of track over a sensor, the wider the farther.
+    // Scattering spreads the light of a stretch of track over a sensor, the wider the farther: a simplification of ours.
     const smear = 8 + 0.4 * d
     const light = this.#track.meanLight(emitted - smear, emitted + smear)
     if (light <= 0) return
@@ -176,7 +176,7 @@ function isBeyond(d: number, s: number, a: number, lengths: number): boolean {
   return d * d * s * a * SQUARED_LENGTH_SCALE > lengths * lengths
 }
 
-/** Share of the light that still remembers the direction it set out in; the rest comes from all sides alike. */
+/** Share of the light that still remembers the direction it set out in, the rest coming from all sides alike: ours. */
 function directShare(d: number, s: number): number {
   return 1 / (1 + d * s)
 }

@@ -9,8 +9,8 @@ import type { Random } from './random.ts'
 export type Topology = Exclude<AnyTopology, 'unknown'>
 
 /**
- * Composition of the triggered events. It is not published for the challenge's events; these shares are set such that the
- * published statistics of pulses and the error of the line fit come out.
+ * Composition of the triggered events: ours. It is not published for the challenge's events; these shares are set such
+ * that the published errors of the line fit come out, with all pulses that are not auxiliary and with picked ones.
  */
 const THROUGH_GOING_SHARE = 0.29
 const STARTING_SHARE = 0.1
@@ -45,7 +45,7 @@ export function drawNeutrino(random: Random): Neutrino {
   }
 }
 
-/** Radius and half height of the instrumented volume, m. */
+/** Radius and half height of the instrumented volume, m. Source: arXiv:1612.05093. */
 const DETECTOR_RADIUS_M = 560
 const DETECTOR_HALF_HEIGHT_M = 505
 /** Energies of attempts: dN/dE ∝ E^-index from least to most. */
@@ -56,7 +56,7 @@ interface Spectrum {
 }
 /**
  * The challenge's energies are not published either. A soft spectrum makes the many faint events and a hard one the few
- * that are very bright; index and share follow from the published quantiles of pulses per event.
+ * that are very bright; indices, ends and share are set such that the published pulses per event come out.
  */
 const SOFT: Spectrum = { leastGev: 62, mostGev: 1e7, index: 2.3 }
 const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 2.5e7, index: 1.3 }
@@ -110,7 +110,7 @@ export class Interactions {
     this.#placeInside(margin(energy))
     const inelasticity = this.#drawInelasticity(energy)
     this.#lightHadrons(energy * inelasticity)
-    // Three in ten scatter by the neutral current: the neutrino takes the rest away.
+    // Three in ten scatter by the neutral current, and the neutrino takes the rest away. Source: arXiv:hep-ph/9512364.
     if (this.#random.uniform() < 0.3) return
     this.#illumination.addCascade(this.#line, 0, energy * (1 - inelasticity) * CASCADE_METRES_PER_GEV)
   }
@@ -130,7 +130,10 @@ export class Interactions {
     }
   }
 
-  /** Fraction of the energy that goes into hadrons: its mean falls from 0.5 at 100 GeV to 0.25 at PeV. */
+  /**
+   * Fraction of the energy that goes into hadrons. Its mean falls from a half at 100 GeV to a quarter at PeV, about as
+   * calculated in arXiv:hep-ph/9512364; the power law that does so is ours.
+   */
   #drawInelasticity(energy: number): number {
     const power = Math.max(1, Math.min(3, 1 + 0.5 * Math.log10(energy / 100)))
     return this.#random.uniform() ** power
@@ -162,7 +165,7 @@ export class Interactions {
   }
 }
 
-/** Brighter events are seen from farther outside, m. */
+/** Brighter events are seen from farther outside, m: ours, wide enough to lose few. */
 function margin(energyGev: number): number {
   return Math.min(700, 60 * Math.log(1 + energyGev / 50))
 }

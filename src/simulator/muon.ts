@@ -8,7 +8,8 @@ const IONISATION_GEV_PER_M = 0.2396
 const RADIATIVE_PER_M = 3.32e-4
 /**
  * Half of the radiative losses (bremsstrahlung and nuclear interactions) are drawn one by one with dN/dv ∝ 1/v in the lost
- * fraction v; the other half (pair production, whose single losses are small) is spread along the track.
+ * fraction v; the other half (pair production, whose single losses are small) is spread along the track. Shares: Groom,
+ * Mokhov and Striganov 2001, doi 10.1006/adnd.2001.0861; the form in v is a simplification of ours.
  */
 const HARD_SHARE = 0.5
 const SMALLEST_FRACTION = 2e-3

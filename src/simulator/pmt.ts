@@ -1,6 +1,6 @@
 import type { Random } from './random.ts'
 
-/** Smallest charge that starts a recording, photo-electrons. Source: IceCube's discriminator setting. */
+/** Smallest charge that starts a recording, photo-electrons. Source: arXiv:1612.05093. */
 export const DISCRIMINATOR_PE = 0.25
 /** Smallest charge that unfolding a waveform brings out, photo-electrons; fits the least charges of real events. */
 const SMALLEST_PE = 0.075
