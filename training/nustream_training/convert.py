@@ -21,6 +21,7 @@ PARITY_LENGTHS = (1, 2, 9, 30, 63, 100)
 TOLERANCE_RAD = 5e-4  # float32 against float64 differs by 1e-4 with weights drawn at random
 ENDINGS = ("", ".pth", ".pt", ".bin", ".ckpt")
 ENSEMBLE_NAME = "icemix"
+VECTOR_CLIP = 1000  # of each component of a member, before the sum, as published
 DEFAULT_ORIGIN = "published weights of IceMix, second place of IceCube - Neutrinos in Deep Ice (DrHB/icecube-2nd-place)"
 RANDOM = re.compile(r"random(?::(\d+))?")
 DEFAULT_LICENCE = "not stated with the weights: ask their authors before passing them on"
@@ -140,6 +141,7 @@ def ensemble_manifest(members: list[dict], options: argparse.Namespace) -> dict:
         "origin": options.origin or DEFAULT_ORIGIN,
         "training": {"dataDigest": None},
         "members": members,
+        "clip": VECTOR_CLIP,
     }
 
 

@@ -212,6 +212,7 @@ def test_a_folder_becomes_five_models_and_their_ensemble(published, tmp_path):
     ]
     assert ensemble["formatVersion"] == 1
     assert ensemble["training"] == {"dataDigest": None}
+    assert ensemble["clip"] == 1000
     assert {name: module.config.n_rel for name, module in written.items()} == {
         "icemix-b-d32": 1,
         "icemix-b-d64": 1,
