@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { renderTable } from '../evaluation/table.ts'
 import { listModels, showModel, type VerifyReport, verifyModel } from '../inference/models.ts'
-import { readManifest } from '../inference/read-manifest.ts'
+import { readAnyManifest } from '../inference/read-ensemble.ts'
 import { addCommand } from './command.ts'
 import { formatJson } from './format-json.ts'
 import { listenForInterrupt } from './interrupt.ts'
@@ -93,8 +93,8 @@ async function list(roots: readonly string[], json: boolean): Promise<number> {
 }
 
 async function show(spec: string, json: boolean): Promise<number> {
-  const { manifest, graph } = await showModel(spec)
-  const shown = { manifest: manifest ?? 'built in, see docs/models.md', graph: graph ?? null }
+  const { manifest, graph, members } = await showModel(spec)
+  const shown = { manifest: manifest ?? 'built in, see docs/models.md', graph: graph ?? null, members }
   // Some numbers of a graph are int64.
   const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)
   console.log(JSON.stringify(shown, plain, json ? 0 : 2))
@@ -119,7 +119,7 @@ async function reference({ data, model, events, json }: ReferenceConfig): Promis
   if (data === undefined)
     throw new UsageError('flag_invalid', 'reference needs --data: the events that the model was trained on')
   // Before the events are counted: a wrong folder should not cost an hour.
-  if (model !== undefined) await readManifest(model)
+  if (model !== undefined) await readAnyManifest(model)
   using interrupt = listenForInterrupt()
   const made = await referenceOf({ data, eventsMax: events, signal: interrupt.signal })
   if (made === undefined) return interrupt.exitCode()

@@ -7,7 +7,7 @@ import { UsageError } from '../errors.ts'
 import { checkEvents } from '../event/check.ts'
 import { eventCount } from '../event/event-batch.ts'
 import { selectEvents } from '../event/select.ts'
-import { readManifest } from '../inference/read-manifest.ts'
+import { readAnyManifest } from '../inference/read-ensemble.ts'
 import { openSource } from '../source/open.ts'
 import { formatJson } from './format-json.ts'
 import { showProgress } from './progress.ts'
@@ -73,11 +73,11 @@ function joined(parts: readonly FeatureColumns[], events: number): FeatureColumn
  * @throws UsageError where the folder holds no sound manifest
  */
 export async function writeReference(folder: string, reference: DriftReference): Promise<void> {
-  await readManifest(folder)
+  await readAnyManifest(folder)
   const path = join(folder, 'model.json')
   const manifest: Record<string, unknown> = JSON.parse(await readFile(path, 'utf8'))
   const fields = Object.entries(manifest).filter(([key]) => key !== 'reference')
-  const place = fields.findIndex(([key]) => key === 'pulses')
+  const place = fields.findIndex(([key]) => key === 'pulses' || key === 'members')
   fields.splice(place, 0, ['reference', reference])
   const partial = `${path}.partial`
   await writeFile(partial, `${formatJson(Object.fromEntries(fields))}\n`)

@@ -8,10 +8,13 @@ export interface Answers {
   readonly kappa: Float64Array
   readonly degenerate: Uint8Array
   readonly faults: InferenceFault[]
+  /** The network's own vectors, turned to the source, where they are wanted; any length, also 0. [3 × events] */
+  readonly vectors?: Float64Array
 }
 
-export function createAnswers(events: number): Answers {
+export function createAnswers(events: number, { keepsVectors = false } = {}): Answers {
   return {
+    ...(keepsVectors && { vectors: new Float64Array(3 * events).fill(Number.NaN) }),
     azimuth: new Float64Array(events).fill(Number.NaN),
     zenith: new Float64Array(events).fill(Number.NaN),
     kappa: new Float64Array(events).fill(Number.NaN),

@@ -1,19 +1,21 @@
 import { access } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { EventError, NustreamError, UsageError } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
+import { resolveModelFolder } from './bundled.ts'
 import { checkGraph } from './check-graph.ts'
 import { checkParity, checkParityTensors, type ParityReport } from './check-parity.ts'
 import { checkTensors } from './check-tensors.ts'
-import type { Inference, Inferrer } from './inferrer.ts'
+import type { EnsembleManifest } from './ensemble-manifest.ts'
+import type { Inference, Inferrer, ModelIdentity } from './inferrer.ts'
 import { LINE_FIT_IDENTITY } from './linefit.ts'
-import { hidesPadding, type ModelManifest } from './manifest.ts'
+import type { ModelManifest } from './manifest.ts'
 import { readParityFixture } from './parity-fixture.ts'
-import { readManifest } from './read-manifest.ts'
+import { readAnyManifest, readMembers } from './read-ensemble.ts'
+import { lineFitRuns, networkRuns, sharedRuns } from './run-options.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
-import { selectedAtMost } from './select-pulses.ts'
 import type { GraphInfo, NamedTensors } from './tensor.ts'
 import { warmUpEvents } from './warm-up.ts'
 import type { WorkerModel } from './worker-messages.ts'
@@ -35,11 +37,13 @@ export interface RunTensorsOptions {
 
 /** A model in this process, on worker threads. */
 export interface LocalModel extends Inferrer {
-  /** Undefined for the built-in line fit. */
+  /** Of the one network; undefined for the built-in line fit and for an ensemble. */
   readonly manifest: ModelManifest | undefined
-  /** Real inputs and outputs of the network; undefined for the built-in line fit. */
+  /** Undefined unless several models answer together. */
+  readonly ensemble?: EnsembleManifest | undefined
+  /** Real inputs and outputs of the network; undefined for the built-in line fit and for an ensemble. */
   readonly graph: GraphInfo | undefined
-  /** How near the model came to its parity fixture; undefined where it has none. */
+  /** How near the model (each member of an ensemble) came to its parity fixture; undefined where there is none. */
   readonly parity: ParityReport | undefined
   /**
    * Runs the network on tensors made elsewhere (the Open Inference Protocol). The arrays are copied.
@@ -50,35 +54,62 @@ export interface LocalModel extends Inferrer {
 }
 
 /**
- * Opens `linefit` or a model folder: checks its manifest, loads the network in every worker, checks that both fit, proves
+ * Opens `linefit`, `nano` (which comes with nustream) or a model folder: checks its manifest, loads the network in every
+ * worker, checks that both fit, proves
  * it on its parity fixture and warms it. Close it before the process exits: exiting during a run aborts the process.
  * @throws UsageError `model_missing`, `model_manifest_invalid`, `model_unreadable`, `model_parity_failed`
  */
 export async function openLocalModel(spec: string, options: LocalModelOptions = {}): Promise<LocalModel> {
   const threads = options.threads ?? availableParallelism()
-  if (spec === 'linefit') return openParts({ kind: 'linefit' }, lineFitLimits(threads), options)
-  const folder = resolve(spec)
-  const manifest = await readManifest(folder)
+  if (spec === 'linefit') return openParts({ kind: 'linefit' }, lineFitRuns(threads), options)
+  const folder = resolveModelFolder(spec)
+  const { kind, manifest } = await readAnyManifest(folder)
+  if (kind === 'ensemble') return openEnsemble({ folder, manifest, threads }, options)
   await requireNetwork(folder)
-  const { limits } = manifest
-  return openParts(
-    { kind: 'onnx', folder, manifest },
-    {
-      threads,
-      tokensPerRun: limits.tokensPerRun,
-      eventsPerRun: limits.eventsPerRun,
-      equalLengths:
-        !hidesPadding(manifest.inputs) && manifest.inputs.some(({ layout }) => layout.startsWith('padded')),
-      tokensOf: (pulses) => selectedAtMost(manifest.pulses, pulses),
-    },
-    options,
+  return openParts({ kind: 'onnx', folder, manifest }, networkRuns(manifest, threads), options)
+}
+
+interface EnsembleFolder {
+  readonly folder: string
+  readonly manifest: EnsembleManifest
+  readonly threads: number
+}
+
+/** Each member is opened alone first, one after the other: that proves it, and names it where it fails. */
+async function openEnsemble(
+  { folder, manifest, threads }: EnsembleFolder,
+  options: LocalModelOptions,
+): Promise<LocalModel> {
+  const members = await readMembers(folder, manifest)
+  const reports: (ParityReport | undefined)[] = []
+  for (const member of members) {
+    await using opened = await openLocalModel(member.folder, { ...options, threads: 1 })
+    reports.push(opened.parity)
+  }
+  const runs = sharedRuns(
+    members.map((member) => member.manifest),
+    threads,
   )
+  const parity = sumParity(reports)
+  return openParts({ kind: 'ensemble', folder, manifest, members }, runs, options, parity)
+}
+
+/** Undefined unless every member is proved. */
+function sumParity(reports: readonly (ParityReport | undefined)[]): ParityReport | undefined {
+  const known = reports.filter((report) => report !== undefined)
+  if (known.length < reports.length) return undefined
+  return {
+    events: known.reduce((sum, { events }) => sum + events, 0),
+    worstRad: Math.max(...known.map(({ worstRad }) => worstRad)),
+    toleranceRad: Math.max(...known.map(({ toleranceRad }) => toleranceRad)),
+  }
 }
 
 async function openParts(
   model: WorkerModel,
   limits: SchedulerOptions,
   { isBackground = false, log }: LocalModelOptions,
+  provedParity?: ParityReport,
 ): Promise<LocalModel> {
   const pool = new WorkerPool({
     url: workerUrl(),
@@ -93,7 +124,7 @@ async function openParts(
     if (model.kind === 'onnx' && pool.graph)
       checkGraph(model.manifest, pool.graph, join(model.folder, 'model.json'))
     await pool.runOnEach(warmUpEvents)
-    const parity = model.kind === 'onnx' ? await prove(model, scheduler, log) : undefined
+    const parity = model.kind === 'onnx' ? await prove(model, scheduler, log) : provedParity
     return buildLocalModel({ model, pool, scheduler, parity, threads: limits.threads })
   } catch (error) {
     await pool.close()
@@ -104,11 +135,6 @@ async function openParts(
 /** One worker file, as TypeScript in the source tree and as JavaScript in the package. */
 function workerUrl(): URL {
   return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-}
-
-/** The line fit takes no tensors: its runs are only as large as keeps all workers busy. */
-function lineFitLimits(threads: number): SchedulerOptions {
-  return { threads, tokensPerRun: 4096, eventsPerRun: 256, equalLengths: false, tokensOf: (pulses) => pulses }
 }
 
 async function requireNetwork(folder: string): Promise<void> {
@@ -126,9 +152,10 @@ async function startPool(pool: WorkerPool, model: WorkerModel): Promise<void> {
   try {
     await pool.start()
   } catch (cause) {
-    const path = model.kind === 'onnx' ? join(model.folder, 'model.onnx') : 'the line fit'
+    const what =
+      model.kind === 'onnx' ? join(model.folder, 'model.onnx') : `the ${identityOf(model).name} model`
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new UsageError('model_unreadable', `${path} cannot be loaded: ${reason}`, { cause })
+    throw new UsageError('model_unreadable', `${what} cannot be loaded: ${reason}`, { cause })
   }
 }
 
@@ -156,12 +183,13 @@ interface Parts {
 
 function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): LocalModel {
   const manifest = model.kind === 'onnx' ? model.manifest : undefined
-  const identity = manifest ? { name: manifest.name, version: manifest.version } : LINE_FIT_IDENTITY
+  const identity = identityOf(model)
   let closing: Promise<void> | undefined
   return {
     model: identity,
-    reference: manifest?.reference,
+    reference: model.kind === 'linefit' ? undefined : model.manifest.reference,
     manifest,
+    ensemble: model.kind === 'ensemble' ? model.manifest : undefined,
     graph: pool.graph,
     parity,
     // Two batches a worker: while one is answered the next is there already.
@@ -177,7 +205,7 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
       if (manifest === undefined || pool.graph === undefined) {
         throw new EventError(
           'model_failed',
-          `${identity.name} is not a network: it takes events, not tensors`,
+          `${identity.name} is not one network: it takes events, not tensors`,
         )
       }
       checkTensors(inputs, pool.graph, manifest)
@@ -194,6 +222,12 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
       return closing
     },
   }
+}
+
+function identityOf(model: WorkerModel): ModelIdentity {
+  if (model.kind === 'linefit') return LINE_FIT_IDENTITY
+  const { name, version } = model.manifest
+  return { name, version }
 }
 
 async function close(pool: WorkerPool, scheduler: Scheduler): Promise<void> {

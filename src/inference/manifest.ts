@@ -177,18 +177,22 @@ export const referenceSchema = z.strictObject({
   auxiliary: histogram,
 })
 
+/** What every model says about itself, be it one network or several. */
+export const descriptionSchema = z.strictObject({
+  formatVersion: z.literal(1),
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be lower case letters, digits, ".", "_" or "-"'),
+  version: z.string().min(1),
+  description: z.string().min(1),
+  licence: z.string().min(1),
+  origin: z.string().min(1),
+  training,
+  expectedAccuracy: expectedAccuracy.optional(),
+  reference: referenceSchema.optional(),
+})
+
 /** Everything the system must know about a model folder: `model.json`, strictly. Specified in docs/models.md. */
-export const manifestSchema = z
-  .strictObject({
-    formatVersion: z.literal(1),
-    name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be lower case letters, digits, ".", "_" or "-"'),
-    version: z.string().min(1),
-    description: z.string().min(1),
-    licence: z.string().min(1),
-    origin: z.string().min(1),
-    training,
-    expectedAccuracy: expectedAccuracy.optional(),
-    reference: referenceSchema.optional(),
+export const manifestSchema = descriptionSchema
+  .extend({
     pulses,
     inputs: z.array(input).min(1),
     paddedLength: paddedLength.default({ multipleOf: 1, min: 1 }),

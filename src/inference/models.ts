@@ -1,11 +1,12 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { NustreamError } from '../errors.ts'
+import type { EnsembleManifest } from './ensemble-manifest.ts'
 import { LINE_FIT_IDENTITY } from './linefit.ts'
 import { openLocalModel } from './local.ts'
 import type { ModelManifest } from './manifest.ts'
-import { readManifest } from './read-manifest.ts'
+import { readAnyManifest, readMembers } from './read-ensemble.ts'
 import type { GraphInfo } from './tensor.ts'
 
 /** A model that `--model` can name. */
@@ -21,9 +22,11 @@ export interface ListedModel {
 
 export interface ShownModel {
   /** Undefined for the built-in line fit. */
-  readonly manifest: ModelManifest | undefined
-  /** The network's real inputs and outputs. */
+  readonly manifest: ModelManifest | EnsembleManifest | undefined
+  /** The network's real inputs and outputs; undefined where there is not one network. */
   readonly graph: GraphInfo | undefined
+  /** Of an ensemble, in the order of its manifest. */
+  readonly members?: readonly ShownModel[]
 }
 
 /** What `verifyModel` found, step by step. */
@@ -41,6 +44,9 @@ export interface VerifyReport {
   readonly problem: { readonly code: string; readonly message: string } | undefined
   readonly warnings: readonly string[]
 }
+
+const UNPROVED = 'no parity fixture: nothing proves that the manifest is right'
+const UNPROVED_MEMBER = 'a member has no parity fixture: nothing proves that its manifest is right'
 
 const LINE_FIT: ListedModel = {
   spec: LINE_FIT_IDENTITY.name,
@@ -61,7 +67,10 @@ export async function listModels(roots: readonly string[]): Promise<ListedModel[
 /** Loads a model and gives what it says about itself. @throws UsageError as `openLocalModel` does */
 export async function showModel(spec: string): Promise<ShownModel> {
   await using model = await openLocalModel(spec, { threads: 1 })
-  return { manifest: model.manifest, graph: model.graph }
+  if (model.ensemble === undefined) return { manifest: model.manifest, graph: model.graph }
+  const members: ShownModel[] = []
+  for (const { folder } of model.ensemble.members) members.push(await showModel(resolve(spec, folder)))
+  return { manifest: model.ensemble, graph: undefined, members }
 }
 
 /** Everything that loading a model checks, as a report: nothing wrong with the model is thrown. */
@@ -69,7 +78,8 @@ export async function verifyModel(spec: string, log?: Logger): Promise<VerifyRep
   const startMs = performance.now()
   try {
     await using model = await openLocalModel(spec, { threads: 1, ...(log && { log }) })
-    const isUnproved = model.manifest !== undefined && model.parity === undefined
+    const isNetwork = model.manifest !== undefined || model.ensemble !== undefined
+    const isUnproved = isNetwork && model.parity === undefined
     return {
       spec,
       isSound: true,
@@ -77,7 +87,7 @@ export async function verifyModel(spec: string, log?: Logger): Promise<VerifyRep
       parity: model.parity,
       loadMs: performance.now() - startMs,
       problem: undefined,
-      warnings: isUnproved ? ['no parity fixture: nothing proves that the manifest is right'] : [],
+      warnings: isUnproved ? [model.ensemble ? UNPROVED_MEMBER : UNPROVED] : [],
     }
   } catch (error) {
     if (!(error instanceof NustreamError)) throw error
@@ -107,7 +117,9 @@ async function modelFolders(root: string): Promise<string[]> {
 
 async function listed(folder: string): Promise<ListedModel> {
   try {
-    const { name, version, description } = await readManifest(folder)
+    const { manifest } = await readAnyManifest(folder)
+    if ('members' in manifest) await readMembers(folder, manifest)
+    const { name, version, description } = manifest
     return { spec: folder, name, version, description, problem: undefined }
   } catch (error) {
     if (!(error instanceof NustreamError)) throw error

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { NustreamError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { type Answers, addFault, createAnswers } from './answers.ts'
 import { type BuildTensors, buildBuildTensors } from './build-tensors.ts'
@@ -9,17 +10,19 @@ import { type OnnxSession, openOnnxSession } from './onnx-session.ts'
 import { buildReadOutput, outputNames, type ReadOutput } from './read-output.ts'
 import { buildSelectPulses, type SelectPulses } from './select-pulses.ts'
 
+export interface OnnxExecutorOptions {
+  /** Answers hold the network's own vectors too; only for outputs that are vectors. */
+  readonly keepsVectors?: boolean
+}
+
 /** @throws Error of ONNX Runtime when the folder's network cannot be loaded */
-export async function openOnnxExecutor(folder: string, manifest: ModelManifest): Promise<Executor> {
+export async function openOnnxExecutor(
+  folder: string,
+  manifest: ModelManifest,
+  { keepsVectors = false }: OnnxExecutorOptions = {},
+): Promise<Executor> {
   const session = await openOnnxSession(join(folder, 'model.onnx'))
-  const parts: Parts = {
-    manifest,
-    session,
-    select: buildSelectPulses(manifest.pulses),
-    buildTensors: buildBuildTensors(manifest),
-    readOutput: buildReadOutput(manifest.output),
-    outputs: outputNames(manifest.output),
-  }
+  const parts = { ...networkParts(manifest, { keepsVectors }), session }
   return {
     graph: session.graph,
     answer: (batch, runSizes) => answerAll(parts, batch, runSizes),
@@ -28,17 +31,41 @@ export async function openOnnxExecutor(folder: string, manifest: ModelManifest):
   }
 }
 
-interface Parts {
+/** What turns events into tensors and tensors into answers; it takes no part in how the network is run. */
+export function networkParts(
+  manifest: ModelManifest,
+  { keepsVectors = false }: OnnxExecutorOptions = {},
+): Omit<Parts, 'session'> {
+  return {
+    manifest,
+    select: buildSelectPulses(manifest.pulses),
+    buildTensors: buildBuildTensors(manifest),
+    readOutput: buildReadOutput(manifest.output),
+    outputs: outputNames(manifest.output),
+    keepsVectors,
+  }
+}
+
+export interface Parts {
   readonly manifest: ModelManifest
-  readonly session: OnnxSession
+  /** Reads the tensors before it returns its promise: the next run is made in the same memory. */
+  readonly session: Pick<OnnxSession, 'run'>
+  /** Once it aborts, what fails says nothing about events. */
+  readonly signal?: AbortSignal | undefined
   readonly select: SelectPulses
   readonly buildTensors: BuildTensors
   readonly readOutput: ReadOutput
   readonly outputs: readonly string[]
+  readonly keepsVectors: boolean
 }
 
-async function answerAll(parts: Parts, batch: EventBatch, runSizes: readonly number[]): Promise<Answers> {
-  const answers = createAnswers(eventCount(batch))
+/** Answers all events of a batch; `runSizes` are consecutive events that share a run and sum to all of them. */
+export async function answerAll(
+  parts: Parts,
+  batch: EventBatch,
+  runSizes: readonly number[],
+): Promise<Answers> {
+  const answers = createAnswers(eventCount(batch), parts)
   let from = 0
   for (const size of runSizes) {
     const run = chooseRun(parts, { batch, answers, from, to: from + size })
@@ -91,6 +118,9 @@ async function answerRun(parts: Parts, run: Run, answers: Answers): Promise<void
     const outputs = await parts.session.run(parts.buildTensors(run), parts.outputs)
     parts.readOutput(outputs, run.events, answers)
   } catch (error) {
+    // A world that is away, and the end of all asking, are no fault of these events.
+    if (parts.signal?.aborted || (error instanceof NustreamError && error.disposition !== 'reject'))
+      throw error
     if (run.events.length === 1) {
       addFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
       return

@@ -24,7 +24,9 @@ export function buildReadOutput(spec: OutputSpec): ReadOutput {
       const { x, y, z } = vector(e)
       const length = Math.hypot(x, y, z)
       const kappa = spec.meaning === 'vector-kappa' ? length : kappaOf(e)
-      if (!(length > 0 && length < Number.POSITIVE_INFINITY)) {
+      // Among others a vector of length 0 says that it knows nothing; alone it says nothing at all.
+      const isTooShort = answers.vectors === undefined && length === 0
+      if (isTooShort || !(length < Number.POSITIVE_INFINITY)) {
         addFault(
           answers,
           events[e],
@@ -37,6 +39,7 @@ export function buildReadOutput(spec: OutputSpec): ReadOutput {
         addFault(answers, events[e], 'model_output_invalid', `the model answered the concentration ${kappa}`)
         continue
       }
+      answers.vectors?.set([sign * x, sign * y, sign * z], 3 * events[e])
       const direction = fromSourceVector(sign * x, sign * y, sign * z)
       answers.azimuth[events[e]] = direction.azimuth
       answers.zenith[events[e]] = direction.zenith

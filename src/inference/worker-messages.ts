@@ -1,12 +1,20 @@
+import type { EnsembleManifest } from './ensemble-manifest.ts'
 import type { InferenceFault } from './inferrer.ts'
 import type { ModelManifest } from './manifest.ts'
 import type { PackedEvents } from './packed-events.ts'
+import type { Member } from './read-ensemble.ts'
 import type { GraphInfo, NamedTensors } from './tensor.ts'
 
 /** What a worker is started with. */
 export type WorkerModel = (
   | { readonly kind: 'linefit' }
   | { readonly kind: 'onnx'; readonly folder: string; readonly manifest: ModelManifest }
+  | {
+      readonly kind: 'ensemble'
+      readonly folder: string
+      readonly manifest: EnsembleManifest
+      readonly members: readonly Member[]
+    }
 ) & {
   /** Run only where no other thread of the machine wants the processor. */
   readonly isBackground?: boolean

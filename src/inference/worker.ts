@@ -1,4 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { openEnsembleExecutor } from './ensemble-executor.ts'
 import type { Executor } from './executor.ts'
 import { giveWay } from './give-way.ts'
 import { buildLineFitExecutor } from './linefit-executor.ts'
@@ -12,8 +13,7 @@ async function work(port: MessagePort, model: WorkerModel): Promise<void> {
   if (model.isBackground) giveWay()
   let executor: Executor
   try {
-    executor =
-      model.kind === 'linefit' ? buildLineFitExecutor() : await openOnnxExecutor(model.folder, model.manifest)
+    executor = await openExecutor(model)
   } catch (error) {
     send(port, { kind: 'unreadable', message: messageOf(error) })
     port.close()
@@ -28,6 +28,17 @@ async function work(port: MessagePort, model: WorkerModel): Promise<void> {
     )
   })
   send(port, { kind: 'ready', graph: executor.graph })
+}
+
+async function openExecutor(model: WorkerModel): Promise<Executor> {
+  switch (model.kind) {
+    case 'linefit':
+      return buildLineFitExecutor()
+    case 'onnx':
+      return openOnnxExecutor(model.folder, model.manifest)
+    case 'ensemble':
+      return openEnsembleExecutor({ members: model.members, clip: model.manifest.clip })
+  }
 }
 
 async function answer(
