@@ -5,7 +5,9 @@ import { z } from 'zod'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import { openInferrer } from '../inference/open.ts'
+import { tryTracking } from '../mlflow/try-tracking.ts'
 import { addCommand } from './command.ts'
+import { openTracking, trackingSettings } from './mlflow.ts'
 import { toBrokerOptions } from './role.ts'
 import { brokerTuning, jsonSetting, modelSettings } from './settings.ts'
 import { packageVersion } from './version.ts'
@@ -25,6 +27,8 @@ const settings = {
     .describe('also try this model folder or model server')
     .meta({ value: 'model' }),
   token: modelSettings.token,
+  ...trackingSettings,
+  mlflow: trackingSettings.mlflow.describe('also try this MLflow tracking server'),
   ...jsonSetting,
 }
 
@@ -37,12 +41,14 @@ export function add(program: Command): void {
     examples: [
       'nustream doctor',
       'nustream doctor --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
+      'nustream doctor --mlflow http://127.0.0.1:5000',
     ],
     shape: settings,
     run: async (config) => {
       const findings = [checkNode(), await checkTemporaryFolder(), await tryModel('linefit', config)]
       if (config.broker) findings.push(...(await tryBroker(config.broker, config)))
       if (config.model) findings.push(await tryModel(config.model, config))
+      if (config.mlflow) findings.push(...(await tryMlflow(config)))
       if (config.json) console.log(JSON.stringify(findings))
       else for (const { what, ok, says } of findings) console.log(`${ok ? '✔' : '✘'} ${what}: ${says}`)
       return findings.every((finding) => finding.ok) ? 0 : 1
@@ -97,6 +103,21 @@ async function tryModel(spec: string, config: Config): Promise<Finding> {
     }
   } catch (error) {
     return { what: `model ${spec}`, ok: false, says: toSentence(error) }
+  }
+}
+
+/** Whether the tracking server answers, takes our credentials, and keeps artefacts. */
+async function tryMlflow(config: Config): Promise<Finding[]> {
+  const what = 'MLflow'
+  try {
+    const http = openTracking(config)
+    const { version, artifacts } = await tryTracking(http)
+    const answers = { what, ok: true, says: `${http.name} answers, version ${version}` }
+    const ok = artifacts === undefined
+    const says = artifacts ?? 'the tracking server keeps them'
+    return [answers, { what: 'MLflow artefacts', ok, says }]
+  } catch (error) {
+    return [{ what, ok: false, says: toSentence(error) }]
   }
 }
 

@@ -42,6 +42,7 @@ export class InferenceLog {
   #model = ''
   #folder: string | undefined
   #filesUnderWay: Promise<void> = Promise.resolve()
+  #isWriting = false
   #filesWritten = 0
 
   constructor(options: InferenceLogOptions) {
@@ -49,7 +50,9 @@ export class InferenceLog {
     options.run.setParams(options.params)
     this.#timers = [
       setInterval(() => void this.#logInterval(), options.intervalMs).unref(),
-      setInterval(() => void this.#logFiles(), options.filesEveryMs).unref(),
+      setInterval(() => {
+        if (!this.#isWriting) void this.#logFiles()
+      }, options.filesEveryMs).unref(),
     ]
   }
 
@@ -67,13 +70,14 @@ export class InferenceLog {
 
   /** Logs what is left, ends the run, and returns within `withinMs`. */
   async end(status: RunStatus, withinMs: number): Promise<RunLogEnd> {
-    const deadline = performance.now() + withinMs
+    // A tenth of the time is for cleaning up.
+    const deadline = performance.now() + 0.9 * withinMs
     for (const timer of this.#timers) clearInterval(timer)
     await this.#logInterval()
     this.#logTotals()
     await Promise.race([this.#logFiles(), pause(withinMs / 3)])
     const end = await this.#options.run.end(status, Math.max(0, deadline - performance.now()))
-    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true })
+    await Promise.race([this.#removeFiles(), pause(deadline + 0.1 * withinMs - performance.now())])
     return end
   }
 
@@ -107,12 +111,25 @@ export class InferenceLog {
     )
   }
 
-  /** One at a time; a sample that cannot be written is a line in the log. */
+  /** After the one under way; a sample that cannot be written is a line in the log. */
   #logFiles(): Promise<void> {
+    this.#isWriting = true
     this.#filesUnderWay = this.#filesUnderWay
       .then(() => this.#writeFiles())
       .catch((err: unknown) => this.#options.log.warn({ err }, 'sample and pictures for MLflow not written'))
+      .finally(() => {
+        this.#isWriting = false
+      })
     return this.#filesUnderWay
+  }
+
+  /** Once nobody writes there any more. */
+  async #removeFiles(): Promise<void> {
+    await this.#filesUnderWay
+    if (this.#folder === undefined) return
+    await rm(this.#folder, { recursive: true, force: true }).catch((err: unknown) =>
+      this.#options.log.warn({ err }, 'temporary files of MLflow not removed'),
+    )
   }
 
   async #writeFiles(): Promise<void> {
