@@ -49,7 +49,7 @@ export async function referenceOf(request: ReferenceRequest): Promise<DriftRefer
   progress.end()
   if (signal.aborted) return undefined
   if (events === 0) throw new UsageError('source_missing', `${source.spec} holds no sound events`)
-  return makeReference(joined(parts, events), `${source.spec}, ${events} events`)
+  return makeReference(joined(parts, events), source.spec)
 }
 
 function joined(parts: readonly FeatureColumns[], events: number): FeatureColumns {

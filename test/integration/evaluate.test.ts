@@ -1,0 +1,155 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { answerEvents, assertSameEvents, type EvaluatedChunk } from '../../src/evaluation/evaluate.ts'
+import { toJson } from '../../src/evaluation/report.ts'
+import { openLocalModel } from '../../src/inference/local.ts'
+import { writeKaggle } from '../../src/source/kaggle-write.ts'
+import { openSource } from '../../src/source/open.ts'
+import { fakeModel } from '../support/fake-model.ts'
+import { FaultyInferrer, TestInferrer } from '../support/faulty-inferrer.ts'
+import { startNustream } from '../support/nustream.ts'
+
+let folder: string
+let data: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nustream-evaluate-'))
+  data = join(folder, 'data')
+  await writeKaggle({ dir: data, events: 300, seed: 21, eventsPerFile: 150 })
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const signal = new AbortController().signal
+const open = () => openSource(`kaggle:${data}`)
+
+/** stdout of `nustream evaluate`, which must succeed. */
+async function evaluate(...args: string[]): Promise<string> {
+  const process = startNustream(['evaluate', ...args])
+  expect(await process.ended, process.stderr()).toBe(0)
+  return process.stdout()
+}
+
+describe('answerEvents()', () => {
+  it('keeps the answers in the order of the source', async () => {
+    const chunks: EvaluatedChunk[] = []
+    const onChunk = async (chunk: EvaluatedChunk) => void chunks.push(chunk)
+    const inferrer = new TestInferrer(3)
+    const { facts, answers } = await answerEvents({ source: await open(), inferrer, signal, onChunk })
+    const ids = chunks.flatMap(({ eventIds }) => [...eventIds])
+    expect(ids).toEqual(Array.from({ length: 300 }, (_, i) => BigInt(i)))
+    expect(facts.pulses).toHaveLength(300)
+    expect(answers).toMatchObject({ predicted: 300, failed: {} })
+    expect(answers.error.every((error) => error >= 0 && error <= Math.PI)).toBe(true)
+    expect([...new Set(facts.topology)].sort()).toEqual([1, 2, 3])
+  })
+
+  it('stops after as many events as are wanted', async () => {
+    const { facts } = await answerEvents({
+      source: await open(),
+      inferrer: new TestInferrer(),
+      eventsMax: 70,
+      signal,
+    })
+    expect(facts.pulses).toHaveLength(70)
+  })
+
+  it('counts the events that the model cannot do, and keeps them out of the errors', async () => {
+    let call = 0
+    const failing = new FaultyInferrer(new TestInferrer(), () => (call++ === 0 ? 'fails' : undefined))
+    const { answers } = await answerEvents({ source: await open(), inferrer: failing, signal })
+    expect(answers.predicted).toBe(150)
+    expect(answers.failed).toEqual({ model_failed: 150 })
+    expect(answers.error.filter(Number.isNaN)).toHaveLength(150)
+  })
+
+  it('ends with the reason where it is broken off', async () => {
+    const stopping = new AbortController()
+    const inferrer = fakeModel({ before: () => stopping.abort(new Error('enough')) })
+    const evaluating = answerEvents({ source: await open(), inferrer, signal: stopping.signal })
+    await expect(evaluating).rejects.toThrow('enough')
+  })
+
+  it('gives the line fit the error that it has', async () => {
+    await using inferrer = await openLocalModel('linefit', { threads: 1 })
+    const first = await answerEvents({ source: await open(), inferrer, signal })
+    const again = await answerEvents({ source: await open(), inferrer, signal })
+    expect(again.answers.error).toEqual(first.answers.error)
+    assertSameEvents(first.facts, again.facts)
+    const fewer = { ...again.facts, pulses: again.facts.pulses.subarray(1) }
+    expect(() => assertSameEvents(first.facts, fewer)).toThrow(/the data changed between two models/)
+  })
+})
+
+describe('nustream evaluate', () => {
+  it('compares models, writes report and figures, and says the same each time', async () => {
+    const out = join(folder, 'report')
+    const models = ['--model', 'linefit', '--model', 'test/fixtures/models/icemix-axes']
+    const line = await evaluate('--data', data, ...models, '--out', out, '--json')
+    const report = JSON.parse(line)
+    expect(report).toMatchObject({ formatVersion: 1, events: 300, eventsWithTruth: 300 })
+    const [linefit, network] = report.models
+    expect(linefit).toMatchObject({ label: 'linefit', events: 300, calibration: null })
+    expect(linefit.meanAngularErrorIntervalRad[0]).toBeLessThan(linefit.meanAngularErrorRad)
+    expect(linefit.byTopology).toHaveLength(3)
+    expect(network.calibration.coverage50).toBeLessThan(0.4)
+    expect(network.calibration.radius50.ratio).toBeGreaterThan(1)
+    expect(report.differences).toMatchObject([{ model: 'linefit', against: 'icemix-axes', events: 300 }])
+    expect(readdirSync(out).sort()).toEqual([
+      'calibration.svg',
+      'error-by-pulses.svg',
+      'error-by-topology.svg',
+      'error-by-zenith.svg',
+      'error-cumulative.svg',
+      'evaluation.json',
+      'evaluation.svg',
+      'evaluation.txt',
+    ])
+    for (const name of readdirSync(out).filter((each) => each.endsWith('.svg')))
+      expect(readFileSync(join(out, name), 'utf8')).not.toMatch(/NaN|Infinity|undefined/)
+    expect(JSON.parse(readFileSync(join(out, 'evaluation.json'), 'utf8'))).toEqual(report)
+    const again = JSON.parse(await evaluate('--data', data, '--model', 'linefit', '--json'))
+    const { eventsPerSecond: _speed, ...figures } = again.models[0]
+    expect({ ...linefit, ...figures }).toEqual(linefit)
+    expect(toJson(report)).toBe(toJson(JSON.parse(line)))
+  })
+
+  it('writes a submission with every event', async () => {
+    const file = join(folder, 'submission.csv')
+    await evaluate('--data', data, '--model', 'linefit', '--submission', file, '--events', '300')
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    expect(lines[0]).toBe('event_id,azimuth,zenith')
+    expect(lines).toHaveLength(301)
+    expect(existsSync(`${file}.partial`)).toBe(false)
+  })
+
+  it('refuses a submission of two models, and a source without end', async () => {
+    const two = startNustream([
+      'evaluate',
+      '--data',
+      data,
+      '--model',
+      'linefit',
+      '--model',
+      'linefit',
+      '--submission',
+      'x',
+    ])
+    expect(await two.ended).toBe(2)
+    expect(two.stderr()).toContain('--submission takes one --model, not 2')
+    const endless = startNustream(['evaluate', '--data', 'sim:3', '--model', 'linefit'])
+    expect(await endless.ended).toBe(2)
+    expect(endless.stderr()).toContain('say how many events with --events')
+  })
+})
+
+describe('nustream models reference', () => {
+  it('prints histograms of a data set that a manifest may hold', async () => {
+    const process = startNustream(['models', 'reference', '--data', data, '--json'])
+    expect(await process.ended, process.stderr()).toBe(0)
+    const reference = JSON.parse(process.stdout())
+    expect(reference).toMatchObject({ data: `kaggle:${data}`, events: 300 })
+    expect(reference.pulses.edges).toHaveLength(reference.pulses.shares.length + 1)
+  })
+})
