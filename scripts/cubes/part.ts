@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { type Guarded, startGuarded } from './guarded.ts'
 
 /** One process of a cube, as it is to be run. */
@@ -29,6 +30,9 @@ const RESTART_FIRST_MS = 500
 const RESTART_LAST_MS = 10_000
 /** After so many restarts in a row it is given up; a minute of health forgives. */
 const RESTARTS_MAX = 6
+/** What has never come up will hardly do so later. */
+const FIRST_RESTARTS_MAX = 2
+const LAST_WORDS_CHARACTERS = 400
 const HEALTHY_MS = 60_000
 const STOP_WITHIN_MS = 25_000
 const READY_POLL_MS = 150
@@ -46,6 +50,7 @@ export class Part {
   #current: Guarded | undefined
   #timer: NodeJS.Timeout | undefined
   #inARow = 0
+  #wasReady = false
 
   constructor(plan: PartPlan, watch: PartWatch) {
     this.plan = plan
@@ -82,6 +87,7 @@ export class Part {
         )
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
     }
+    this.#wasReady = true
     if (this.state === 'starting' || this.state === 'restarting') this.state = 'ready'
   }
 
@@ -117,11 +123,11 @@ export class Part {
       return
     }
     if (ranMs > HEALTHY_MS) this.#inARow = 0
-    if (code === WRONG_USAGE || this.#inARow === RESTARTS_MAX) {
+    const restartsMax = this.#wasReady ? RESTARTS_MAX : FIRST_RESTARTS_MAX
+    if (code === WRONG_USAGE || this.#inARow === restartsMax) {
       this.state = 'failed'
-      const why =
-        code === WRONG_USAGE ? 'what it was told makes no sense' : `${this.#inARow} restarts did not help`
-      this.#watch.failed(`${name} ended with exit code ${code}; ${why} (${logFile})`)
+      const tried = code === WRONG_USAGE ? '' : ` after ${this.#inARow} restarts`
+      this.#watch.failed(`${name} ended with exit code ${code}${tried} (${logFile}): ${lastWords(logFile)}`)
       return
     }
     const pauseMs = Math.min(RESTART_LAST_MS, RESTART_FIRST_MS * 2 ** this.#inARow)
@@ -140,4 +146,10 @@ export class Part {
       // It ended again, which says so itself, or is slow, which its state says.
     })
   }
+}
+
+/** The last line that a part has written. */
+function lastWords(logFile: string): string {
+  const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n')
+  return (lines.at(-1) ?? '').slice(0, LAST_WORDS_CHARACTERS)
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Broker, Totals } from '../../src/broker/broker.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import { renderAccount, toAccount } from '../../src/cli/account.ts'
+import type { ModelIdentity } from '../../src/inference/inferrer.ts'
 import { ensureMlflow } from '../mlflow-env.ts'
 import type { CubesOptions } from './options.ts'
 import { Part } from './part.ts'
@@ -127,6 +128,7 @@ async function followToTheEnd(following: Following): Promise<void> {
   )
   await using broker = await openBroker(`redis://127.0.0.1:${ports.redis}`)
   const before = await broker.totals()
+  const model = await modelOf(`${parts.get('consumer')?.plan.address}/health`)
   const startedAt = performance.now()
   const status = terminal.follow({ broker, parts: [...parts.values()], eventsMax: options.events })
   try {
@@ -139,7 +141,13 @@ async function followToTheEnd(following: Following): Promise<void> {
   const seconds = (performance.now() - startedAt) / 1_000
   await parts.get('consumer')?.stop()
   const totals = await broker.totals()
-  printAccount(following, { before, totals, seconds, logFile: parts.get('consumer')?.plan.logFile ?? '' })
+  printAccount(following, {
+    model,
+    before,
+    totals,
+    seconds,
+    logFile: parts.get('consumer')?.plan.logFile ?? '',
+  })
   if (!options.stay) return
   writeTargets(
     folder,
@@ -158,7 +166,19 @@ async function untilDrained(broker: Broker, signal: AbortSignal): Promise<void> 
   }
 }
 
+/** Which model the consumer predicts with, as it says itself. */
+async function modelOf(url: string): Promise<ModelIdentity | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(5_000) })
+    // As `nustream consume` answers.
+    return ((await response.json()) as { details: { model?: ModelIdentity } }).details.model
+  } catch {
+    return undefined
+  }
+}
+
 interface Counted {
+  readonly model: ModelIdentity | undefined
   readonly before: Totals
   readonly totals: Totals
   readonly seconds: number
@@ -166,7 +186,7 @@ interface Counted {
 }
 
 /** The account of this run. Events that waited in Redis before it count as emitted by it. */
-function printAccount({ options }: Following, { before, totals, seconds, logFile }: Counted): void {
+function printAccount({ options }: Following, { model, before, totals, seconds, logFile }: Counted): void {
   const predicted = totals.predicted - before.predicted
   const deadLettered = totals.deadLettered - before.deadLettered
   const waited = before.emitted - before.predicted - before.deadLettered
@@ -177,7 +197,7 @@ function printAccount({ options }: Following, { before, totals, seconds, logFile
     seconds,
     latencyMs: { p50: report?.latencyMs?.p50 ?? undefined, p99: report?.latencyMs?.p99 ?? undefined },
     meanAngularErrorRad: report?.meanAngularErrorRad ?? undefined,
-    model: { name: options.model, version: '' },
+    model: model ?? { name: options.model, version: 'unknown' },
     source: options.source,
   })
   console.log(options.json ? JSON.stringify(account) : renderAccount(account))
