@@ -1,0 +1,65 @@
+"""IceMix to train from scratch: it takes the one tensor of pulses that training makes, and answers x, y, z.
+
+Nothing of the published weights fits here: times count from the first coincident pulse, the ice and the sensors'
+efficiencies are the physical ones, and the pulse count is of the pulses that the network sees.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from nustream_training.features import Manifest
+from nustream_training.icemix import IceMix
+from nustream_training.icemix_manifest import PULSES_MAX
+from nustream_training.icemix_sizes import VARIANTS, IceMixConfig
+
+SIZES: dict[str, IceMixConfig] = {"t": VARIANTS["t"], "s": VARIANTS["s"], "b": VARIANTS["b-d64"]}
+
+# Columns of a pulse, in this order.
+FEATURES = [
+    {"column": "x", "unit": "m", "scale": 500},
+    {"column": "y", "unit": "m", "scale": 500},
+    {"column": "z", "unit": "m", "scale": 500},
+    {"column": "timeSinceFirstHlc", "unit": "ns", "scale": 30_000},
+    {"column": "charge", "unit": "p.e.", "transform": "log10", "scale": 3},
+    {"column": "hlc", "unit": "1"},
+    {"column": "quantumEfficiency", "unit": "1", "lookup": "physical", "offset": 1, "scale": 0.35},
+    {"column": "scatteringLength", "unit": "m", "lookup": "physical", "offset": 32.4, "scale": 27.175},
+    {"column": "absorptionLength", "unit": "m", "lookup": "physical", "offset": 111.8, "scale": 89.325},
+]
+
+
+class PulsesIceMix(nn.Module):
+    def __init__(self, config: IceMixConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = IceMix(config)
+
+    def forward(self, pulses: Tensor, mask: Tensor) -> Tensor:
+        """pulses [E, L, 9] float32 in the order of FEATURES, mask [E, L] bool, true for a pulse. Answers [E, 3]."""
+        time, charge, hlc, efficiency = (pulses[:, :, i] for i in (3, 4, 5, 6))
+        auxiliary = (hlc < 0.5).to(torch.int64)
+        count = mask.to(torch.int64).sum(1)
+        answer = self.network(
+            pulses[:, :, :3], charge, time, auxiliary, mask, count, efficiency, pulses[:, :, 7:9]
+        )  # [E, 3]: y, x, z
+        return torch.stack([answer[:, 1], answer[:, 0], answer[:, 2]], dim=1)
+
+
+def training_manifest(size: str, pulses_max: int = PULSES_MAX) -> Manifest:
+    """Of a network that was not trained yet."""
+    return {
+        "formatVersion": 1,
+        "name": f"icemix-{size}-trained",
+        "version": "1",
+        "description": f"IceMix of size {size.upper()}, trained from scratch",
+        "licence": "Apache-2.0",
+        "origin": "trained by training/ of nustream on simulated events",
+        "training": {"dataDigest": None},
+        "pulses": {"max": pulses_max, "prefer": "hlc", "by": "spread", "order": "time"},
+        "inputs": [
+            {"name": "pulses", "layout": "padded", "dtype": "float32", "features": FEATURES},
+            {"name": "mask", "layout": "mask", "dtype": "bool", "trueMeans": "pulse"},
+        ],
+        "output": {"meaning": "vector-kappa", "tensor": "direction", "axes": ["x", "y", "z"], "points": "source"},
+        "parity": "parity.json",
+    }
