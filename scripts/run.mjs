@@ -1,6 +1,6 @@
 // The door of every npm script: fetches what is missing, then runs the task on Node 24.
 // Plain JavaScript that an older Node can run, because it may be what starts it.
-import { spawn as spawnChild } from 'node:child_process'
+import { execFileSync, spawn as spawnChild } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,6 +17,7 @@ const tasks = {
   check: async () => (await lint()) || (await types()) || vitest(['--project', 'unit']),
   test: () => test(),
   chaos: () => node(['test/e2e/chaos.ts', ...args]),
+  containers: () => node(['test/e2e/containers.ts', ...args]),
   bench: () => bench(),
   cubes: () => cubes(),
   build: () => build(),
@@ -114,11 +115,30 @@ async function cubes() {
     if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
   }
   // Nothing may outlive whoever asked for it: this watches npm, and the script watches this.
-  const parent = process.ppid
-  if (process.env.npm_lifecycle_event)
-    setInterval(() => process.ppid !== parent && process.exit(1), 500).unref()
+  const npmPid = process.env.npm_lifecycle_event ? starterPid() : undefined
+  if (npmPid !== undefined) setInterval(() => isAlive(npmPid) || process.exit(1), 500).unref()
   process.env.NUSTREAM_DOOR = String(process.pid)
   return node([join(root, 'scripts/cubes.ts'), ...args], process.env.INIT_CWD ?? root)
+}
+
+/** The npm that started this, which may have a shell in between. */
+function starterPid() {
+  const ask = (field) =>
+    execFileSync('ps', ['-o', `${field}=`, '-p', String(process.ppid)], { encoding: 'utf8' })
+  try {
+    return /^(?:\S*\/)?\w*sh -c /.test(ask('args')) ? Number(ask('ppid')) : process.ppid
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function bench() {
