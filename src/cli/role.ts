@@ -134,14 +134,17 @@ export interface ModelConfig {
   readonly model: string
   readonly threads?: number | undefined
   readonly token?: string | undefined
+  readonly inferUrl?: string | undefined
+  readonly inferEvents?: number | undefined
 }
 
 export async function openRoleInferrer(
   config: ModelConfig,
   role: Pick<Role, 'log' | 'parts'>,
 ): Promise<Inferrer> {
-  const { model, threads = availableParallelism(), token } = config
-  return role.parts.use(await openInferrer(model, { threads, log: role.log, ...(token && { token }) }))
+  const { model, threads = availableParallelism(), token, inferUrl, inferEvents } = config
+  const options = { threads, log: role.log, inferUrl, inferEvents, ...(token && { token }) }
+  return role.parts.use(await openInferrer(model, options))
 }
 
 /** Ready when the broker answers. */

@@ -107,6 +107,17 @@ export const modelSettings = {
     .describe('inference threads for a model in this process (default: the number of processor cores)')
     .meta({ value: 'n' }),
   token: z.string().optional().describe('bearer token of the model server').meta({ secret: true }),
+  inferUrl: z
+    .string()
+    .optional()
+    .describe(
+      'run the network of the model folder on this server instead (Triton, KServe, MLServer …), as http://HOST:PORT/v2/models/NAME',
+    )
+    .meta({ value: 'url' }),
+  inferEvents: count(1, 4096)
+    .optional()
+    .describe('events of one request to --infer-url (default: limits.eventsPerRun of the model)')
+    .meta({ value: 'n' }),
 }
 
 export const emitSettings = {

@@ -1,6 +1,7 @@
 import {
   Agent,
   type ClientRequest,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestOptions,
   request as requestHttp,
@@ -13,6 +14,7 @@ export interface HttpCall {
   /** Below the base URL, without a leading slash. */
   readonly path: string
   readonly type?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   readonly timeoutMs: number
   /** The span that calls (https://www.w3.org/TR/trace-context/). */
@@ -23,6 +25,7 @@ export interface HttpCall {
 export interface HttpAnswer {
   readonly status: number
   readonly retryAfterSeconds: number | undefined
+  readonly headers: IncomingHttpHeaders
   /** In an array buffer of its own, from its first byte. */
   readonly body: Uint8Array
 }
@@ -65,6 +68,7 @@ export function openHttpCaller(base: URL, { concurrency, token, ca }: HttpCaller
       method: call.method,
       headers: {
         ...headers,
+        ...call.headers,
         ...(call.traceparent && { traceparent: call.traceparent }),
         ...(call.type && { 'content-type': call.type }),
         ...(call.body && { 'content-length': call.body.length }),
@@ -129,6 +133,7 @@ async function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {
   }
   return {
     status: response.statusCode ?? 0,
+    headers: response.headers,
     retryAfterSeconds: toSeconds(response.headers['retry-after']),
     body,
   }

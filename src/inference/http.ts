@@ -4,6 +4,7 @@ import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import { decodeAnswer } from './answer-wire.ts'
 import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
+import { refusal, unauthorized } from './http-refusal.ts'
 import type { Inference, Inferrer, ModelIdentity } from './inferrer.ts'
 import { readServedReference } from './served-reference.ts'
 
@@ -85,7 +86,7 @@ class HttpInferrer implements Inferrer {
       traceparent,
       signal,
     })
-    if (answer.status !== 200) throw this.#refusal(answer, eventCount(batch))
+    if (answer.status !== 200) throw refusal(this.#caller.name, answer, eventCount(batch))
     const inference = this.#decode(answer, batch)
     // Not waited for: a server that has swapped its model answers on, and drift may be noticed a little later.
     void this.#learnModel(inference.model)
@@ -94,9 +95,9 @@ class HttpInferrer implements Inferrer {
 
   async ready(): Promise<void> {
     const answer = await this.#caller.call({ method: 'GET', path: 'health', timeoutMs: READY_TIMEOUT_MS })
-    if (answer.status !== 200) throw this.#refusal(answer, 0)
+    if (answer.status !== 200) throw refusal(this.#caller.name, answer, 0)
     const health = readHealth(answer)
-    if (health.authorized === false) throw this.#unauthorized()
+    if (health.authorized === false) throw unauthorized(this.#caller.name)
     await this.#learnModel({ name: String(health.model), version: String(health.version) })
   }
 
@@ -125,28 +126,6 @@ class HttpInferrer implements Inferrer {
       throw new EventError('model_failed', message, { cause: error })
     }
   }
-
-  #refusal(answer: HttpAnswer, events: number): Error {
-    const { status } = answer
-    const said = `${this.#caller.name} answered ${status}: ${messageOf(answer)}`
-    if (status === 401 || status === 403) return this.#unauthorized()
-    if (status === 503 || status === 429 || status === 504) {
-      return new UnavailableError('model_overloaded', said, {
-        retryAfterSeconds: answer.retryAfterSeconds ?? 1,
-      })
-    }
-    // Proxies say so of a server that is away.
-    if (status === 502) return new UnavailableError('model_unreachable', said)
-    if (events === 0) return new UnavailableError('model_unreachable', said)
-    return new EventError('model_failed', `${said} (a batch of ${events} events)`)
-  }
-
-  #unauthorized(): UsageError {
-    return new UsageError(
-      'unauthorized',
-      `${this.#caller.name} does not take the token; give the one that the model server was started with`,
-    )
-  }
 }
 
 interface Health {
@@ -163,17 +142,4 @@ function readHealth({ body }: HttpAnswer): Health {
     // Said below: what is no JSON is no model server of ours either.
   }
   throw new UnavailableError('model_unreachable', 'what answers at /health is no nustream model server')
-}
-
-/** Our servers say what is wrong as JSON; of others, the beginning of whatever they say. */
-function messageOf({ body }: HttpAnswer): string {
-  const text = Buffer.from(body.subarray(0, 4096)).toString()
-  try {
-    const { error } = JSON.parse(text)
-    const message = typeof error === 'string' ? error : error?.message
-    if (typeof message === 'string') return message.slice(0, 500)
-  } catch {
-    // Not JSON: the text itself is all there is.
-  }
-  return text.slice(0, 200)
 }

@@ -1,4 +1,6 @@
 import type { Logger } from 'pino'
+import { UsageError } from '../errors.ts'
+import { resolveModelFolder } from './bundled.ts'
 import type { Inferrer } from './inferrer.ts'
 import { openLocalModel } from './local.ts'
 
@@ -9,15 +11,32 @@ export interface OpenInferrerOptions {
   readonly token?: string
   /** Longest wait for a model server's answer. */
   readonly timeoutMs?: number
+  /** Where the network of a model folder runs, by the Open Inference Protocol; in this process unless told. */
+  readonly inferUrl?: string | undefined
+  /** Events of one request to `inferUrl`. */
+  readonly inferEvents?: number | undefined
   readonly log?: Logger
 }
 
 /**
  * Opens what a `--model` names: `linefit`, a model folder, or the URL of a model server.
+ * With `inferUrl` the network of a folder runs there, and this process makes its features.
  * @throws UsageError for a folder that is no model; a server that is down shows in `ready()`
  */
 export async function openInferrer(spec: string, options: OpenInferrerOptions = {}): Promise<Inferrer> {
-  if (!/^https?:\/\//.test(spec)) return openLocalModel(spec, options)
+  const isUrl = /^https?:\/\//.test(spec)
+  if (options.inferUrl !== undefined) {
+    if (isUrl || spec === 'linefit') {
+      throw new UsageError(
+        'flag_invalid',
+        `--infer-url says where the network of a model folder runs, and "${spec}" is no folder; give --model FOLDER`,
+      )
+    }
+    const { openRemoteNetwork } = await import('./remote-network.ts')
+    const { inferUrl, inferEvents: eventsPerRequest, ...rest } = options
+    return openRemoteNetwork(resolveModelFolder(spec), inferUrl, { ...rest, eventsPerRequest })
+  }
+  if (!isUrl) return openLocalModel(spec, options)
   const { openHttpInferrer } = await import('./http.ts')
   return openHttpInferrer(spec, options)
 }

@@ -1,3 +1,4 @@
+import { datatypeOf } from '../inference/datatypes.ts'
 import {
   arrayOf,
   elementCount,
@@ -7,7 +8,6 @@ import {
   type TensorInfo,
 } from '../inference/tensor.ts'
 import { checkShape, DimensionSizes } from './check-shape.ts'
-import { datatypeOf } from './datatypes.ts'
 import { isRecord, show } from './json-values.ts'
 import { RequestError } from './request-error.ts'
 import { readJsonTensor } from './tensor-json.ts'

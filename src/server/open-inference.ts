@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { datatypeOf } from '../inference/datatypes.ts'
 import type { ModelIdentity } from '../inference/inferrer.ts'
 import type { GraphInfo, NamedTensors, TensorInfo } from '../inference/tensor.ts'
-import { datatypeOf } from './datatypes.ts'
 import type { Guards } from './guard.ts'
 import { type InferRequest, readInferRequest } from './infer-request.ts'
 import { writeInferResponse } from './infer-response.ts'
