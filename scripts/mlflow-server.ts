@@ -18,6 +18,8 @@ export interface MlflowServerOptions {
 export interface MlflowServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
+  /** Its database `mlflow.db` and its `artifacts`. */
+  readonly dir: string
   /** What it has printed last. */
   log(): string
   /** Ends it and its workers at once and waits until they are gone. */
@@ -56,6 +58,10 @@ class Server implements MlflowServer {
     this.#options = options
     this.port = port
     process.once('exit', this.#killOnExit)
+  }
+
+  get dir(): string {
+    return this.#options.dir
   }
 
   get url(): string {

@@ -1,8 +1,9 @@
-import { resolve } from 'node:path'
+import { isAbsolute, relative } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
+import { resolveModelFolder } from '../inference/bundled.ts'
 import { verifyModel } from '../inference/models.ts'
-import { readManifest } from '../inference/read-manifest.ts'
+import { type AnyManifest, readAnyManifest, readMembers } from '../inference/read-ensemble.ts'
 import { publishModel } from '../mlflow/publish.ts'
 import { switchFlag } from './command.ts'
 import { openTracking, type TrackingConfig, trackingSettings } from './mlflow.ts'
@@ -40,9 +41,10 @@ export interface PublishConfig extends TrackingConfig {
 }
 
 /** Proves a model folder, uploads it and registers it. Returns the exit code. */
-export async function publish(folder: string, config: PublishConfig): Promise<number> {
+export async function publish(spec: string, config: PublishConfig): Promise<number> {
   const http = openTracking(config)
-  const manifest = await readManifest(folder)
+  const folder = resolveModelFolder(spec)
+  const { manifest } = await readWhole(folder)
   if (!config.force) {
     const { problem } = await verifyModel(folder)
     if (problem)
@@ -50,7 +52,7 @@ export async function publish(folder: string, config: PublishConfig): Promise<nu
   }
   const name = config.name ?? manifest.name
   const { version } = await publishModel(http, {
-    folder: resolve(folder),
+    folder,
     name,
     aliases: config.alias,
     experiment: config.experiment,
@@ -68,7 +70,22 @@ export async function publish(folder: string, config: PublishConfig): Promise<nu
   if (config.json) console.log(JSON.stringify({ name, version, aliases: config.alias }))
   else
     console.log(
-      `published ${folder} as models:/${name}/${version}${aliases.map((spec) => `, ${spec}`).join('')}`,
+      `published ${spec} as models:/${name}/${version}${aliases.map((spec) => `, ${spec}`).join('')}`,
     )
   return 0
+}
+
+/** @throws UsageError `model_manifest_invalid` where a member of an ensemble would stay behind */
+async function readWhole(folder: string): Promise<AnyManifest> {
+  const read = await readAnyManifest(folder)
+  if (read.kind === 'network') return read
+  for (const member of await readMembers(folder, read.manifest)) {
+    const path = relative(folder, member.folder)
+    if (path === '..' || path.startsWith('../') || isAbsolute(path))
+      throw new UsageError(
+        'model_manifest_invalid',
+        `member ${path} of ${folder} lies outside of it and would stay behind: put it below, and name it in members`,
+      )
+  }
+  return read
 }
