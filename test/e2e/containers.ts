@@ -3,7 +3,8 @@
  * (cube1.yaml, cube2.yaml). Every service is stopped and started, then killed and started, while events flow; at the
  * end every event that was emitted must have been predicted once or be a dead letter, and be once in the archive.
  *
- *   npm run containers [-- --tool docker-compose] [--stage laptop|cubes] [--rate 300] [--without grafana] [--no-build]
+ *   npm run containers [-- --tool docker-compose] [--stage laptop|cubes] [--rate 300]
+ *                            [--model nano] [--without grafana] [--no-build]
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     tool: { type: 'string' },
     stage: { type: 'string' },
     rate: { type: 'string', default: '300' },
+    model: { type: 'string', default: 'nano' },
     /** Services whose image cannot be had here, by commas. */
     without: { type: 'string', default: '' },
     'no-build': { type: 'boolean', default: false },
@@ -36,6 +38,8 @@ const LAPTOP = [
 ]
 const CUBE1 = ['redis', 'emitter']
 const CUBE2 = LAPTOP.filter((service) => !CUBE1.includes(service))
+/** Ports of this machine that are seldom taken. */
+const PORTS = { DISPLAY_PORT: '18080', PROMETHEUS_PORT: '19090', GRAFANA_PORT: '13000', MLFLOW_PORT: '15000' }
 /** How long each service is away. */
 const AWAY_MS = 3_000
 const without = new Set(values.without.split(','))
@@ -64,7 +68,7 @@ async function findCompose(): Promise<string[]> {
 }
 
 async function laptop(tool: readonly string[]): Promise<void> {
-  const env = { NUSTREAM_RATE: values.rate }
+  const env = { ...PORTS, NUSTREAM_RATE: values.rate, NUSTREAM_MODEL: values.model }
   const file = 'deploy/compose.yaml'
   await using stack = new AsyncDisposableStack()
   const all = open(stack, new ComposeProject({ tool, project: 'nustream-laptop', file, env }))
@@ -88,7 +92,9 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
   const address = (await output('docker', ['network', 'inspect', 'bridge', '-f', gateway])).trim()
   await output('deploy/certs.sh', ['--dir', secrets, address])
   const env = {
+    ...PORTS,
     NUSTREAM_RATE: values.rate,
+    NUSTREAM_MODEL: values.model,
     SECRETS_DIR: secrets,
     CUBE1_ADDRESS: address,
     CUBE1_BIND: address,
