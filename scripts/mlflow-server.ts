@@ -30,6 +30,12 @@ export interface MlflowServer extends AsyncDisposable {
 
 /** It imports for half a minute on a busy machine, and makes its tables the first time. */
 const READY_WITHIN_MS = 300_000
+/** Its workers for language models would take half a minute to start and a gigabyte. */
+const QUIET = {
+  MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
+  MLFLOW_DISABLE_TELEMETRY: 'true',
+  DO_NOT_TRACK: 'true',
+}
 const LOG_CHARACTERS_MAX = 20_000
 
 /**
@@ -82,7 +88,7 @@ class Server implements MlflowServer {
       cwd: dir,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, MLFLOW_DISABLE_TELEMETRY: 'true', DO_NOT_TRACK: 'true', ...env },
+      env: { ...process.env, ...QUIET, ...env },
     })
     this.#child = child
     const keep = (chunk: Buffer) => {
