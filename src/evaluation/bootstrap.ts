@@ -11,12 +11,15 @@ export interface BootstrapOptions {
 
 export const DEFAULT_BOOTSTRAP: BootstrapOptions = { seed: 1, resamples: 1000 }
 
-/** A resample of more draws than this would take long; its spread is scaled to what all draws would give. */
-const DRAWS_MAX = 100_000
+/**
+ * A resample of more draws than this would take long. The mean of so many values is normal to all practical ends, so its
+ * spread is scaled to what all draws would give.
+ */
+const DRAWS_MAX = 10_000
 
 /**
  * Percentile bootstrap (Efron 1979) of the mean: 95 % interval over resamples of the values, drawn with replacement.
- * Beyond 100,000 values a resample has that many draws and deviations shrink by √(draws / values).
+ * Beyond 10,000 values a resample has that many draws and deviations shrink by √(draws / values).
  */
 export function meanInterval(values: Float64Array, { seed, resamples }: BootstrapOptions): Interval {
   const count = values.length

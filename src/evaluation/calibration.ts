@@ -46,9 +46,10 @@ const RELIABILITY_STEPS = 20
 
 /** Errors and concentrations of the same events; events without either are left out. Undefined where none is left. */
 export function calibrate(errors: Float64Array, kappas: Float64Array): Calibration | undefined {
-  const known = [...errors.keys()].filter((i) => !Number.isNaN(errors[i]) && !Number.isNaN(kappas[i]))
-  if (known.length === 0) return undefined
-  const order = Int32Array.from(known).sort((a, b) => kappas[a] - kappas[b] || a - b)
+  const isKnown = (i: number) => !Number.isNaN(errors[i]) && !Number.isNaN(kappas[i])
+  const order = Int32Array.from(errors.keys()).filter(isKnown)
+  if (order.length === 0) return undefined
+  order.sort((a, b) => kappas[a] - kappas[b] || a - b)
   const error = Float64Array.from(order, (i) => errors[i])
   const kappa = Float64Array.from(order, (i) => kappas[i])
   const probability = error.map((angle, i) => vmfProbability(angle, kappa[i])).sort()
@@ -108,9 +109,17 @@ function shareUpTo(sorted: Float64Array, limit: number): number {
 
 /** Halving π so often leaves less than a millionth of a degree. */
 const HALVINGS = 30
+/** Of more concentrations every k-th stands for its neighbours: sorted as they are, these hardly differ. */
+const MIXTURE_MAX = 5000
 
-/** Angle within which a share of draws lies, one draw from the distribution of each concentration. */
-function mixtureQuantile(kappas: Float64Array, share: number): number {
+/** Angle within which a share of draws lies, one draw from the distribution of each concentration. `sorted` ascends. */
+function mixtureQuantile(sorted: Float64Array, share: number): number {
+  const stride = Math.ceil(sorted.length / MIXTURE_MAX)
+  const first = (stride - 1) >> 1
+  const kappas = Float64Array.from(
+    { length: Math.ceil((sorted.length - first) / stride) },
+    (_, i) => sorted[first + i * stride],
+  )
   let [low, high] = [0, Math.PI]
   for (let step = 0; step < HALVINGS; step++) {
     const middle = (low + high) / 2
