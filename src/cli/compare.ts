@@ -71,14 +71,17 @@ async function run(config: Config): Promise<number> {
   using interrupt = listenForInterrupt()
   const source = await open(config)
   const startedAt = performance.now()
-  const statistics = await gather(source, config.events, interrupt.signal)
+  const { statistics, rejected } = await gather(source, config.events, interrupt.signal)
   const seconds = (performance.now() - startedAt) / 1000
-  if (statistics.events === 0)
+  if (statistics.events === 0) {
+    if (interrupt.signal.aborted) return interrupt.exitCode()
     throw new UsageError('source_unreadable', `${source.spec} has no events to compare`)
+  }
   const rows = compareWithPublished(statistics)
-  const head = `${statistics.events} events of ${source.spec} in ${seconds.toFixed(1)} s`
+  const { events } = statistics
+  const head = `${events} events of ${source.spec} in ${seconds.toFixed(1)} s${rejected ? `, ${rejected} rejected` : ''}`
   const table = `${head}\n\n${renderComparison(rows)}`
-  const report = JSON.stringify({ data: source.spec, events: statistics.events, seconds, comparison: rows })
+  const report = JSON.stringify({ data: source.spec, events, rejected, seconds, comparison: rows })
   if (config.out) await write(config.out, { statistics, rows, table, report, spec: source.spec })
   console.log(config.json ? report : table)
   return interrupt.exitCode()
@@ -90,17 +93,26 @@ async function open({ data, threads }: Config): Promise<EventSource> {
   return openSource(existsSync(data) ? `kaggle:${data}` : data)
 }
 
-async function gather(source: EventSource, events: number, signal: AbortSignal): Promise<EventStatistics> {
+interface Gathered {
+  readonly statistics: EventStatistics
+  /** Events that the event form cannot hold; nothing is said of them. */
+  readonly rejected: number
+}
+
+async function gather(source: EventSource, events: number, signal: AbortSignal): Promise<Gathered> {
   const total = Math.min(events, (await source.count()) ?? events)
   const progress = showProgress(`comparing ${source.spec}`, total)
   const statistics = new EventStatistics()
-  for await (const { events: batch } of source.read({ eventsMax: CHUNK_EVENTS, signal })) {
+  let rejected = 0
+  for await (const chunk of source.read({ eventsMax: CHUNK_EVENTS, signal })) {
+    const batch = chunk.events
+    rejected += chunk.rejected.length
     statistics.add(sliceEvents(batch, 0, Math.min(batch.eventIds.length, total - statistics.events)))
     progress.update(statistics.events)
     if (statistics.events >= total || signal.aborted) break
   }
   progress.end()
-  return statistics
+  return { statistics, rejected }
 }
 
 interface Report {
