@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
+import { maskSecrets } from '../telemetry/secrets.ts'
 
 /** How a field of a command's configuration appears on the command line, beside its schema and description. */
 export interface FlagMeta {
@@ -136,7 +137,9 @@ function defaultOf(schema: z.ZodType): unknown {
 function hideSecrets(shape: z.ZodRawShape, config: object): object {
   const entries = Object.entries(config).map(([key, value]) => {
     const schema = shape[key] as z.ZodType | undefined
-    return [key, schema && metaOf(schema).secret && value !== undefined ? '(set)' : value]
+    if (schema && metaOf(schema).secret && value !== undefined) return [key, '(set)']
+    // A URL may carry a password.
+    return [key, typeof value === 'string' ? maskSecrets(value) : value]
   })
   return Object.fromEntries(entries)
 }
