@@ -114,9 +114,11 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
   const total = config.events ?? (await source.count())
   if (total === undefined)
     throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
-  const { threads = availableParallelism(), token } = config
+  const { threads = availableParallelism(), token, inferUrl, inferEvents } = config
   await using parts = new AsyncDisposableStack()
-  const inferrer = parts.use(await openInferrer(spec, { threads, ...(token && { token }) }))
+  const inferrer = parts.use(
+    await openInferrer(spec, { threads, inferUrl, inferEvents, ...(token && { token }) }),
+  )
   const submission = config.submission ? parts.use(await openSubmission(config.submission)) : undefined
   const progress = showProgress(`evaluating ${spec}`, total)
   const answered = await answerEvents({

@@ -89,6 +89,12 @@ export async function openStreamModel(
     const inferrer = await openRoleInferrer(config, role)
     return { inferrer, details: () => ({ model: inferrer.model }) }
   }
+  if (config.inferUrl !== undefined) {
+    throw new UsageError(
+      'flag_invalid',
+      `--infer-url goes with a model folder: ${spec} is taken from the registry and run in this process`,
+    )
+  }
   const metrics = rollOutMetrics(role.registry)('model')
   const rollOut = await openRollOut(spec, config, role, { threads, metrics })
   const inferrer = new HotModel(rollOut.model)

@@ -13,7 +13,9 @@ const folder = fileURLToPath(new URL('../../models/linefit-onnx', import.meta.ur
 /** Larger than float32's steps, which JSON keeps. */
 const NEAR_RAD = 1e-6
 
-it('a consumer asks a real MLServer, and waits for it while it is gone', { timeout: 900_000 }, async (t) => {
+it('a consumer asks a real MLServer, and waits for it while it is gone', {
+  timeout: 1_500_000,
+}, async (t) => {
   const server = await startMlServer(t, { folder, name: 'linefit-onnx', version: '1' })
   if (server === undefined) return t.skip('without network there is no MLServer')
   const local = await openLocalModel(folder, { threads: 1 })

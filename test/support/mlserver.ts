@@ -21,7 +21,7 @@ import { until } from './until.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const requirements = join(root, 'test/support/mlserver-requirements.txt')
 const environment = join(root, '.tools/mlserver')
-const INSTALL_WITHIN_MS = 600_000
+const INSTALL_WITHIN_MS = 1_200_000
 const READY_WITHIN_MS = 120_000
 
 export interface MlServer {
@@ -108,7 +108,16 @@ function isInstalled(): boolean {
 
 async function install(): Promise<void> {
   mkdirSync(join(root, '.tools'), { recursive: true })
-  const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]
+  const pip = [
+    '-m',
+    'pip',
+    'install',
+    '-q',
+    '--no-compile',
+    '--disable-pip-version-check',
+    '-r',
+    requirements,
+  ]
   await runPython('python3', ['-m', 'venv', environment], { withinMs: INSTALL_WITHIN_MS })
   await runPython(join(environment, 'bin/python'), pip, { withinMs: INSTALL_WITHIN_MS })
   writeFileSync(join(environment, '.requirements'), digest())
