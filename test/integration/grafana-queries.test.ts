@@ -28,7 +28,7 @@ function shown(): Shown[] {
 }
 
 it('every panel of every dashboard has data when the roles run', {
-  timeout: 500_000,
+  timeout: 700_000,
 }, async ({ onTestFinished }) => {
   const owner = { onTestFinished }
   const stream = await startWatchedStream(owner)
@@ -39,7 +39,7 @@ it('every panel of every dashboard has data when the roles run', {
   })
   const predicted = 'sum(nustream_consumer_events_total{outcome="predicted"}) > 0'
   await until(async () => (await prometheus.query(predicted)).length > 0, {
-    withinMs: 120_000,
+    withinMs: 240_000,
     everyMs: 500,
     what: 'predicted events',
   })

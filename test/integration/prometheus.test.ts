@@ -12,10 +12,19 @@ const CONFIG = readFileSync(join(PROMETHEUS, 'prometheus.yml'), 'utf8')
 
 // The alert asks for 30 s of silence; a scrape, an evaluation and a busy machine come on top.
 const FIRES_WITHIN_MS = 60_000
-const CLEARS_WITHIN_MS = 45_000
+const CLEARS_WITHIN_MS = 60_000
+
+/** A busy machine may well be slow meanwhile, which is another matter. */
+const ABOUT_LIFE = [
+  'NustreamHeartbeatMissing',
+  'NustreamPartUnreachable',
+  'NustreamRoleSilent',
+  'NustreamNoConsumer',
+  'NustreamBrokerDown',
+]
 
 it('an emitter that is killed is an alert within a minute, and none when it is back', {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async ({ onTestFinished }) => {
   const owner = { onTestFinished }
   const redis = await startRedis(owner)
@@ -39,18 +48,19 @@ it('an emitter that is killed is an alert within a minute, and none when it is b
       toTarget(consumer, '2', 'consumer'),
     ],
   })
-  const firing = async () =>
-    (await prometheus.alerts())
-      .filter(({ state }) => state === 'firing')
-      .map(({ labels }) => labels['alertname'])
+  const firing = async () => {
+    const alerts = (await prometheus.alerts()).filter(({ state }) => state === 'firing')
+    return alerts.map(({ labels }) => labels['alertname']).filter((name) => ABOUT_LIFE.includes(name))
+  }
   const up = async () => (await prometheus.query('up == 1')).length
-  await until(async () => (await up()) === 3, { withinMs: 60_000, what: `three parts (${first.stderr()})` })
+  await until(async () => (await up()) === 3, { withinMs: 180_000, what: `three parts (${first.stderr()})` })
   await until(
     async () =>
       Number((await prometheus.query('nustream:events:rate1m{outcome="predicted"}'))[0]?.value[1]) > 0,
-    { withinMs: 60_000, what: 'events in Prometheus' },
+    { withinMs: 180_000, what: 'events in Prometheus' },
   )
-  expect(await firing()).toEqual([])
+  // What was pending while they came up has gone.
+  await until(async () => (await firing()).length === 0, { withinMs: 60_000, what: 'a quiet stream' })
 
   await first.kill('SIGKILL')
   await until(async () => (await firing()).includes('NustreamHeartbeatMissing'), {
@@ -75,6 +85,16 @@ it('an emitter that is killed is an alert within a minute, and none when it is b
     what: 'the alert of the role',
   })
 
+  // Taken off the list, it is no longer one of the parts that Prometheus looks for; the broker still misses it.
+  const others = [toTarget(server, '2', 'server'), toTarget(consumer, '2', 'consumer')]
+  prometheus.setTargets(others)
+  await until(async () => (await firing()).join() === 'NustreamRoleSilent', {
+    withinMs: CLEARS_WITHIN_MS,
+    everyMs: 500,
+    what: 'the alert of the role alone',
+  })
+
+  prometheus.setTargets([...others, toTarget(emitter, '1', 'emitter')])
   const second = emit()
   await until(async () => (await firing()).length === 0, {
     withinMs: CLEARS_WITHIN_MS,
