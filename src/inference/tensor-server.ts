@@ -1,8 +1,8 @@
-import { UnavailableError, UsageError } from '../errors.ts'
+import { EventError, UnavailableError, UsageError } from '../errors.ts'
 import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
 import { refusal } from './http-refusal.ts'
 import type { NamedTensors } from './tensor.ts'
-import { decodeInferAnswer, encodeInferRequest, type InferAnswer } from './tensor-wire.ts'
+import { decodeInferAnswer, encodeInferRequest, type InferAnswer, type TensorBody } from './tensor-wire.ts'
 
 const READY_TIMEOUT_MS = 5_000
 const HEADER_LENGTH = 'inference-header-content-length'
@@ -57,7 +57,23 @@ export class TensorServer {
     inputs: NamedTensors,
     { outputs, events, signal, traceparent }: TensorCall,
   ): Promise<InferAnswer> {
-    const { body, headerLength } = encodeInferRequest(inputs, outputs, this.#isBinary ?? false)
+    const request = encodeInferRequest(inputs, outputs, this.#isBinary ?? false)
+    const answer = await this.#ask(request, { signal, traceparent })
+    const refused = refusalOf(this.name, answer, events)
+    if (refused === undefined) return decodeInferAnswer(bodyOf(answer))
+    if (!(refused instanceof EventError)) throw refused
+    // A server that starts or ends answers anything. Only one that is ready, and says the same again, blames events.
+    await this.ready()
+    const again = await this.#ask(request, { signal, traceparent })
+    const refusedAgain = refusalOf(this.name, again, events)
+    if (refusedAgain !== undefined) throw refusedAgain
+    return decodeInferAnswer(bodyOf(again))
+  }
+
+  async #ask(
+    { body, headerLength }: TensorBody,
+    { signal, traceparent }: Pick<TensorCall, 'signal' | 'traceparent'>,
+  ): Promise<HttpAnswer> {
     const isBinary = headerLength !== undefined
     const answer = await this.#caller.call({
       method: 'POST',
@@ -71,12 +87,7 @@ export class TensorServer {
     })
     // Servers load models while they run: what is not there yet is waited for.
     if (answer.status === 404) throw this.#notThere(answer)
-    if (answer.status !== 200) throw refusal(this.name, answer, events)
-    const length = answer.headers[HEADER_LENGTH]
-    return decodeInferAnswer({
-      body: answer.body,
-      headerLength: length === undefined ? undefined : Number(length),
-    })
+    return answer
   }
 
   close(): void {
@@ -103,6 +114,15 @@ export class TensorServer {
     if (answer.status !== 404 && answer.status !== 400) return refusal(this.name, answer, 0)
     return new UnavailableError('model_unreachable', `${this.name} has no model at ${this.#path}, or not yet`)
   }
+}
+
+function refusalOf(name: string, answer: HttpAnswer, events: number): Error | undefined {
+  return answer.status === 200 ? undefined : refusal(name, answer, events)
+}
+
+function bodyOf({ body, headers }: HttpAnswer): TensorBody {
+  const length = headers[HEADER_LENGTH]
+  return { body, headerLength: length === undefined ? undefined : Number(length) }
 }
 
 /** `http://HOST:PORT/v2/models/NAME[/versions/VERSION]`; without a path the model has the name of its manifest. */

@@ -114,6 +114,26 @@ describe('a model folder whose network runs on a server', () => {
     expect((await remote.infer(randomEvents({ events: 3 }))).faults).toEqual([])
   })
 
+  it('blames no event for what a server says that is not ready, or was not a moment ago', async (t) => {
+    const { local, url } = await serve(t)
+    let isReady = true
+    let refusals = 0
+    const proxy = await startProxy(t, url, ({ path }) => {
+      if (path.endsWith('/ready') && !isReady) return { status: 400, body: '{"error":"not ready"}' }
+      return path.endsWith('/infer') && refusals-- > 0
+        ? { status: 500, body: '{"error":"starting"}' }
+        : undefined
+    })
+    const remote = await open(t, proxy.url, { token: 'secret' })
+    const events = randomEvents({ events: 3 })
+    isReady = false
+    refusals = 100
+    await expect(remote.infer(events)).rejects.toMatchObject({ code: 'model_unreachable' })
+    isReady = true
+    refusals = 1
+    expect((await remote.infer(events)).degenerate).toEqual((await local.infer(events)).degenerate)
+  })
+
   it('is away at first, and answers once the server is there', async (t) => {
     const remote = await openRemoteNetwork(folder, 'http://127.0.0.1:1', { timeoutMs: 300 })
     t.onTestFinished(() => remote[Symbol.asyncDispose]())
