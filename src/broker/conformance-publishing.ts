@@ -88,7 +88,8 @@ export function describePublishing(openHome: OpenHome): void {
       const taken = await take(broker, 30)
       for (let partition = 0; partition < broker.partitions; partition++) {
         const numbers = taken.filter((d) => d.partition === partition).map((d) => Number(d.batchId))
-        expect(numbers.length).toBe(30 / broker.partitions)
+        const share = 30 / broker.partitions
+        expect([Math.floor(share), Math.ceil(share)]).toContain(numbers.length)
         expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
       }
     })
