@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from nustream_training import detector
 from nustream_training.directions import to_vectors
+from nustream_training.events import Event
 from nustream_training.features import Manifest, _normalise
 
 ROWS_AT_ONCE = 4_000_000  # pulses of a file
@@ -220,6 +221,21 @@ def _take(columns: Columns, events: int) -> Columns:
             for field in fields(Columns)
         }
     )
+
+
+def events_of(columns: Columns) -> list[Event]:
+    """One at a time, as features.build_tensors takes them."""
+    rows = [slice(*columns.offsets[i : i + 2]) for i in range(len(columns))]
+    return [
+        Event(
+            int(columns.event_id[i]),
+            columns.sensor_id[r].astype(np.int64),
+            columns.time[r],
+            columns.charge[r],
+            columns.auxiliary[r],
+        )
+        for i, r in enumerate(rows)
+    ]
 
 
 def select(columns: Columns, pulses: Manifest) -> Pool:

@@ -3,13 +3,25 @@
 A photon that arrives `d` metres from the track is late by a gamma-distributed time (the Pandel function, model H2 of
 astro-ph/0407044). The fit seeks the track for which the times of all pulses are most probable, from the line fit and
 from other directions. No ice layers, no charge, no cascades: the textbook fit, not IceCube's present one.
+
+`python -m nustream_training.pandel --data DIR --events 2000 --out pandel.csv` writes directions as a submission does.
 """
 
+import argparse
+import csv
 import math
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from nustream_training.data import events_of, read_kaggle
+from nustream_training.events import Event
+from nustream_training.features import build_tensors
+from nustream_training.linefit import LineFit, linefit_manifest
 
 LIGHT_M_PER_NS = 0.299792458
 PHASE_INDEX, GROUP_INDEX = 1.3195, 1.35634  # of ice at 400 nm
@@ -20,12 +32,17 @@ DELAY_PER_M = GROUP_INDEX / CHERENKOV_SIN - CHERENKOV_COS / CHERENKOV_SIN
 TAU_NS, LAMBDA_M, ABSORPTION_M = 556.7, 33.29, 98.0
 RATE = 1 / TAU_NS + LIGHT_M_PER_NS / GROUP_INDEX / ABSORPTION_M  # 1/ns
 JITTER_NS = 15.0
+FIRST_JITTER_NS = 100.0  # more at first, so that no single pulse bars the way
+EARLY_SHARE = 0.15
 NOISE = 0.03  # share of pulses that come from anywhere
 WINDOW_NS = 6000.0
 PLACE_SCALE_M = 50.0
-STEPS = 150
-LEARNING_RATE = 0.08
-OTHER_SEEDS = 7
+STEPS = 250
+LEARNING_RATE = 0.2
+BETAS = (0.8, 0.95)
+OTHER_SEEDS = 4
+PULSES_MAX = 64
+EVENTS_AT_ONCE = 100
 
 
 @dataclass
@@ -34,59 +51,94 @@ class Fit:
     log_likelihood: Tensor  # [E]
 
 
+@dataclass
+class Pulses:
+    place: Tensor  # [E, L, 3] m, from the middle of the pulses
+    time: Tensor  # [E, L] ns, after their mean
+    present: Tensor  # [E, L], 1 for a pulse, 0 for padding
+
+
 def fit_tracks(place: Tensor, time: Tensor, mask: Tensor, seed: Tensor) -> Fit:
     """place [E, L, 3] m, time [E, L] ns, mask [E, L]; seed [E, 3], unit vectors to the source, of the line fit."""
-    place, time, present = place.double(), time.double(), mask.double()
+    present = mask.to(place.dtype)
     share = present / present.sum(1, keepdim=True)
     middle = (share.unsqueeze(2) * place).sum(1)  # [E, 3]
     moment = (share * time).sum(1)  # [E]
-    offset, delay = place - middle.unsqueeze(1), time - moment.unsqueeze(1)
-    best = Fit(seed.double(), torch.full((len(place),), -math.inf, dtype=torch.float64))
-    for start in (-seed.double(), *_spread_directions(OTHER_SEEDS)):
-        found = _climb(offset, delay, present, start.expand(len(place), 3))
+    pulses = Pulses(place - middle.unsqueeze(1), time - moment.unsqueeze(1), present)
+    best = Fit(seed, torch.full((len(place),), -math.inf, dtype=place.dtype))
+    for start in (-seed, *_spread_directions(OTHER_SEEDS)):
+        found = _climb(pulses, start.to(place.dtype).expand(len(place), 3))
         is_better = found.log_likelihood > best.log_likelihood
         best.direction = torch.where(is_better.unsqueeze(1), found.direction, best.direction)
         best.log_likelihood = torch.where(is_better, found.log_likelihood, best.log_likelihood)
     return best
 
 
-def log_density(late: Tensor, distance: Tensor, cos_eta: Tensor) -> Tensor:
+def fit_events(events: list[Event]) -> np.ndarray:
+    """Unit vectors to the sources, by the pulses that the line fit takes, at most 64 of them. [E, 3]"""
+    manifest = linefit_manifest()
+    manifest["pulses"]["max"] = PULSES_MAX
+    found = np.zeros((len(events), 3))
+    order = sorted(range(len(events)), key=lambda i: np.count_nonzero(~events[i].auxiliary))
+    for first in range(0, len(order), EVENTS_AT_ONCE):
+        part = order[first : first + EVENTS_AT_ONCE]
+        tensors = build_tensors([events[i] for i in part], manifest)
+        pulses, mask = torch.from_numpy(tensors["pulses"]), torch.from_numpy(tensors["mask"])
+        with torch.no_grad():
+            seed = torch.nn.functional.normalize(LineFit()(pulses, mask)[0], dim=1).float()
+        found[part] = fit_tracks(pulses[:, :, :3], pulses[:, :, 3], mask, seed).direction.numpy()
+    return found
+
+
+def log_density(late: Tensor, distance: Tensor, cos_eta: Tensor, jitter: float = JITTER_NS) -> Tensor:
     """Of a pulse's time after the direct light [E, L]: the gamma distribution with a soft beginning, over noise."""
     effective = 0.8395 * distance + 3.094 - 3.946 * cos_eta + 4.636 * cos_eta.square()
     shape = (effective / LAMBDA_M).clamp(min=0.02)
     # late = jitter log(exp(t / jitter) - 1) of a gamma-distributed t: t itself where that is large, a tail below 0.
-    softened = torch.nn.functional.softplus(late / JITTER_NS) * JITTER_NS + 1e-6
-    slope = torch.nn.functional.logsigmoid(late / JITTER_NS)
+    softened = torch.nn.functional.softplus(late / jitter) * jitter + 1e-6
+    slope = torch.nn.functional.logsigmoid(late / jitter)
     gamma = shape * math.log(RATE) + (shape - 1) * torch.log(softened) - RATE * softened - torch.lgamma(shape) + slope
     return torch.logaddexp(gamma + math.log(1 - NOISE), torch.full_like(gamma, math.log(NOISE / WINDOW_NS)))
 
 
-def log_likelihood(offset: Tensor, delay: Tensor, present: Tensor, vertex: Tensor, travel: Tensor) -> Tensor:
+def log_likelihood(pulses: Pulses, vertex: Tensor, travel: Tensor, jitter: float = JITTER_NS) -> Tensor:
     """Of tracks that pass `vertex` [E, 3] at time 0 in the unit direction `travel` [E, 3]. [E]"""
-    apart = offset - vertex.unsqueeze(1)  # [E, L, 3]
+    late, distance, cos_eta = residuals(pulses, vertex, travel)
+    return (log_density(late, distance, cos_eta, jitter) * pulses.present).sum(1)
+
+
+def residuals(pulses: Pulses, vertex: Tensor, travel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How late pulses are after direct light, ns; how far from the track, m; how steeply light comes from below."""
+    apart = pulses.place - vertex.unsqueeze(1)  # [E, L, 3]
     along = (apart * travel.unsqueeze(1)).sum(2)
     across = apart - along.unsqueeze(2) * travel.unsqueeze(1)
-    distance = (across.square().sum(2) + 1.0).sqrt()  # m; a metre, so that the slope has no pole on the track
-    # Light reaches the sensor from below where this is positive.
+    distance = (across.square().sum(2) + 1.0).sqrt()  # a metre, so that the slope has no pole on the track
     cos_eta = CHERENKOV_COS * travel[:, 2:] + CHERENKOV_SIN * across[:, :, 2] / distance
-    direct = (along + DELAY_PER_M * distance) / LIGHT_M_PER_NS
-    return (log_density(delay - direct, distance, cos_eta) * present).sum(1)
+    return pulses.time - (along + DELAY_PER_M * distance) / LIGHT_M_PER_NS, distance, cos_eta
 
 
-def _climb(offset: Tensor, delay: Tensor, present: Tensor, travel: Tensor) -> Fit:
-    place = torch.zeros(len(offset), 3, dtype=torch.float64, requires_grad=True)
-    turn = travel.clone().requires_grad_()
-    optimizer = torch.optim.Adam([place, turn], lr=LEARNING_RATE)
+def _climb(pulses: Pulses, travel: Tensor) -> Fit:
+    """From a track through the middle of the pulses that few of them precede. Jitter falls to its true value."""
+    with torch.no_grad():
+        late = residuals(pulses, torch.zeros_like(travel), travel)[0]
+        late = torch.where(pulses.present > 0, late, torch.inf)
+        rank = (EARLY_SHARE * pulses.present.sum(1)).long().unsqueeze(1)
+        early = torch.sort(late, 1).values.gather(1, rank)  # [E, 1]
+        start = -travel * LIGHT_M_PER_NS * early / PLACE_SCALE_M
+    place, turn = start.clone().requires_grad_(), travel.clone().requires_grad_()
+    optimizer = torch.optim.Adam([place, turn], lr=LEARNING_RATE, betas=BETAS)
     for step in range(STEPS):
+        share = step / STEPS
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * (1 - step / STEPS)
+            group["lr"] = LEARNING_RATE * (1 - share)
         optimizer.zero_grad()
-        found = log_likelihood(offset, delay, present, place * PLACE_SCALE_M, turn / turn.norm(dim=1, keepdim=True))
+        jitter = JITTER_NS + FIRST_JITTER_NS * max(0.0, 1 - 2 * share) ** 2
+        found = log_likelihood(pulses, place * PLACE_SCALE_M, turn / turn.norm(dim=1, keepdim=True), jitter)
         (-found.sum()).backward()
         optimizer.step()
     with torch.no_grad():
         travel = turn / turn.norm(dim=1, keepdim=True)
-        return Fit(-travel, log_likelihood(offset, delay, present, place * PLACE_SCALE_M, travel))
+        return Fit(-travel, log_likelihood(pulses, place * PLACE_SCALE_M, travel))
 
 
 def _spread_directions(count: int) -> list[Tensor]:
@@ -94,8 +146,26 @@ def _spread_directions(count: int) -> list[Tensor]:
     golden = math.pi * (3 - math.sqrt(5))
     heights = [1 - (2 * i + 1) / count for i in range(count)]
     return [
-        torch.tensor(
-            [math.cos(golden * i) * math.sqrt(1 - z * z), math.sin(golden * i) * math.sqrt(1 - z * z), z]
-        ).double()
+        torch.tensor([math.cos(golden * i) * math.sqrt(1 - z * z), math.sin(golden * i) * math.sqrt(1 - z * z), z])
         for i, z in enumerate(heights)
     ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m nustream_training.pandel", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set in the Kaggle layout")
+    parser.add_argument("--events", type=int, default=2000, metavar="N", help="the first N (default %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="event_id,azimuth,zenith")
+    options = parser.parse_args(arguments)
+    with options.out.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["event_id", "azimuth", "zenith"])
+        for columns in read_kaggle(options.data, options.events):
+            events = events_of(columns)
+            for event, (x, y, z) in zip(events, fit_events(events), strict=True):
+                writer.writerow([event.event_id, math.atan2(y, x) % (2 * math.pi), math.atan2(math.hypot(x, y), z)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -27,6 +27,7 @@ from nustream_training.data import Pool, gather, load_pool, read_pipe
 from nustream_training.loss import angle_loss, angles, vmf_loss
 from nustream_training.muon import Muon
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+from nustream_training.tracking import Tracking
 
 MICRO_EVENTS = 64
 WINDOW_BATCHES = 32
@@ -58,6 +59,8 @@ class Training:
         torch.manual_seed(options.seed)
         self.device = torch.device(options.device)
         self.model = Nano(self.config).to(self.device)
+        # Fused on a CPU it is about twice as fast, after some minutes that the compiler takes, once per machine.
+        self.network = torch.compile(self.model, dynamic=True) if options.compile else self.model
         self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.optimizers = optimizers(self.model, options)
         self.step, self.presentations, self.seconds = 0, 0, 0.0
@@ -67,6 +70,7 @@ class Training:
         self.pool: Pool  # of the pass that runs
         self.validation = load_pool([options.validation], pulses, options.validation_events)
         options.run.mkdir(parents=True, exist_ok=True)
+        self.tracking = Tracking(options.mlflow, options.run, vars(options))
 
     def run(self) -> None:
         print(f"{len(self.validation)} events to validate on", flush=True)
@@ -90,8 +94,10 @@ class Training:
                     self.save()
                     saved = time.monotonic()
                 if is_last:
+                    self.tracking.end(self.presentations >= options.presentations)
                     return
         self.save()  # the pipe ended first
+        self.tracking.end(is_finished=True)
 
     def batches(self) -> Iterator[list[np.ndarray]]:
         """Batches of microbatches of indices into `pool`: pass after pass over the data sets, or a pipe to its end."""
@@ -158,7 +164,7 @@ class Training:
         rotate(pulses, truth, torch.from_numpy(turn).float(), torch.from_numpy(mirror))
         pulses, mask, truth = (part.to(self.device) for part in (pulses, mask, truth))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            vector = self.model(pulses, mask).float()
+            vector = self.network(pulses, mask).float()
         share = angle_share(self.presentations, self.options)
         loss = vmf_loss(vector, truth)
         if share > 0:
@@ -191,6 +197,8 @@ class Training:
                 writer.writerow(LOG_COLUMNS)
             writer.writerow(row)
         print(",".join(map(str, row)), flush=True)
+        values = {name: float(value) for name, value in zip(LOG_COLUMNS, row, strict=True) if value != ""}
+        self.tracking.log(self.step, values)
 
     def save(self) -> None:
         parameters = dict(self.model.named_parameters())
@@ -327,6 +335,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=1)
     add("--threads", type=int, default=os.cpu_count())
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--compile", action="store_true", help="compile the network first, which needs a C++ compiler on a CPU")
+    add("--mlflow", metavar="URL", help="tracking server that shall have the run too")
     add("--log-every", type=int, default=50, metavar="STEPS")
     add("--validate-every", type=int, default=500, metavar="STEPS")
     add("--checkpoint-s", type=float, default=180, metavar="S", help="seconds between checkpoints")

@@ -11,13 +11,13 @@ import pytest
 import torch
 from conftest import ROOT, run_node
 
-from nustream_training import export
+from nustream_training import card, export, pandel
 from nustream_training.calibrate import coverage, fit_map, radius
-from nustream_training.data import Columns, Pool, gather, load_pool, read_kaggle, read_pipe, select
-from nustream_training.events import Event
+from nustream_training.data import Pool, events_of, gather, load_pool, read_kaggle, read_pipe, select
 from nustream_training.features import build_tensors
 from nustream_training.loss import angles, vmf_loss
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+from nustream_training.tracking import Tracking
 from nustream_training.train import Training, parse, rotate
 
 TINY = ["--dim", "16", "--layers", "1", "--heads", "2", "--batch", "64", "--warmup", "128", "--decay", "256"]
@@ -79,20 +79,6 @@ def test_rotation_turns_pulses_and_truth_alike():
     # A mirror changes the handedness, a turn does not.
     volumes = [torch.linalg.det(part[:, :3, :3]) for part in (before, pulses)]
     assert (volumes[0] * volumes[1] > 0).tolist() == [True, True, True, False, False]
-
-
-def events_of(columns: Columns) -> list[Event]:
-    rows = [slice(*columns.offsets[i : i + 2]) for i in range(len(columns))]
-    return [
-        Event(
-            int(columns.event_id[i]),
-            columns.sensor_id[r].astype(np.int64),
-            columns.time[r],
-            columns.charge[r],
-            columns.auxiliary[r],
-        )
-        for i, r in enumerate(rows)
-    ]
 
 
 @pytest.mark.parametrize("pulses_max", [8, 64])
@@ -237,3 +223,61 @@ def test_calibration_finds_what_kappa_should_have_been():
     for part in (true_kappa < 1, true_kappa > 10, true_kappa > 0):
         for share in (0.5, 0.9):
             assert coverage(mended[part], error[part], share) == pytest.approx(1, abs=0.05)
+
+
+def test_a_tracking_server_that_is_away_does_not_stop_training(simulated, tmp_path, capsys):
+    train(tmp_path, simulated, "--mlflow", "http://127.0.0.1:9", stop_at=2)
+    assert "MLflow at http://127.0.0.1:9" in capsys.readouterr().err
+    assert not (tmp_path / "mlflow-run").exists()
+
+
+def test_a_resumed_run_is_one_run_of_the_tracking_server(tmp_path, monkeypatch):
+    asked = []
+
+    def answer(self, path, body, get=False):
+        asked.append((path, body))
+        return {"experiment": {"experiment_id": "1"}, "run": {"info": {"run_id": "r7"}}}
+
+    monkeypatch.setattr(Tracking, "_ask", answer)
+    first = Tracking("http://mlflow/", tmp_path, {"lr": 0.1})
+    first.log(5, {"loss": 2.0})
+    first.end(is_finished=False)
+    Tracking("http://mlflow", tmp_path, {"lr": 0.1}).log(6, {"loss": 1.0})
+    assert [path for path, _ in asked].count("runs/create") == 1
+    logged = [body for path, body in asked if path == "runs/log-batch" and "metrics" in body]
+    assert [(body["run_id"], body["metrics"][0]["step"]) for body in logged] == [("r7", 5), ("r7", 6)]
+
+
+def test_the_density_of_pandel_is_one_in_all():
+    late = torch.linspace(-300, 20_000, 400_000, dtype=torch.float64)
+    for distance, cos_eta in ((5.0, -0.5), (40.0, 0.7), (120.0, 1.0)):
+        ones = torch.ones_like(late)
+        density = torch.exp(pandel.log_density(late, distance * ones, cos_eta * ones))
+        signal = density - pandel.NOISE / pandel.WINDOW_NS
+        assert float(torch.trapezoid(signal, late)) == pytest.approx(1 - pandel.NOISE, abs=0.01)
+
+
+def test_pandel_finds_a_track():
+    rng = np.random.default_rng(4)
+    travel = np.array([0.48, -0.6, 0.64])
+    places = rng.uniform(-300, 300, (1, 300, 3))
+    along = places @ travel
+    across = np.linalg.norm(places - along[..., None] * travel, axis=2)
+    near = across < 150
+    direct = (along + pandel.DELAY_PER_M * across) / pandel.LIGHT_M_PER_NS
+    late = rng.gamma(0.8395 * across / pandel.LAMBDA_M, 1 / pandel.RATE)
+    place, time, mask = (torch.from_numpy(part) for part in (places, 5000 + direct + late, near))
+    wrong = torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
+    found = pandel.fit_tracks(place, time, mask, wrong)
+    assert float(angles(found.direction, -torch.from_numpy(travel)[None])) < math.radians(5)
+
+
+def test_a_card_compares_the_events_that_all_have(simulated, tmp_path, capsys):
+    columns = next(read_kaggle(simulated))
+    for name, tilt, count in (("right", 0.0, 30), ("tilted", 0.1, 20)):
+        lines = [f"{columns.event_id[i]},{columns.azimuth[i]},{abs(columns.zenith[i] - tilt)}" for i in range(count)]
+        (tmp_path / name).write_text("event_id,azimuth,zenith\n" + "\n".join(lines) + "\n")
+    assert card.main(["--data", str(simulated), f"right={tmp_path / 'right'}", f"tilted={tmp_path / 'tilted'}"]) == 0
+    table = capsys.readouterr().out
+    assert "| all | 20 | 0.0°, 0.0° | 5.7°, 5.7° |" in table
+    assert "cascade" in table
