@@ -59,8 +59,6 @@ class Training:
         torch.manual_seed(options.seed)
         self.device = torch.device(options.device)
         self.model = Nano(self.config).to(self.device)
-        # Fused on a CPU it is about twice as fast, after some minutes that the compiler takes, once per machine.
-        self.network = torch.compile(self.model, dynamic=True) if options.compile else self.model
         self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.optimizers = optimizers(self.model, options)
         self.step, self.presentations, self.seconds = 0, 0, 0.0
@@ -164,7 +162,7 @@ class Training:
         rotate(pulses, truth, torch.from_numpy(turn).float(), torch.from_numpy(mirror))
         pulses, mask, truth = (part.to(self.device) for part in (pulses, mask, truth))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            vector = self.network(pulses, mask).float()
+            vector = self.model(pulses, mask).float()
         share = angle_share(self.presentations, self.options)
         loss = vmf_loss(vector, truth)
         if share > 0:
@@ -335,7 +333,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--seed", type=int, default=1)
     add("--threads", type=int, default=os.cpu_count())
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--compile", action="store_true", help="compile the network first, which needs a C++ compiler on a CPU")
     add("--mlflow", metavar="URL", help="tracking server that shall have the run too")
     add("--log-every", type=int, default=50, metavar="STEPS")
     add("--validate-every", type=int, default=500, metavar="STEPS")
