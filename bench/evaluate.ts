@@ -1,4 +1,8 @@
-/** How many events a second does `nustream evaluate` compare with the truth, by the built-in line fit? */
+/**
+ * How many events a second does `nustream evaluate` compare with the truth, by the built-in line fit? On a machine that
+ * others use read the processor time: 100 µs an event is 10,000 events/s on one free core.
+ */
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { answerEvents } from '../src/evaluation/evaluate.ts'
 import { makeReport } from '../src/evaluation/report.ts'
@@ -50,6 +54,7 @@ writeResult('evaluate', {
       'events/s': Math.round(median(rates)),
       'least events/s': Math.round(Math.min(...rates)),
       'core µs an event': Math.round(median(coreMicros)),
+      'load of the machine': Number(loadavg()[0].toFixed(1)),
       'ms for intervals and calibration': Math.round(median(reportMs)),
       'memory, MB': Math.round(process.resourceUsage().maxRSS / 1000),
       rounds: rates.length,
