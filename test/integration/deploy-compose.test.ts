@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { openBroker } from '../../src/broker/open.ts'
 import { readCompose, type Service } from '../support/compose-file.ts'
+import { makeEvents, toMessage } from '../support/plain-events.ts'
 import { startRedis } from '../support/redis.ts'
 import { settingsOf, unknownTo } from '../support/settings-of.ts'
 
@@ -178,6 +179,14 @@ describe('deploy/certs.sh', () => {
     )
     const { username: _, password: __, ...nobody } = login
     await expect(openBroker(redis.url, nobody)).rejects.toThrow()
+    await expect(openBroker(redis.url, { ...login, username: 'default', password: '' })).rejects.toThrow()
+
+    // The append-only file is replayed with the permissions of another user.
+    await broker.publish(toMessage('kept', makeEvents(3)))
+    await redis.kill9()
+    await redis.restart()
+    expect(await broker.totals()).toMatchObject({ emitted: 3 })
+    expect(redis.log()).not.toContain('NOPERM')
   })
 
   it('run again keeps authority and password and renews the certificate', async () => {
