@@ -61,8 +61,8 @@ if [[ ! -f $dir/cube1/broker.json ]]; then
   password=$(openssl rand -hex 32)
   printf '{ "brokerUser": "nustream", "brokerPassword": "%s" }\n' "$password" | put "$dir/cube1/broker.json"
   hash=$(printf %s "$password" | openssl dgst -sha256 -r)
-  # Nobody can log in as the default user, but Redis before its fix of November 2025 replays its append-only file as that user: without its
-  # permissions every transaction, and so every batch, would be lost at a restart (redis/redis#14541).
+  # Nobody can log in as the default user, but Redis before its fix of November 2025 replays its append-only file as that
+  # user: without its permissions every batch, being a transaction, would be lost at a restart (redis/redis#14541).
   printf 'user default off resetpass ~* &* +@all\nuser nustream on #%s %s\n' "${hash%% *}" "$permissions" | put "$dir/cube1/redis.acl"
 fi
 [[ -f $dir/cube2/grafana.password ]] || openssl rand -hex 16 | put "$dir/cube2/grafana.password"
