@@ -302,6 +302,14 @@ def load_pool(folders: list[Path], pulses: Manifest, events_max: int | None = No
     return join([select(columns, pulses) for folder in folders for columns in read_kaggle(folder, events_max)])
 
 
+def chain_digest(before: str, pool: Pool) -> str:
+    """Of all pools of a stream so far, given that of those before this one (empty at first)."""
+    value = hashlib.sha256(before.encode())
+    for field in fields(Pool):
+        value.update(np.ascontiguousarray(getattr(pool, field.name)).tobytes())
+    return f"sha256:{value.hexdigest()}"
+
+
 def digest(folders: list[Path]) -> str:
     """Of the bytes of all files of the data sets, in order of their names."""
     value = hashlib.sha256()

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nustream_training.data import Pool, gather, load_pool, read_pipe
+from nustream_training.data import Pool, chain_digest, gather, load_pool, read_pipe
 from nustream_training.loss import angle_loss, angles, vmf_loss
 from nustream_training.muon import Muon
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
@@ -63,6 +63,7 @@ class Training:
         self.optimizers = optimizers(self.model, options)
         self.step, self.presentations, self.seconds = 0, 0, 0.0
         self.epoch, self.taken = 0, 0  # passes over the pool, batches taken of this one
+        self.digest = ""  # of all that came through a pipe
         self.is_stopped = False
         pulses = nano_manifest(self.config)["pulses"]
         self.pool: Pool  # of the pass that runs
@@ -102,6 +103,7 @@ class Training:
         options, pulses = self.options, nano_manifest(self.config)["pulses"]
         if options.data == [PIPE]:
             for self.pool in gather(read_pipe(sys.stdin.buffer), pulses, options.batch * WINDOW_BATCHES):
+                self.digest = chain_digest(self.digest, self.pool)
                 yield from self.batches_of_pass()
                 self.epoch, self.taken = self.epoch + 1, 0
             return
@@ -205,7 +207,7 @@ class Training:
             "model": {name: parameter.detach() for name, parameter in parameters.items()},
             "mean": dict(zip(parameters, self.mean, strict=True)),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            **{key: getattr(self, key) for key in ("step", "presentations", "seconds", "epoch", "taken")},
+            **{key: getattr(self, key) for key in ("step", "presentations", "seconds", "epoch", "taken", "digest")},
             "data": [folder.name for folder in self.options.data],
         }
         path = self.options.run / CHECKPOINT
@@ -226,7 +228,7 @@ class Training:
                 optimizer.load_state_dict(saved)
         else:
             print("another --optimizer than before: its moments begin anew", flush=True)
-        for key in ("step", "presentations", "seconds", "epoch", "taken"):
+        for key in ("step", "presentations", "seconds", "epoch", "taken", "digest"):
             setattr(self, key, state[key])
         # Other events, or a pipe, which begins anew: a new pass.
         if self.options.data == [PIPE] or state["data"] != [folder.name for folder in self.options.data]:
