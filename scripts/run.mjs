@@ -8,6 +8,8 @@ import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const NODE_MAJOR = 24
+/** Seconds to wait for another installation of Debian packages. */
+const APT_LOCK_S = 300
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const [task = 'help', ...args] = process.argv.slice(2)
 
@@ -297,7 +299,9 @@ async function install(debianPackage) {
   note(`installing the Debian package ${debianPackage}`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   await spawn('apt-get', ['update', '-q'], root, env)
-  await spawn('apt-get', ['install', '-y', '-q', '--no-install-recommends', debianPackage], root, env)
+  // Another installation may run at the moment: wait for it.
+  const flags = ['-o', `DPkg::Lock::Timeout=${APT_LOCK_S}`, '-y', '-q', '--no-install-recommends']
+  await spawn('apt-get', ['install', ...flags, debianPackage], root, env)
 }
 
 function isOnPath(command) {
