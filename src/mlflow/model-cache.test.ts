@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -43,6 +43,16 @@ describe('ModelCache', () => {
     })
     await expect(failing).rejects.toThrow('cut')
     expect(await readdir(join(dir, 'h%3A5000', 'model-direction'))).toEqual([])
+  })
+
+  it('removes what a process left that died while it downloaded, and not a download under way', async () => {
+    const { dir, cache } = await open()
+    const own = join(dir, 'h%3A5000', 'model-direction')
+    for (const name of ['.part-1-dead', '.part-1-live']) await mkdir(join(own, name), { recursive: true })
+    const yesterday = Date.now() / 1_000 - 90_000
+    await utimes(join(own, '.part-1-dead'), yesterday, yesterday)
+    await cache.add({ version: '2', source: 'a' }, fill)
+    expect((await readdir(own)).toSorted()).toEqual(['.part-1-live', '2'])
   })
 
   it('remembers what proved good, and keeps it when older versions go', async () => {

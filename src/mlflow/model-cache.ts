@@ -16,6 +16,8 @@ export type GoodVersion = z.infer<typeof good>
 const INDEX = '.nustream-download.json'
 /** Versions kept beside the one that proved good. */
 const VERSIONS_KEPT = 4
+/** A download that has not changed for so long belongs to a process that died. */
+const PART_KEPT_MS = 86_400_000
 
 /**
  * Model folders of one registered model of one registry on this machine's disk, one folder a version. A folder is there
@@ -89,12 +91,26 @@ export class ModelCache {
     const goods = names.filter((name) => /^good-.*\.json$/.test(name))
     const kept = new Set([newest])
     for (const name of goods) kept.add((await readJson(join(this.#dir, name), good))?.version ?? '')
-    const others = names.filter((name) => /^\d+$/.test(name) && !kept.has(name))
-    const byAge = await Promise.all(
-      others.map(async (name) => ({ name, at: (await stat(join(this.#dir, name))).mtimeMs })),
+    const others = await this.#byAge(names.filter((name) => /^\d+$/.test(name) && !kept.has(name)))
+    const parts = await this.#byAge(names.filter((name) => name.startsWith('.part-')))
+    const dead = parts.filter(({ changedAt }) => Date.now() - changedAt > PART_KEPT_MS)
+    for (const { name } of [...others.slice(VERSIONS_KEPT), ...dead])
+      await rm(join(this.#dir, name), { recursive: true, force: true })
+  }
+
+  /** Folders that are still there, the one that changed last first. Unix milliseconds. */
+  async #byAge(names: readonly string[]): Promise<{ name: string; changedAt: number }[]> {
+    const found = await Promise.all(
+      names.map(async (name) => {
+        // Another process may have put it in place, or removed it, a moment before.
+        const changedAt = await stat(join(this.#dir, name)).then(
+          ({ mtimeMs }) => mtimeMs,
+          () => undefined,
+        )
+        return changedAt === undefined ? [] : [{ name, changedAt }]
+      }),
     )
-    const old = byAge.toSorted((a, b) => b.at - a.at).slice(VERSIONS_KEPT)
-    for (const { name } of old) await rm(join(this.#dir, name), { recursive: true, force: true })
+    return found.flat().toSorted((a, b) => b.changedAt - a.changedAt)
   }
 }
 
