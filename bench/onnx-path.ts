@@ -2,9 +2,10 @@
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { type EventBatch, sliceEvents } from '../src/event/event-batch.ts'
+import { sliceEvents } from '../src/event/event-batch.ts'
 import { Blocks } from '../src/inference/blocks.ts'
-import { openLocalModel } from '../src/inference/local.ts'
+import { type LocalModel, openLocalModel } from '../src/inference/local.ts'
+import type { ModelManifest } from '../src/inference/manifest.ts'
 import { packEvents } from '../src/inference/packed-events.ts'
 import { planRuns } from '../src/inference/plan-runs.ts'
 import { readManifest } from '../src/inference/read-manifest.ts'
@@ -15,7 +16,11 @@ import { median, writeResult } from './support/result.ts'
 
 const { values } = parseArgs({
   options: {
-    model: { type: 'string', default: 'test/fixtures/models/transformer-d64x4' },
+    model: {
+      type: 'string',
+      multiple: true,
+      default: ['test/fixtures/models/transformer-d64x4', 'models/nano'],
+    },
     events: { type: 'string', default: '4096' },
     batch: { type: 'string', default: '512' },
     threads: { type: 'string', default: '2' },
@@ -28,62 +33,84 @@ const threads = Number(values.threads)
 /** Events whose runs the scheduler plans together: a batch of as many makes the same runs as the bare side has. */
 const WINDOW = 512
 
-const manifest = await readManifest(values.model)
 const data = simulateEvents(5, 0, events)
-const { packed, runSizes } = planLikeScheduler(data)
-const next = new Int32Array(new SharedArrayBuffer(4))
-const bare = await Promise.all(Array.from({ length: threads }, openBare))
-await using model = await openLocalModel(values.model, { threads })
 
-const rounds: { bare: Cost; path: Cost }[] = []
-for (let round = 0; round <= Number(values.rounds); round++) {
-  const costs = { bare: await costOf(runBare), path: await costOf(runPath) }
-  // The first round warms both.
-  if (round > 0) rounds.push(costs)
-}
-for (const worker of bare) worker.postMessage('close')
-
-/** All rounds' values of one figure. */
-const each = (figure: (round: (typeof rounds)[number]) => number) => rounds.map(figure)
-const ratios = each(({ bare, path }) => path.eventsPerSecond / bare.eventsPerSecond)
-writeResult('onnx-path', {
-  question: 'events/s of a model folder ÷ events/s of bare ONNX Runtime on the same tensors, runs and cores',
-  command: `npm run bench -- onnx-path --model ${values.model} --rounds ${values.rounds}`,
-  parameters: {
+async function measure(folder: string) {
+  const manifest = await readManifest(folder)
+  const bareSide = await BareSide.open(folder, manifest)
+  await using model = await openLocalModel(folder, { threads })
+  const rounds: { bare: Cost; path: Cost }[] = []
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    const costs = { bare: await costOf(() => bareSide.run()), path: await costOf(() => runPath(model)) }
+    // The first round warms both.
+    if (round > 0) rounds.push(costs)
+  }
+  bareSide.close()
+  /** All rounds' values of one figure. */
+  const each = (figure: (round: (typeof rounds)[number]) => number) => rounds.map(figure)
+  const ratios = each(({ bare, path }) => path.eventsPerSecond / bare.eventsPerSecond)
+  return {
     model: manifest.name,
-    threads,
-    batchEvents,
-    window: WINDOW,
-    data: `${events} simulated events`,
-  },
-  rows: [
-    {
-      model: manifest.name,
-      'bare events/s': Math.round(median(each(({ bare }) => bare.eventsPerSecond))),
-      'infer events/s': Math.round(median(each(({ path }) => path.eventsPerSecond))),
-      'median ratio': Number(median(ratios).toFixed(3)),
-      'min ratio': Number(Math.min(...ratios).toFixed(3)),
-      'max ratio': Number(Math.max(...ratios).toFixed(3)),
-      // Processor time does not depend on what else the machine does meanwhile.
-      'bare CPU µs/event': Math.round(median(each(({ bare }) => bare.cpuMicros))),
-      'infer CPU µs/event': Math.round(median(each(({ path }) => path.cpuMicros))),
-      'median CPU ratio': Number(
-        median(each(({ bare, path }) => bare.cpuMicros / path.cpuMicros)).toFixed(3),
-      ),
-      rounds: rounds.length,
-    },
-  ],
-})
+    'bare events/s': Math.round(median(each(({ bare }) => bare.eventsPerSecond))),
+    'infer events/s': Math.round(median(each(({ path }) => path.eventsPerSecond))),
+    'median ratio': Number(median(ratios).toFixed(3)),
+    'min ratio': Number(Math.min(...ratios).toFixed(3)),
+    'max ratio': Number(Math.max(...ratios).toFixed(3)),
+    // Processor time does not depend on what else the machine does meanwhile.
+    'bare CPU µs/event': Math.round(median(each(({ bare }) => bare.cpuMicros))),
+    'infer CPU µs/event': Math.round(median(each(({ path }) => path.cpuMicros))),
+    'median CPU ratio': Number(median(each(({ bare, path }) => bare.cpuMicros / path.cpuMicros)).toFixed(3)),
+    rounds: rounds.length,
+  }
+}
+
+/** ONNX Runtime alone: one session a thread, fed with runs that were planned before. */
+class BareSide {
+  readonly #workers: readonly Worker[]
+  readonly #runs: number
+  readonly #next: Int32Array
+
+  private constructor(workers: readonly Worker[], runs: number, next: Int32Array) {
+    this.#workers = workers
+    this.#runs = runs
+    this.#next = next
+  }
+
+  static async open(folder: string, manifest: ModelManifest): Promise<BareSide> {
+    const { packed, runSizes } = planLikeScheduler(manifest)
+    const next = new Int32Array(new SharedArrayBuffer(4))
+    const work: BareWork = { folder, manifest, events: packed, runSizes, next }
+    const start = async () => {
+      const worker = new Worker(new URL('./support/bare-ort-worker.ts', import.meta.url), {
+        workerData: work,
+      })
+      await once(worker, 'message')
+      return worker
+    }
+    return new BareSide(await Promise.all(Array.from({ length: threads }, start)), runSizes.length, next)
+  }
+
+  async run(): Promise<void> {
+    Atomics.store(this.#next, 0, 0)
+    const done = this.#workers.map((worker) => once(worker, 'message'))
+    for (const worker of this.#workers) worker.postMessage({ runs: this.#runs })
+    await Promise.all(done)
+  }
+
+  close(): void {
+    for (const worker of this.#workers) worker.postMessage('close')
+  }
+}
 
 /** All events in the order and the runs that the scheduler would make of them. */
-function planLikeScheduler(batch: EventBatch) {
+function planLikeScheduler(manifest: ModelManifest) {
   const { tokensPerRun, eventsPerRun } = manifest.limits
   const order: number[] = []
   const sizes: number[] = []
   for (let from = 0; from < events; from += WINDOW) {
     const to = Math.min(from + WINDOW, events)
     const lengths = Int32Array.from({ length: to - from }, (_, i) =>
-      selectedAtMost(manifest.pulses, batch.offsets[from + i + 1] - batch.offsets[from + i]),
+      selectedAtMost(manifest.pulses, data.offsets[from + i + 1] - data.offsets[from + i]),
     )
     const plan = planRuns(lengths, { tokensPerRun, eventsPerRun, equalLengths: false })
     order.push(...Array.from(plan.order, (i) => from + i))
@@ -91,18 +118,11 @@ function planLikeScheduler(batch: EventBatch) {
   }
   return {
     packed: packEvents(
-      order.map((event) => ({ batch, event })),
+      order.map((event) => ({ batch: data, event })),
       new Blocks(0),
     ),
     runSizes: sizes,
   }
-}
-
-async function openBare(): Promise<Worker> {
-  const work: BareWork = { folder: values.model, manifest, events: packed, runSizes, next }
-  const worker = new Worker(new URL('./support/bare-ort-worker.ts', import.meta.url), { workerData: work })
-  await once(worker, 'message')
-  return worker
 }
 
 interface Cost {
@@ -122,15 +142,8 @@ async function costOf(runAll: () => Promise<unknown>): Promise<Cost> {
   }
 }
 
-async function runBare(): Promise<void> {
-  Atomics.store(next, 0, 0)
-  const done = bare.map((worker) => once(worker, 'message'))
-  for (const worker of bare) worker.postMessage({ runs: runSizes.length })
-  await Promise.all(done)
-}
-
 /** As a consumer asks: batches of the same size, as many in flight as the model wants. */
-async function runPath(): Promise<void> {
+async function runPath(model: LocalModel): Promise<void> {
   let from = 0
   const ask = async () => {
     while (from < events) {
@@ -141,3 +154,12 @@ async function runPath(): Promise<void> {
   }
   await Promise.all(Array.from({ length: model.concurrency }, ask))
 }
+
+const rows = []
+for (const folder of values.model) rows.push(await measure(folder))
+writeResult('onnx-path', {
+  question: 'events/s of a model folder ÷ events/s of bare ONNX Runtime on the same tensors, runs and cores',
+  command: `npm run bench -- onnx-path --rounds ${values.rounds}${values.model.map((model) => ` --model ${model}`).join('')}`,
+  parameters: { threads, batchEvents, window: WINDOW, data: `${events} simulated events` },
+  rows,
+})

@@ -10,7 +10,7 @@ const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '200000' },
     rounds: { type: 'string', default: '3' },
-    model: { type: 'string', default: 'linefit' },
+    model: { type: 'string', multiple: true, default: ['linefit', 'models/nano'] },
   },
 })
 const events = Number(values.events)
@@ -20,14 +20,12 @@ const SERVE_PORT = 18_500
 const WARM_UP_SHARE = 0.1
 
 /** Events/s between the first tenth and the end. */
-async function measure(over: 'in-process' | 'HTTP'): Promise<number> {
+async function measure(folder: string, over: 'in-process' | 'HTTP'): Promise<number> {
   await using redis = await startRedis(undefined, { args: ['--appendfsync', 'everysec'] })
   const common = ['--broker', redis.url, '--port', '0', '--log-level', 'warn']
   const serve =
-    over === 'HTTP'
-      ? startNustream(['serve', '--model', values.model, '--port', String(SERVE_PORT)])
-      : undefined
-  const model = serve ? `http://127.0.0.1:${SERVE_PORT}` : values.model
+    over === 'HTTP' ? startNustream(['serve', '--model', folder, '--port', String(SERVE_PORT)]) : undefined
+  const model = serve ? `http://127.0.0.1:${SERVE_PORT}` : folder
   while (serve && !serve.stdout().includes('serving')) await new Promise((resolve) => setTimeout(resolve, 50))
   const consume = startNustream(['consume', '--model', model, ...common])
   const flags = ['--source', source, '--loop', '--rate', 'max', '--events', String(events)]
@@ -50,22 +48,23 @@ async function measure(over: 'in-process' | 'HTTP'): Promise<number> {
 }
 
 const rows = []
-for (const over of ['in-process', 'HTTP'] as const) {
-  const rates: number[] = []
-  for (let round = 0; round < Number(values.rounds); round++) rates.push(await measure(over))
-  const [low, high] = [Math.min(...rates), Math.max(...rates)]
-  const rate = Math.round(median(rates))
-  rows.push({
-    'model runs': over,
-    'median events/s': rate,
-    'min events/s': Math.round(low),
-    'max events/s': Math.round(high),
-  })
+for (const model of values.model) {
+  for (const over of ['in-process', 'HTTP'] as const) {
+    const rates: number[] = []
+    for (let round = 0; round < Number(values.rounds); round++) rates.push(await measure(model, over))
+    rows.push({
+      model,
+      'model runs': over,
+      'median events/s': Math.round(median(rates)),
+      'min events/s': Math.round(Math.min(...rates)),
+      'max events/s': Math.round(Math.max(...rates)),
+    })
+  }
 }
 writeResult('processes', {
   question:
     'events/s over Redis (append-only file on) with emitter and consumer as processes, on this machine together',
-  command: `npm run bench -- processes --events ${values.events} --rounds ${values.rounds} --model ${values.model}`,
-  parameters: { events, model: values.model, data: '50,000 simulated events, looped' },
+  command: `npm run bench -- processes --events ${values.events} --rounds ${values.rounds}${values.model.map((model) => ` --model ${model}`).join('')}`,
+  parameters: { events, data: '50,000 simulated events, looped' },
   rows,
 })

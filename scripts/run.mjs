@@ -154,7 +154,8 @@ async function bench() {
     await ensureCommand('chromium', 'chromium')
     if ((await ensurePage()) !== 0) return 1
   }
-  if (['processes', 'broker', 'display'].includes(name)) await ensureCommand('redis-server', 'redis-server')
+  if (['processes', 'broker', 'display', 'display-page', 'latency'].includes(name))
+    await ensureCommand('redis-server', 'redis-server')
   return node([`bench/${name}.ts`, ...rest])
 }
 
