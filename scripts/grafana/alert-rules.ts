@@ -13,6 +13,7 @@ const WANTED = {
   NustreamLagGrowing: 'nustream-lag-growing',
   NustreamErrorRateHigh: 'nustream-error-rate',
   NustreamDrift: 'nustream-drift',
+  NustreamModelRefused: 'nustream-model-refused',
 } as const
 
 interface PrometheusAlert {

@@ -95,6 +95,8 @@ export function toPanel(plan: PanelPlan, id: number, gridPos: GridPos): Panel {
     ]
   if (kind === 'table')
     base.transformations = [
+      // One table of all queries, instead of one to choose.
+      { id: 'merge', options: {} },
       { id: 'organize', options: { excludeByName: { Time: true, Value: true, __name__: true, job: true } } },
     ]
   return base

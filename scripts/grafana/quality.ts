@@ -170,6 +170,78 @@ export const quality: DashboardPlan = {
       ],
     },
     {
+      title: 'Registry and challenger',
+      panels: [
+        {
+          title: 'A release was refused',
+          description:
+            'Yes: the registry names a release that failed here, and the one before answers. /health says why.',
+          kind: 'stat',
+          unit: 'bool_yes_no',
+          queries: [{ expr: 'max by (slot) (nustream_model_release_refused)', legend: '{{slot}}' }],
+          limits: { red: 1 },
+          width: 4,
+          runbook: 'model-refused',
+        },
+        {
+          title: 'The registry answers',
+          description: 'No: the model stays as it is, and new releases do not reach it.',
+          kind: 'stat',
+          unit: 'bool_yes_no',
+          queries: [{ expr: 'min by (slot) (nustream_model_registry_up)', legend: '{{slot}}' }],
+          limits: { red: 1, isFloor: true },
+          width: 4,
+          runbook: 'model-registry-away',
+        },
+        {
+          title: 'New releases, by what became of them',
+          description:
+            'In the last hour, over all servers: swapped in, refused before that, or rolled back after it.',
+          kind: 'timeseries',
+          unit: 'short',
+          min: 0,
+          queries: [
+            {
+              expr: 'sum by (slot, outcome) (increase(nustream_model_swaps_total[1h]))',
+              legend: '{{slot}} {{outcome}}',
+            },
+          ],
+          width: 16,
+          height: 4,
+        },
+        {
+          title: 'Angle between champion and challenger',
+          description:
+            'Of the events that both did. Nearly 0: the same model. Half of them at 1.571: one of the two guesses.',
+          kind: 'timeseries',
+          unit: 'suffix: rad',
+          min: 0,
+          queries: [0.5, 0.9].map((q) => ({
+            expr: `histogram_quantile(${q}, sum by (le) (rate(nustream_server_challenger_angle_radians_bucket${RATE})))`,
+            legend: `p${q * 100}`,
+          })),
+          limits: { red: 1.571 },
+          width: 12,
+        },
+        {
+          title: 'Events of the challenger',
+          description:
+            'Compared, failed, or not shown because it was busy: what it has no room for is dropped, so that nobody waits for it.',
+          kind: 'timeseries',
+          unit: 'evs',
+          min: 0,
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (outcome) (rate(nustream_server_challenger_events_total${RATE}))`,
+              legend: '{{outcome}}',
+            },
+          ],
+          width: 12,
+        },
+      ],
+    },
+    {
       title: 'MLflow',
       panels: [
         {
@@ -214,7 +286,7 @@ export const quality: DashboardPlan = {
             },
           ],
           width: 8,
-          runbook: 'mlflow-buffer-full',
+          runbook: 'mlflow-away',
         },
       ],
     },

@@ -20,9 +20,10 @@ export interface WatchedStream {
 
 /**
  * Every role as a process over a real Redis, with all that a dashboard can show: a model that tells kappa and knows the
- * events it was trained on, dead letters, an archive, a page, and an MLflow that is away.
+ * events it was trained on, a challenger, dead letters, an archive, a page, and an MLflow that is away. The model server
+ * takes its model from the registry at the URL where one is given.
  */
-export async function startWatchedStream(owner: Owner): Promise<WatchedStream> {
+export async function startWatchedStream(owner: Owner, registry?: string): Promise<WatchedStream> {
   const redis = await startRedis(owner)
   const folder = temporaryFolder(owner)
   const model = join(folder, 'model')
@@ -35,7 +36,9 @@ export async function startWatchedStream(owner: Owner): Promise<WatchedStream> {
   const broker = ['--broker', redis.url]
   const start = (part: (typeof parts)[number], ...args: string[]) =>
     startNustream([...args, ...broker, '--port', `${ports[part]}`, '--log-level', 'warn'], owner)
-  start('server', 'serve', '--model', model, '--threads', '1')
+  const served = registry === undefined ? ['--model', model] : await publishModel(owner, model, registry)
+  const cache = ['--model-cache', join(folder, 'cache')]
+  start('server', 'serve', ...served, ...cache, '--challenger', 'linefit', '--threads', '1')
   const away = ['--mlflow', `http://127.0.0.1:${await freePort()}`, '--mlflow-interval-ms', '1000']
   start('consumer', 'consume', '--model', `http://127.0.0.1:${ports['server']}`, ...away)
   start('emitter', 'emit', '--source', 'sim:5', '--rate', '100', '--batch', '16')
@@ -46,6 +49,15 @@ export async function startWatchedStream(owner: Owner): Promise<WatchedStream> {
     return { address: `127.0.0.1:${ports[part]}`, labels }
   })
   return { targets, publishBadEvent: () => publishBadEvent(redis.url) }
+}
+
+/** Puts a model into a registry; the flags that take it from there. */
+async function publishModel(owner: Owner, folder: string, url: string): Promise<string[]> {
+  const tracking = ['--mlflow', url]
+  const name = ['--name', 'watched', '--alias', 'champion']
+  const publishing = startNustream(['models', 'publish', folder, ...name, ...tracking], owner)
+  if ((await publishing.ended) !== 0) throw new Error(`not published: ${publishing.stderr()}`)
+  return ['--model', 'models:/watched@champion', ...tracking]
 }
 
 async function publishBadEvent(url: string): Promise<void> {
