@@ -12,6 +12,13 @@ const marker = join(folder, '.nustream-requirements')
 const INSTALL_WITHIN_MS = 1_800_000
 const POLL_MS = 500
 
+/** Environment of a server. Its workers for language models would take half a minute to start and a gigabyte. */
+export const QUIET_MLFLOW = {
+  MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
+  MLFLOW_DISABLE_TELEMETRY: 'true',
+  DO_NOT_TRACK: 'true',
+} as const
+
 /**
  * Path of the `mlflow` program of an environment in `.tools/mlflow`, which is made where it is missing (850 MB; two to
  * five minutes). Processes that ask at the same time wait for one of them. Undefined only where NUSTREAM_TEST_OFFLINE=1

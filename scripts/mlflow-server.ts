@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { ensureMlflow } from './mlflow-env.ts'
+import { ensureMlflow, QUIET_MLFLOW } from './mlflow-env.ts'
 
 export interface MlflowServerOptions {
   /** Database and artefacts live here; the same folder again goes on with what it holds. */
@@ -30,12 +30,6 @@ export interface MlflowServer extends AsyncDisposable {
 
 /** It imports for half a minute on a busy machine, and makes its tables the first time. */
 const READY_WITHIN_MS = 300_000
-/** Its workers for language models would take half a minute to start and a gigabyte. */
-const QUIET = {
-  MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
-  MLFLOW_DISABLE_TELEMETRY: 'true',
-  DO_NOT_TRACK: 'true',
-}
 const LOG_CHARACTERS_MAX = 20_000
 
 /**
@@ -88,7 +82,7 @@ class Server implements MlflowServer {
       cwd: dir,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...QUIET, ...env },
+      env: { ...process.env, ...QUIET_MLFLOW, ...env },
     })
     this.#child = child
     const keep = (chunk: Buffer) => {

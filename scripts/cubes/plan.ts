@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { QUIET_MLFLOW } from '../mlflow-env.ts'
 import type { CubesOptions } from './options.ts'
 import type { PartPlan } from './part.ts'
 import type { Listener, Ports } from './ports.ts'
@@ -96,7 +97,7 @@ function mlflowPlan(program: string, port: number, folder: string): PartPlan {
       '--artifacts-destination',
       join(dir, 'artifacts'),
     ],
-    env: { MLFLOW_DISABLE_TELEMETRY: 'true', DO_NOT_TRACK: 'true' },
+    env: QUIET_MLFLOW,
     cwd: dir,
     logFile: join(folder, 'logs', 'mlflow.log'),
     address: `http://127.0.0.1:${port}`,
