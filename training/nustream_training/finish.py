@@ -16,7 +16,7 @@ from nustream_training.features import Manifest
 from nustream_training.folder import write_folder
 from nustream_training.loss import angles
 from nustream_training.nano import Nano, config_of, nano_manifest
-from nustream_training.train import CHECKPOINT, predict
+from nustream_training.train import CHECKPOINT, PIPE, predict
 
 
 def read_run(run: Path) -> tuple[Nano, dict]:
@@ -30,7 +30,7 @@ def read_run(run: Path) -> tuple[Nano, dict]:
 
 
 def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float, data_digest: str | None) -> str:
-    """Writes the model folder; answers what the calibration did."""
+    """Writes the model folder; answers what the calibration did. A run fed by a pipe knows its own digest."""
     model, state = read_run(run)
     pool = load_pool([held_out], nano_manifest(model.config)["pulses"])
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
@@ -41,11 +41,11 @@ def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float
     set_kappa_map(model, kappa_map)
     manifest = nano_manifest(model.config)
     manifest["training"] |= {
-        "dataDigest": data_digest,
+        "dataDigest": data_digest or state.get("digest") or None,
         "events": state["presentations"],
         "seed": seed,
-        "note": f"{state['presentations']} presentations of events of {', '.join(state['data'])}; "
-        f"kappa calibrated on {len(pool)} others",
+        "note": f"{state['presentations']:,} presentations of events of {source_of(state['data'])}; "
+        f"kappa calibrated on {len(pool):,} others",
     }
     manifest["expectedAccuracy"] = {
         "data": "events of nustream simulate on which kappa was calibrated",
@@ -60,6 +60,10 @@ def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float
         f"{coverage(kappa_map(kappa), error, share):.3f} after"
         for share in SHARES
     )
+
+
+def source_of(names: list[str]) -> str:
+    return "nustream simulate, each shown once" if names == [PIPE.name] else ", ".join(names)
 
 
 def set_kappa_map(model: Nano, kappa_map: KappaMap) -> None:

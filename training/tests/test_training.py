@@ -188,6 +188,28 @@ def test_a_run_becomes_a_folder_that_nustream_accepts(simulated, tmp_path, node)
     assert verified.returncode == 0, verified.stderr
 
 
+def test_a_run_fed_by_a_pipe_keeps_the_digest_of_what_came(simulated, tmp_path, node, monkeypatch):
+    command = [node, "--disable-warning=ExperimentalWarning", "src/cli/main.ts", "simulate", "--out", "-"]
+    seen = {}
+    for seed in ("11", "11", "12"):
+        made = subprocess.run(
+            [*command, "--events", "100", "--seed", seed], cwd=ROOT, capture_output=True, timeout=120, check=True
+        )
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(made.stdout)))
+        run = tmp_path / f"{len(seen)}-{seed}"
+        common = ["--run", str(run), "--data", "-", "--validation", str(simulated), "--validation-events", "50"]
+        training = Training(parse([*common, *TINY, "--presentations", "768"]))
+        training.run()
+        seen.setdefault(seed, set()).add(training.digest)
+        held_out = ["--held-out", str(simulated), "--out", str(run / "nano")]
+        assert export.main(["nano", "--run", str(run), *held_out]) == 0
+        manifest = json.loads((run / "nano" / "model.json").read_text())
+        assert manifest["training"]["dataDigest"] == training.digest
+        assert "each shown once" in manifest["training"]["note"]
+    assert len(seen["11"]) == 1
+    assert seen["11"] != seen["12"]
+
+
 def test_a_network_does_not_feel_its_padding():
     torch.manual_seed(3)
     model = Nano(NanoConfig(dim=16, layers=2)).eval()
