@@ -99,6 +99,13 @@ describe('buildBuildTensors()', () => {
       values: [0, 300, 0, 500, 900],
     },
     {
+      name: 'logarithm of the time since the first pulse',
+      feature: pulse('timeSinceFirst', 'ns', { transform: 'log1p', scale: Math.log(901) }),
+      values: [0, Math.log(301), 0, Math.log(501), Math.log(901)].map((value) =>
+        Number((value / Math.log(901)).toFixed(9)),
+      ),
+    },
+    {
       name: 'time since the first non-auxiliary pulse',
       feature: pulse('timeSinceFirstHlc', 'ns'),
       values: [-300, 0, -500, 0, 400],
@@ -142,6 +149,21 @@ describe('buildBuildTensors()', () => {
     ])
     // The bottom half is clearer than the top half: sensor 0 is near the top, and the mirrored lookup sees the bottom.
     expect(Number(both.data[1])).toBeGreaterThan(Number(both.data[0]))
+  })
+
+  it('rounds to half precision once, from double', () => {
+    const halfway = 1 + 2 ** -11 + 2 ** -30
+    const { time } = tensorsOf([
+      {
+        name: 'time',
+        layout: 'flat-column',
+        dtype: 'float16',
+        features: [pulse('time', 'ns', { offset: 10_000 - halfway })],
+      },
+    ])
+    expect(time.data).toBeInstanceOf(Float16Array)
+    // Rounded to single precision first, 1 + 2^-11 + 2^-30 would be a tie and fall to 1.
+    expect(Number(time.data[0])).toBe(1 + 2 ** -10)
   })
 
   it.each([

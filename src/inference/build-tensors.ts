@@ -51,7 +51,7 @@ function builderOf(spec: InputSpec): BuildTensor {
 type OfLayout<L extends InputSpec['layout']> = Extract<InputSpec, { layout: L }>
 
 function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
-  const write = buildWriteFeatures(spec.features, spec.dtype === 'float64')
+  const write = buildWriteFeatures(spec.features, spec.dtype !== 'float32')
   const width = spec.features.length
   const store = storeAs(spec.dtype)
   return (run, length) => {
@@ -67,7 +67,7 @@ function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
 }
 
 function flat(spec: OfLayout<'flat' | 'flat-column'>): BuildTensor {
-  const write = buildWriteFeatures(spec.features, spec.dtype === 'float64')
+  const write = buildWriteFeatures(spec.features, spec.dtype !== 'float32')
   const width = spec.features.length
   const store = storeAs(spec.dtype)
   return (run) => {

@@ -84,8 +84,8 @@ function outputComplaints({ output }: ModelManifest, graph: GraphInfo): string[]
       continue
     }
     const isFlag = wanted === output.degenerate?.tensor
-    if (!isFlag && info.dtype !== 'float32' && info.dtype !== 'float64') {
-      complaints.push(`output "${wanted}" is ${info.dtype}: directions must be float32 or float64`)
+    if (!isFlag && !info.dtype.startsWith('float')) {
+      complaints.push(`output "${wanted}" is ${info.dtype}: directions must be float16, float32 or float64`)
     }
     const width = widthOf(output, wanted)
     const last = info.shape.at(-1)

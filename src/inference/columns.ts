@@ -7,6 +7,8 @@ interface ColumnFacts {
   readonly scope: ColumnScope
   /** Raw values are above 0 for every event that the event form admits. */
   readonly positive: boolean
+  /** Raw values can be below 0. */
+  readonly signed: boolean
   /** A table with more than one published reading, so the manifest must say which. */
   readonly hasLookup: boolean
 }
@@ -16,17 +18,17 @@ function column(
   scope: ColumnScope,
   options: Partial<ColumnFacts> = {},
 ): ColumnFacts {
-  return { unit, scope, positive: false, hasLookup: false, ...options }
+  return { unit, scope, positive: false, signed: false, hasLookup: false, ...options }
 }
 
 /** The closed menu of feature columns that a manifest can ask for. Meanings are in docs/models.md. */
 export const COLUMNS = {
-  x: column('m', 'pulse'),
-  y: column('m', 'pulse'),
-  z: column('m', 'pulse'),
-  time: column('ns', 'pulse'),
+  x: column('m', 'pulse', { signed: true }),
+  y: column('m', 'pulse', { signed: true }),
+  z: column('m', 'pulse', { signed: true }),
+  time: column('ns', 'pulse', { signed: true }),
   timeSinceFirst: column('ns', 'pulse'),
-  timeSinceFirstHlc: column('ns', 'pulse'),
+  timeSinceFirstHlc: column('ns', 'pulse', { signed: true }),
   charge: column('p.e.', 'pulse', { positive: true }),
   auxiliary: column('1', 'pulse'),
   hlc: column('1', 'pulse'),

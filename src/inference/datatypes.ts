@@ -2,6 +2,7 @@ import type { Dtype } from './tensor.ts'
 
 /** Names of element types in the Open Inference Protocol. */
 const DATATYPES = {
+  float16: 'FP16',
   float32: 'FP32',
   float64: 'FP64',
   int64: 'INT64',

@@ -26,14 +26,13 @@ const feature = z
     const needsPositive = spec.transform === 'log10' || spec.transform === 'ln'
     if (needsPositive && !facts.positive)
       complain('transform', `takes values above 0, ${spec.column} can be 0 or less`)
-    if (spec.transform === 'log1p' && spec.column.match(/^([xyz]|time.*)$/)) {
+    if (spec.transform === 'log1p' && facts.signed)
       complain('transform', `takes values above -1, ${spec.column} can be less`)
-    }
     if (spec.clip && spec.clip[0] >= spec.clip[1]) complain('clip', 'must be [lower, upper]')
   })
 
 const tensorName = z.string().min(1)
-const numeric = z.enum(['float32', 'float64', 'int32', 'int64', 'bool'])
+const numeric = z.enum(['float16', 'float32', 'float64', 'int32', 'int64', 'bool'])
 const integer = z.enum(['int32', 'int64'])
 const features = z.array(feature).min(1)
 const oneFeature = z.array(feature).length(1)

@@ -27,9 +27,7 @@ export async function openOnnxSession(path: string): Promise<OnnxSession> {
     },
     async run(inputs, outputs) {
       const feeds: Record<string, OrtTensor> = {}
-      for (const [name, { dtype, data, shape }] of Object.entries(inputs)) {
-        feeds[name] = new OrtTensor(dtype, data, shape)
-      }
+      for (const [name, tensor] of Object.entries(inputs)) feeds[name] = toOrt(tensor)
       const results = outputs ? await session.run(feeds, outputs) : await session.run(feeds)
       return Object.fromEntries(
         Object.entries(results).map(([name, tensor]) => [name, fromOrt(name, tensor)]),
@@ -43,6 +41,13 @@ function toTensorInfo(value: InferenceSession.ValueMetadata): TensorInfo {
   if (!value.isTensor) throw new Error(`"${value.name}" is not a tensor`)
   if (!isDtype(value.type)) throw new Error(`"${value.name}" has elements of type ${value.type}`)
   return { name: value.name, dtype: value.type, shape: [...value.shape] }
+}
+
+function toOrt({ dtype, data, shape }: Tensor): OrtTensor {
+  if (!(data instanceof Float16Array)) return new OrtTensor(dtype, data, shape)
+  // ONNX Runtime's JavaScript wants halves as a Float16Array, its native part reads them as a Uint16Array of their bits.
+  const bits = new Uint16Array(data.buffer, data.byteOffset, data.length)
+  return Object.defineProperty(new OrtTensor('float16', bits, shape), 'data', { value: bits })
 }
 
 function fromOrt(name: string, { type, dims, data }: OrtTensor): Tensor {

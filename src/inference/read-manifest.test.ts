@@ -87,6 +87,11 @@ const broken: { name: string; edits: Edit[]; says: RegExp }[] = [
     says: /transform is "log10": takes values above 0, x can be 0 or less/,
   },
   {
+    name: 'log1p of what can be below -1',
+    edits: [{ at: firstFeature, to: { column: 'timeSinceFirstHlc', unit: 'ns', transform: 'log1p' } }],
+    says: /transform is "log1p": takes values above -1, timeSinceFirstHlc can be less/,
+  },
+  {
     name: 'ice without its lookup',
     edits: [{ at: firstFeature, to: { column: 'scatteringLength', unit: 'm' } }],
     says: /features\[0\]\.lookup is missing: must be "physical" or "icemix"/,

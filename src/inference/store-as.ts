@@ -36,6 +36,11 @@ function convert(
   dtype: InputSpec['dtype'],
   into: ArrayBuffer,
 ): TensorData {
+  if (dtype === 'float16') {
+    const halves = new Float16Array(into, 0, from.length)
+    halves.set(from)
+    return halves
+  }
   if (dtype === 'bool') {
     const bytes = new Uint8Array(into, 0, from.length)
     for (let i = 0; i < from.length; i++) bytes[i] = from[i] === 0 ? 0 : 1

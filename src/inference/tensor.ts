@@ -1,5 +1,6 @@
 /** Element types of the Open Inference Protocol that ONNX Runtime's Node binding takes. */
 export type Dtype =
+  | 'float16'
   | 'float32'
   | 'float64'
   | 'int64'
@@ -13,6 +14,7 @@ export type Dtype =
   | 'bool'
 
 export type TensorData =
+  | Float16Array
   | Float32Array
   | Float64Array
   | BigInt64Array
@@ -46,6 +48,7 @@ export interface GraphInfo {
 }
 
 const ARRAYS = {
+  float16: Float16Array,
   float32: Float32Array,
   float64: Float64Array,
   int64: BigInt64Array,

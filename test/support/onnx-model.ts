@@ -30,7 +30,7 @@ export interface Constant {
   readonly data: readonly number[]
 }
 
-export const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const
+export const ELEMENT_TYPES = { float16: 10, float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const
 const INT = 2
 const INTS = 7
 
