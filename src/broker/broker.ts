@@ -190,6 +190,12 @@ export interface Broker extends AsyncDisposable {
   backlog(): Promise<Backlog>
   totals(): Promise<Totals>
 
+  /**
+   * Eight hex digits that tell this stream from any other, so that a cursor is never taken for one of another stream.
+   * Made with the stream; one that was deleted and begun anew has another.
+   */
+  streamId(): Promise<string>
+
   /** Predictions in order within a partition, waiting for more until aborted. */
   predictions(options: OnlookerOptions): AsyncIterable<StoredPredictions>
 
@@ -206,7 +212,7 @@ export interface Broker extends AsyncDisposable {
    */
   holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void>
 
-  /** Newest first. */
+  /** Newest first. At most `deadLettersMax` are kept for each partition; the oldest go, and stay counted in `totals`. */
   deadLetters(options: { readonly limit: number }): Promise<StoredDeadLetter[]>
   deadLetter(id: string): Promise<StoredDeadLetter | undefined>
   /** Publishes the payload again as a new batch and removes the dead letter, in one step. False if it is gone. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Broker, StoredPredictions } from './broker.ts'
 import {
   batch,
+  deadLetter,
   ids,
   type OpenHome,
   onlook,
@@ -10,6 +11,7 @@ import {
   SOON,
   settleAll,
   take,
+  takeWithin,
 } from './conformance-support.ts'
 
 async function pass(broker: Broker, from: number, to: number): Promise<void> {
@@ -141,6 +143,25 @@ export function describeKeeping(openHome: OpenHome): void {
       await broker.holdPredictions('archive', new Map())
       await pass(broker, 0, 30)
       await expect.poll(async () => (await onlookNow(broker)).length, SOON).toBe(2 * broker.partitions)
+    })
+
+    it('lets the oldest dead letters go, by who consumes alone, and keeps counting them', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open({ upkeepMs: 10, deadLettersMax: 5, partitions: 1 })
+      await home.open({ upkeepMs: 10, deadLettersMax: 1, partitions: 1 })
+      for (let i = 1; i <= 20; i++) {
+        const position = { run: 'r', sequence: i, resume: '', emitted: i, done: false }
+        await broker.publish(undefined, position, [deadLetter(`b${i}`, BigInt(i))])
+      }
+      const kept = async () =>
+        (await broker.deadLetters({ limit: 100 })).map(({ eventId }) => Number(eventId))
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      expect(await kept()).toHaveLength(20)
+      const consuming = takeWithin(broker, 2_000, 'c1')
+      await expect.poll(kept, SOON).toEqual([20, 19, 18, 17, 16])
+      await consuming
+      expect(await kept()).toHaveLength(5)
+      expect(await broker.totals()).toMatchObject({ emitted: 20, deadLettered: 20 })
     })
 
     it('remembers settled batches up to the bound', async (t) => {

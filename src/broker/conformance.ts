@@ -25,6 +25,16 @@ export function describeBroker(name: string, openHome: OpenHome): void {
       await expect(broker.totals()).rejects.toMatchObject({ code: 'broker_unreachable' })
     })
 
+    it('streamId() is the same for every part of a stream, and another for another stream', async (t) => {
+      const home = await openHome(t)
+      const id = await (await home.open()).streamId()
+      expect(id).toMatch(/^[0-9a-f]{8}$/)
+      expect(await (await home.open()).streamId()).toBe(id)
+      await home.restart()
+      expect(await (await home.open()).streamId()).toBe(id)
+      expect(await (await (await openHome(t)).open()).streamId()).not.toBe(id)
+    })
+
     it('beat() keeps a part alive until it misses its beats, and its name after that', async (t) => {
       const home = await openHome(t)
       const broker = await home.open()

@@ -31,6 +31,8 @@ export interface BrokerOptions {
   readonly predictionsMax?: number
   /** Prediction batches older than this go even when there are few. */
   readonly predictionsMaxAgeMs?: number
+  /** Dead letters kept per partition; a consumer lets the oldest go, with a warning. The account keeps counting them. */
+  readonly deadLettersMax?: number
   /** Settled batch ids remembered, to recognise a repeat: at most so many, for so long. */
   readonly settledMax?: number
   readonly settledMaxAgeMs?: number
@@ -61,6 +63,7 @@ export const BROKER_DEFAULTS = {
   commandTimeoutMs: 10_000,
   retryMaxMs: 2_000,
   predictionsMax: 10_000,
+  deadLettersMax: 100_000,
   settledMax: 1_000_000,
   settledMaxAgeMs: DAY_MS,
   idleMaxMs: DAY_MS,

@@ -11,7 +11,7 @@ export interface PartitionKeys {
   readonly settled: string
   /** Hash: run → its position in this partition, as JSON. */
   readonly runs: string
-  /** Hash of counts: `emitted`, `predicted`, `dead_lettered`, `waiting`. */
+  /** Hash of counts: `emitted`, `predicted`, `dead_lettered`, `waiting`; in the first partition also `stream_id`. */
   readonly totals: string
   /** Hash: consumer group that reads through us → when it last did. Only these hold up trimming. */
   readonly groups: string

@@ -30,6 +30,7 @@ import { releaseScript, renewScript } from './redis-scripts/loan.ts'
 import { publishScript } from './redis-scripts/publish.ts'
 import { replayScript } from './redis-scripts/replay.ts'
 import { settleScript, splitScript } from './redis-scripts/settle.ts'
+import { streamIdScript } from './redis-scripts/stream-id.ts'
 import { trimScript } from './redis-scripts/trim.ts'
 
 /** Waiting for a batch to look at ends after this, so that closing is prompt and partitions take turns. */
@@ -177,13 +178,20 @@ export class RedisPartition {
     return { emitted, predicted, deadLettered }
   }
 
+  /** The id of the stream: `proposed` where it has none. Only of the first partition. */
+  async streamId(proposed: string): Promise<string> {
+    return String(await this.link.run(streamIdScript, [this.keys.totals], [proposed]))
+  }
+
+  /** Dead letters are let go only by who consumes, so that somebody who looks on takes none from anybody. */
   async trim(isConsuming: boolean): Promise<void> {
-    const { batches, predictions, settled, totals, groups, readers } = this.keys
+    const { batches, predictions, settled, totals, groups, readers, deadLetters } = this.keys
     const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
       this.#settings
-    await this.link.run(
+    const { deadLettersMax, log } = this.#settings
+    const gone = await this.link.run(
       trimScript,
-      [batches, predictions, settled, totals, groups, readers],
+      [batches, predictions, settled, totals, groups, readers, deadLetters],
       [
         isConsuming ? group : '',
         `${idleMaxMs}`,
@@ -191,8 +199,10 @@ export class RedisPartition {
         `${predictionsMaxAgeMs ?? ''}`,
         `${settledMax}`,
         `${settledMaxAgeMs}`,
+        isConsuming ? `${deadLettersMax}` : '',
       ],
     )
+    if (Number(gone) > 0) log?.warn({ gone, deadLettersMax }, 'too many dead letters, the oldest are let go')
   }
 
   async predictions(after: string): Promise<StoredPredictions[]> {

@@ -81,6 +81,7 @@ class RedisBroker implements Broker {
   readonly #timers: readonly NodeJS.Timeout[]
   readonly #trimmedAtMs: number[]
   #closed: Promise<void> | undefined
+  #streamId: string | undefined
 
   constructor(target: RedisTarget, settings: BrokerSettings) {
     this.#isClusterByUrl = target.cluster
@@ -187,6 +188,13 @@ class RedisBroker implements Broker {
     }
   }
 
+  async streamId(): Promise<string> {
+    const [first] = this.#streams
+    const proposed = this.#streamId ?? randomUUID().slice(0, 8)
+    this.#streamId = await this.#keepTrying('reading the stream id', () => first.streamId(proposed))
+    return this.#streamId
+  }
+
   async *predictions(options: OnlookerOptions): AsyncGenerator<StoredPredictions, void, void> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
     const cursors: string[] = []
@@ -218,6 +226,8 @@ class RedisBroker implements Broker {
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {
     const hold = (stream: RedisPartition) => stream.holdPredictions(reader, taken.get(stream.index) ?? '0-0')
     await this.#ofAll('holding predictions', hold)
+    // A Redis that has lost all since gives later cursors, so it stays the stream that it was.
+    if (this.#streamId) await this.streamId()
   }
 
   async deadLetters({ limit }: { readonly limit: number }): Promise<StoredDeadLetter[]> {

@@ -5,10 +5,12 @@ import { UsageError } from '../errors.ts'
 
 /** Marks the file as ours ("nust" in ASCII), so that another program's database is never written to. */
 const APPLICATION_ID = 0x6e757374
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 /** What brings a file of the version before up to the next. */
 const UPGRADES: Readonly<Record<number, string>> = {
   1: 'ALTER TABLE batches ADD COLUMN traceparent TEXT; PRAGMA user_version = 2',
+  2: `ALTER TABLE account ADD COLUMN stream_id TEXT;
+      UPDATE account SET stream_id = lower(hex(randomblob(4))); PRAGMA user_version = 3`,
 }
 /** Checkpoints cost a pause, so they come every 32 MB rather than SQLite's 4 MB (measured: half again as fast). */
 const CHECKPOINT_PAGES = 8192
@@ -57,8 +59,9 @@ CREATE TABLE runs (
   done INTEGER NOT NULL, publisher TEXT NOT NULL, batch_id TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE account (
   only INTEGER PRIMARY KEY CHECK (only = 1), emitted INTEGER NOT NULL, predicted INTEGER NOT NULL,
-  dead_lettered INTEGER NOT NULL, waiting_batches INTEGER NOT NULL, waiting_events INTEGER NOT NULL);
-INSERT INTO account VALUES (1, 0, 0, 0, 0, 0);
+  dead_lettered INTEGER NOT NULL, waiting_batches INTEGER NOT NULL, waiting_events INTEGER NOT NULL,
+  stream_id TEXT);
+INSERT INTO account VALUES (1, 0, 0, 0, 0, 0, lower(hex(randomblob(4))));
 CREATE TABLE heartbeats (
   role TEXT NOT NULL, instance TEXT NOT NULL, beat_at_ms INTEGER NOT NULL, every_ms INTEGER NOT NULL, url TEXT,
   PRIMARY KEY (role, instance)) WITHOUT ROWID;

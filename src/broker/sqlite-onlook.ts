@@ -114,6 +114,10 @@ export function readTotals(file: SqliteFile): Totals {
   }
 }
 
+export function readStreamId(file: SqliteFile): string {
+  return String(file.sql('SELECT stream_id FROM account').get()?.['stream_id'])
+}
+
 export function storeBeat(file: SqliteFile, beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): void {
   file
     .sql(

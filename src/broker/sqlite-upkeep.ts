@@ -8,9 +8,13 @@ const ROWS_AT_ONCE = 1000
 const UNUSED_PAGES_KEPT = 16_384
 const PAGES_AT_ONCE = 2_048
 
-/** One round of trimming. Batches need none: a settled one is deleted, any other is kept. */
-export function trim(file: SqliteFile, settings: BrokerSettings): void {
+/**
+ * One round of trimming. Batches need none: a settled one is deleted, any other is kept. Dead letters are let go only by
+ * who consumes, so that somebody who looks on with other settings takes none from anybody.
+ */
+export function trim(file: SqliteFile, settings: BrokerSettings, isConsuming: boolean): void {
   const nowMs = Date.now()
+  if (isConsuming) trimDeadLetters(file, settings)
   trimPredictions(file, settings, nowMs)
   trimSettled(file, settings, nowMs)
   file.sql('DELETE FROM heartbeats WHERE beat_at_ms < ?').run(nowMs - NAME_KEPT_MS)
@@ -41,6 +45,20 @@ function trimPredictions(file: SqliteFile, settings: BrokerSettings, nowMs: numb
       )
       .run(partition, held, beyond, tooOldMs)
   }
+}
+
+function trimDeadLetters(file: SqliteFile, { deadLettersMax, partitions, log }: BrokerSettings): void {
+  const newestToGo = file.number(
+    'SELECT id FROM dead_letters ORDER BY id DESC LIMIT 1 OFFSET ?',
+    deadLettersMax * partitions,
+  )
+  const gone = file
+    .sql(
+      `DELETE FROM dead_letters WHERE id IN (
+         SELECT id FROM dead_letters WHERE id <= ? ORDER BY id LIMIT ${ROWS_AT_ONCE})`,
+    )
+    .run(newestToGo).changes
+  if (Number(gone) > 0) log?.warn({ gone, deadLettersMax }, 'too many dead letters, the oldest are let go')
 }
 
 function trimSettled(file: SqliteFile, settings: BrokerSettings, nowMs: number): void {

@@ -57,6 +57,7 @@ class SqliteBroker implements Broker {
   readonly #change = new Change()
   readonly #loans = new Loans()
   readonly #published = new Set<string>()
+  #consuming = 0
   readonly #persistence: Persistence
   readonly #room: DiskRoom
   readonly #renewal: NodeJS.Timeout
@@ -75,7 +76,10 @@ class SqliteBroker implements Broker {
       isWorthALine: (error, triedForMs) => !isSqliteLock(error) || triedForMs > LOCK_LINE_AFTER_MS,
     })
     this.#renewal = setInterval(() => this.#renewLoans(), settings.renewMs).unref()
-    this.#upkeep = setInterval(() => this.#background(() => trim(file, settings)), settings.upkeepMs).unref()
+    this.#upkeep = setInterval(
+      () => this.#background(() => trim(file, settings, this.#consuming > 0)),
+      settings.upkeepMs,
+    ).unref()
   }
 
   async publish(
@@ -104,17 +108,22 @@ class SqliteBroker implements Broker {
     const ends = AbortSignal.any([signal, this.#closing.signal])
     const borrower = { consumer, session: this.#session, visibilityMs: this.#settings.visibilityMs }
     let pollMs = POLL_MIN_MS
-    while (!ends.aborted) {
-      const mayBorrow = this.#loans.countOf(consumer) < onLoanMax
-      const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
-      if (delivery) {
-        pollMs = POLL_MIN_MS
-        this.#loans.add(delivery.deliveryId, consumer)
-        yield delivery
-      } else {
-        await this.#change.wait(pollMs, ends)
-        pollMs = Math.min(pollMs * 2, POLL_MAX_MS)
+    this.#consuming++
+    try {
+      while (!ends.aborted) {
+        const mayBorrow = this.#loans.countOf(consumer) < onLoanMax
+        const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
+        if (delivery) {
+          pollMs = POLL_MIN_MS
+          this.#loans.add(delivery.deliveryId, consumer)
+          yield delivery
+        } else {
+          await this.#change.wait(pollMs, ends)
+          pollMs = Math.min(pollMs * 2, POLL_MAX_MS)
+        }
       }
+    } finally {
+      this.#consuming--
     }
   }
 
@@ -177,6 +186,10 @@ class SqliteBroker implements Broker {
         await this.#change.wait(SAMPLE_POLL_MS, ends)
       }
     }
+  }
+
+  async streamId(): Promise<string> {
+    return await this.#keepTrying('reading the id of the stream', () => onlook.readStreamId(this.#file))
   }
 
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {
