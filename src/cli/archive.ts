@@ -31,7 +31,7 @@ export function add(program: Command): void {
     name: 'archive',
     summary: 'keep predictions as Parquet files',
     description:
-      'Writes every prediction of the stream once into Parquet files, and goes on after a crash with what the folder does not hold yet.',
+      'Writes every prediction of the stream once into Parquet files, and goes on after a crash with what the folder does not hold yet. Of several that are given the same folder one writes, and the others stand by to take its place.',
     examples: ['nustream archive --broker redis://127.0.0.1:6379 --out predictions'],
     shape: {
       ...archiveSettings,

@@ -83,7 +83,9 @@ export function resolveConfig<Shape extends z.ZodRawShape>(
 
 function toProblem(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
   const key = String(issue.path[0] ?? '')
-  const shown = given[key] === undefined ? 'missing' : JSON.stringify(given[key])
+  if (key !== '' && given[key] === undefined)
+    return `--${toKebab(key)} (${environmentName(key)}) is missing; it is needed`
+  const shown = JSON.stringify(given[key])
   const names = key === '' ? '' : `--${toKebab(key)} (${environmentName(key)}) ${shown}: `
   return `${names}${issue.message}`
 }

@@ -14,7 +14,7 @@ import { type ComparisonRow, compareWithPublished, renderComparison } from '../v
 import { drawComparison } from '../validation/figures.ts'
 import { EventStatistics } from '../validation/statistics.ts'
 import { addCommand } from './command.ts'
-import { listenForInterrupt } from './interrupt.ts'
+import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { jsonSetting } from './settings.ts'
 
@@ -74,7 +74,7 @@ async function run(config: Config): Promise<number> {
   const { statistics, rejected } = await gather(source, config.events, interrupt.signal)
   const seconds = (performance.now() - startedAt) / 1000
   if (statistics.events === 0) {
-    if (interrupt.signal.aborted) return interrupt.exitCode()
+    if (interrupt.signal.aborted) return CUT_SHORT
     throw new UsageError('source_unreadable', `${source.spec} has no events to compare`)
   }
   const rows = compareWithPublished(statistics)

@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
+import type { z } from 'zod'
 import { archive } from '../archive/archive.ts'
 import { archiveMetrics } from '../archive/metrics.ts'
+import type { Broker } from '../broker/broker.ts'
 import { archiveSettings } from './archive.ts'
 import { addCommand } from './command.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
 import { openStreamModel, registrySettings } from './registry-model.ts'
-import { brokerHealth, openRoleBroker, runRole } from './role.ts'
+import { brokerHealth, openRoleBroker, type Role, runRole } from './role.ts'
 import {
   brokerSettings,
   consumeSettings,
@@ -16,6 +18,25 @@ import {
   traceSettings,
 } from './settings.ts'
 import { consumeAsConfigured, consumeParams } from './work.ts'
+
+const settings = {
+  ...modelSettings,
+  ...brokerSettings,
+  ...consumeSettings,
+  archive: archiveSettings.out
+    .optional()
+    .describe('also keep predictions as Parquet files in this folder')
+    .meta({ value: 'folder' }),
+  archiveIntervalMs: archiveSettings.intervalMs,
+  ...inferenceLogSettings,
+  ...registrySettings,
+  ...roleSettings,
+  ...traceSettings,
+  ...portSetting(9102, '/metrics and /health'),
+  ...jsonSetting,
+}
+
+type Config = z.infer<z.ZodObject<typeof settings>>
 
 export function add(program: Command): void {
   addCommand(program, {
@@ -28,51 +49,44 @@ export function add(program: Command): void {
       'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --archive predictions',
       'nustream consume --broker redis://127.0.0.1:6379 --model models:/direction@champion --mlflow http://127.0.0.1:5000',
     ],
-    shape: {
-      ...modelSettings,
-      ...brokerSettings,
-      ...consumeSettings,
-      archive: archiveSettings.out
-        .optional()
-        .describe('also keep predictions as Parquet files in this folder')
-        .meta({ value: 'folder' }),
-      archiveIntervalMs: archiveSettings.intervalMs,
-      ...inferenceLogSettings,
-      ...registrySettings,
-      ...roleSettings,
-      ...traceSettings,
-      ...portSetting(9102, '/metrics and /health'),
-      ...jsonSetting,
-    },
-    run: (config) =>
-      runRole('consumer', config, async (role) => {
-        const broker = await openRoleBroker(config, role)
-        const { inferrer, details } = await openStreamModel(config, role)
-        const stopping = new AbortController()
-        role.parts.defer(async () => stopping.abort())
-        await role.watch({ broker, health: () => brokerHealth(broker, details()) })
-        const keeping = config.archive
-          ? archive({
-              broker,
-              dir: config.archive,
-              intervalMs: config.archiveIntervalMs,
-              metrics: archiveMetrics(role.registry),
-              log: role.log,
-              signal: stopping.signal,
-            })
-          : undefined
-        const { signal } = role
-        const report = await withInferenceLog(config, role, {
-          inferrer,
-          params: consumeParams(config),
-          work: (onSettled) => consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled }),
-          // Asked to stop is how a consumer ends; one whose time ran out was cut off.
-          statusOf: ({ gaveUp }) => (gaveUp ? 'KILLED' : 'FINISHED'),
-        })
-        stopping.abort()
-        await keeping
-        if (config.json) console.log(JSON.stringify(report))
-        else console.log(`predicted ${report.predicted} events, ${report.deadLettered} dead letters`)
-      }),
+    shape: settings,
+    run: (config) => runRole('consumer', config, (role) => runConsumer(config, role)),
   })
+}
+
+async function runConsumer(config: Config, role: Role): Promise<void> {
+  const broker = await openRoleBroker(config, role)
+  const { inferrer, details } = await openStreamModel(config, role)
+  await role.watch({ broker, health: () => brokerHealth(broker, details()) })
+  const failed = new AbortController()
+  const stopped = new AbortController()
+  const keeping = startArchive(config, role, { broker, signal: stopped.signal })
+  // A consumer whose archive cannot be kept stops, and says why at its end.
+  keeping.catch((error: unknown) => failed.abort(error))
+  const signal = AbortSignal.any([role.signal, failed.signal])
+  try {
+    const report = await withInferenceLog(config, role, {
+      inferrer,
+      params: consumeParams(config),
+      work: (onSettled) => consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled }),
+      // Asked to stop is how a consumer ends; one whose time ran out was cut off.
+      statusOf: ({ gaveUp }) => (failed.signal.aborted ? 'FAILED' : gaveUp ? 'KILLED' : 'FINISHED'),
+    })
+    if (config.json) console.log(JSON.stringify(report))
+    else console.log(`predicted ${report.predicted} events, ${report.deadLettered} dead letters`)
+  } finally {
+    stopped.abort()
+    await Promise.allSettled([keeping])
+  }
+  await keeping
+}
+
+/** The archive beside the consumer, where the settings ask for one; settled when it has written all, or cannot. */
+async function startArchive(
+  { archive: dir, archiveIntervalMs: intervalMs }: Config,
+  { registry, log }: Role,
+  { broker, signal }: { readonly broker: Broker; readonly signal: AbortSignal },
+): Promise<void> {
+  if (dir !== undefined)
+    await archive({ broker, dir, intervalMs, metrics: archiveMetrics(registry), log, signal })
 }

@@ -11,12 +11,14 @@ import { figuresOf } from '../evaluation/figures.ts'
 import { type EvaluationReport, makeReport, type NamedAnswers, toJson } from '../evaluation/report.ts'
 import { openSubmission } from '../evaluation/submission.ts'
 import { renderReport } from '../evaluation/table.ts'
-import { openInferrer } from '../inference/open.ts'
+import { resolveModelFolder } from '../inference/bundled.ts'
+import { isUrl, openInferrer } from '../inference/open.ts'
+import { readAnyManifest } from '../inference/read-ensemble.ts'
 import { renderFigure } from '../plots/figure.ts'
 import { openSource } from '../source/open.ts'
 import type { EventSource } from '../source/source.ts'
 import { addCommand } from './command.ts'
-import { listenForInterrupt } from './interrupt.ts'
+import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { jsonSetting, modelSettings } from './settings.ts'
 
@@ -82,15 +84,23 @@ async function run(config: Config): Promise<number> {
     throw new UsageError('flag_invalid', `--submission takes one --model, not ${config.model.length}`)
   using interrupt = listenForInterrupt()
   try {
+    await checkBefore(config)
     const report = await evaluateModels(config, interrupt.signal)
     const table = renderReport(report)
     if (config.out) await writeOut(config.out, report, table)
     console.log(config.json ? toJson(report) : table)
-    return 0
+    return report.models.every(({ predicted }) => predicted > 0) ? 0 : 1
   } catch (error) {
-    if (interrupt.signal.aborted) return interrupt.exitCode()
+    if (interrupt.signal.aborted) return CUT_SHORT
     throw error
   }
+}
+
+/** What would otherwise be found after an hour: a folder that is no model, or one that cannot be written to. */
+async function checkBefore({ model, out }: Config): Promise<void> {
+  for (const spec of model)
+    if (spec !== 'linefit' && !isUrl(spec)) await readAnyManifest(resolveModelFolder(spec))
+  if (out) await mkdir(out, { recursive: true })
 }
 
 /** One model after the other, so that each has the machine for itself. */
@@ -106,6 +116,8 @@ async function evaluateModels(config: Config, signal: AbortSignal): Promise<Eval
     facts = seen
     models.push({ spec, answers })
   }
+  if (facts?.pulses.length === 0 && models.every(({ answers }) => Object.keys(answers.failed).length === 0))
+    throw new UsageError('source_unreadable', `${data} has no events to evaluate`)
   if (facts === undefined) throw new UsageError('flag_invalid', '--model is empty: name at least one')
   return makeReport(data, facts, models, { ...DEFAULT_BOOTSTRAP, seed: config.bootstrapSeed })
 }
@@ -130,12 +142,12 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
     ...(submission && { onChunk: submission.write }),
   })
   progress.end()
-  await submission?.finish()
+  if (config.events === undefined) await submission?.finish(await source.listed?.())
+  else await submission?.finish()
   return answered
 }
 
 async function writeOut(folder: string, report: EvaluationReport, table: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'evaluation.txt'), `${table}\n`)
   await writeFile(join(folder, 'evaluation.json'), `${toJson(report, 2)}\n`)
   for (const [name, figure] of Object.entries(figuresOf(report)))

@@ -2,9 +2,12 @@
 export interface Interrupt extends Disposable {
   /** Aborts at the first SIGINT or SIGTERM: finish what is under way, then return. */
   readonly signal: AbortSignal
-  /** 130 after SIGINT, otherwise 0: a service manager's SIGTERM is an orderly end. */
+  /** For a role, which has no end of its own: 130 after SIGINT, otherwise 0, as SIGTERM is a service manager's orderly end. */
   exitCode(): number
 }
+
+/** Exit code of work that was cut short: whichever signal asked for it, what was wanted is not there. */
+export const CUT_SHORT = 130
 
 /** The first signal asks to finish, the second ends the process at once (whatever was on loan is delivered again). */
 export function listenForInterrupt(): Interrupt {
@@ -18,7 +21,7 @@ export function listenForInterrupt(): Interrupt {
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   return {
     signal: controller.signal,
-    exitCode: () => (first === 'SIGINT' ? 130 : 0),
+    exitCode: () => (first === 'SIGINT' ? CUT_SHORT : 0),
     [Symbol.dispose]: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
   }
 }

@@ -1,12 +1,16 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { NustreamError, UsageError } from '../errors.ts'
+import { maskSecrets } from '../telemetry/secrets.ts'
 import { packageVersion } from './version.ts'
 
 const USAGE = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 Every setting is also read from the environment (--backlog-max is NUSTREAM_BACKLOG_MAX) and from the JSON file of
 --config; the command line wins over the environment, the environment over the file.`
+
+/** Codes of errors that the command line itself is wrong about, rather than what it names. */
+const WRONG_USAGE = /^(flag_|config_|source_unknown$|broker_url_invalid$)/
 
 /** Loaded when asked for: an emitter has no use for ONNX Runtime in its memory. In the order of the help. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): void }>>> = {
@@ -52,8 +56,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (error instanceof NustreamError) {
-      console.error(`nustream: ${error.message}`)
-      return error instanceof UsageError && /^(flag|config)_/.test(error.code) ? 2 : 1
+      console.error(`nustream: ${maskSecrets(error.message)}`)
+      return error instanceof UsageError && WRONG_USAGE.test(error.code) ? 2 : 1
     }
     console.error('nustream: internal error:', error)
     return 1

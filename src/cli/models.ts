@@ -8,7 +8,7 @@ import { listModels, showModel, type VerifyReport, verifyModel } from '../infere
 import { readAnyManifest } from '../inference/read-ensemble.ts'
 import { addCommand } from './command.ts'
 import { formatJson } from './format-json.ts'
-import { listenForInterrupt } from './interrupt.ts'
+import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { publish, publishSettings } from './publish.ts'
 import { referenceOf, writeReference } from './reference.ts'
 import { jsonSetting } from './settings.ts'
@@ -122,7 +122,7 @@ async function reference({ data, model, events, json }: ReferenceConfig): Promis
   if (model !== undefined) await readAnyManifest(model)
   using interrupt = listenForInterrupt()
   const made = await referenceOf({ data, eventsMax: events, signal: interrupt.signal })
-  if (made === undefined) return interrupt.exitCode()
+  if (made === undefined) return CUT_SHORT
   if (model !== undefined) await writeReference(model, made)
   if (json) console.log(JSON.stringify(made))
   else if (model === undefined) console.log(formatJson({ reference: made }))

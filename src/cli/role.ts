@@ -38,6 +38,7 @@ export interface BrokerConfig {
   readonly partitions: number
   readonly visibilityMs: number
   readonly predictionsMax: number
+  readonly deadLettersMax?: number | undefined
   readonly brokerUser?: string | undefined
   readonly brokerPassword?: string | undefined
   readonly brokerCa?: string | undefined
@@ -123,6 +124,7 @@ export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
     partitions: config.partitions,
     visibilityMs: config.visibilityMs,
     predictionsMax: config.predictionsMax,
+    ...(config.deadLettersMax && { deadLettersMax: config.deadLettersMax }),
     ...(config.brokerUser && { username: config.brokerUser }),
     ...(config.brokerPassword && { password: config.brokerPassword }),
     ...(config.brokerCa && { tlsCaFile: config.brokerCa }),

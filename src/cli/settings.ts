@@ -170,6 +170,10 @@ export const consumeSettings = {
       'deliveries after which a batch that kills its consumers is taken apart to find the event at fault',
     )
     .meta({ value: 'n' }),
+  deadLettersMax: count(1, 100_000_000)
+    .default(100_000)
+    .describe('dead letters kept in the broker, per partition; beyond it the oldest go')
+    .meta({ value: 'n' }),
   shutdownMs: count(0, 600_000)
     .default(10_000)
     .describe('time to finish what is on loan when asked to stop')

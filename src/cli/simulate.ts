@@ -7,7 +7,7 @@ import { writeWire } from '../source/wire-write.ts'
 import { compareWithPublished, renderComparison } from '../validation/comparison.ts'
 import { EventStatistics } from '../validation/statistics.ts'
 import { addCommand, switchFlag } from './command.ts'
-import { listenForInterrupt } from './interrupt.ts'
+import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { jsonSetting } from './settings.ts'
 
@@ -58,16 +58,26 @@ export function add(program: Command): void {
 
 async function run(config: Config): Promise<number> {
   using interrupt = listenForInterrupt()
-  if (config.out === '-') {
-    if (config.compare || config.json)
-      throw new UsageError(
-        'flag_invalid',
-        '--out - writes events to stdout, where --compare and --json would write too',
-      )
-    const { events, seed, threads: workers = availableParallelism() } = config
-    await writeWire({ to: process.stdout, events, seed, workers, signal: interrupt.signal })
-    return interrupt.exitCode()
+  const { signal } = interrupt
+  try {
+    await (config.out === '-' ? simulateToStdout(config, signal) : simulateToFolder(config, signal))
+  } catch (error) {
+    if (!signal.aborted) throw error
   }
+  return signal.aborted ? CUT_SHORT : 0
+}
+
+async function simulateToStdout(config: Config, signal: AbortSignal): Promise<void> {
+  if (config.compare || config.json)
+    throw new UsageError(
+      'flag_invalid',
+      '--out - writes events to stdout, where --compare and --json would write too',
+    )
+  const { events, seed, threads: workers = availableParallelism() } = config
+  await writeWire({ to: process.stdout, events, seed, workers, signal })
+}
+
+async function simulateToFolder(config: Config, signal: AbortSignal): Promise<void> {
   const progress = showProgress('simulating', config.events)
   const statistics = config.compare ? new EventStatistics() : undefined
   const startedAt = performance.now()
@@ -80,18 +90,16 @@ async function run(config: Config): Promise<number> {
     overwrite: config.overwrite,
     onProgress: progress.update,
     ...(statistics && { onEvents: (events) => statistics.add(events) }),
-    signal: interrupt.signal,
-  })
-  progress.end()
+    signal,
+  }).finally(progress.end)
   const seconds = (performance.now() - startedAt) / 1000
   const rate = Math.round(report.events / seconds)
   const comparison = statistics && compareWithPublished(statistics)
   if (config.json) {
     console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate, comparison }))
-    return interrupt.exitCode()
+    return
   }
   if (comparison) console.log(`${renderComparison(comparison)}\n`)
   const { events, pulses, files } = report
   console.log(`${events} events, ${pulses} pulses in ${files} files below ${config.out}, ${rate} events/s`)
-  return interrupt.exitCode()
 }

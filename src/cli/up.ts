@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import type { Broker } from '../broker/broker.ts'
+import { settledOrAborted } from '../emitter/settled-or-aborted.ts'
 import type { RunStatus } from '../mlflow/runs.ts'
 import type { Health } from '../telemetry/server.ts'
 import { renderAccount, toAccount } from './account.ts'
@@ -104,13 +105,14 @@ async function up(config: Config, role: Role): Promise<void> {
     const { ended } = await emitAsConfigured(config, role, { source, broker, signal })
     // Without an end of its own it can only end by being stopped.
     if (ended === 'done' || (config.events === undefined && isEndless(config))) runStatus = 'FINISHED'
-    await waitUntilDrained(broker, failed.signal, role.signal.aborted ? config.shutdownMs : undefined)
+    await waitUntilDrained(broker, { failed: failed.signal, stopping: role.signal, ...config })
   } finally {
     drained.abort()
     status.end()
   }
   const report = await consuming
-  const totals = await broker.totals()
+  const totals = await settledOrAborted(broker.totals(), role.signal, ACCOUNT_WITHIN_MS)
+  if (totals === undefined) return console.error('stopped without an account: the broker does not answer')
   const account = toAccount({
     totals,
     predictedHere: totals.predicted - before.predicted,
@@ -156,13 +158,37 @@ async function temporaryFolder(role: Role): Promise<string> {
 }
 
 const DRAIN_POLL_MS = 20
+/** A broker that is away must not keep an interrupted run from ending. */
+const ACCOUNT_WITHIN_MS = 2_000
 
-/** Returns when nothing is unread or on loan, or when the given time is over. */
-async function waitUntilDrained(broker: Broker, failed: AbortSignal, withinMs?: number): Promise<void> {
-  const deadline = performance.now() + (withinMs ?? Number.POSITIVE_INFINITY)
-  while (!failed.aborted && performance.now() < deadline) {
-    const { unreadBatches, onLoanBatches } = await broker.backlog()
-    if (unreadBatches + onLoanBatches === 0) return
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+interface DrainOptions {
+  readonly failed: AbortSignal
+  /** Aborts when the process is asked to stop, which may also be while it waits here. */
+  readonly stopping: AbortSignal
+  readonly shutdownMs: number
+}
+
+/** Returns when nothing is unread or on loan, or `shutdownMs` after it was asked to stop, even if the broker is away. */
+async function waitUntilDrained(
+  broker: Broker,
+  { failed, stopping, shutdownMs }: DrainOptions,
+): Promise<void> {
+  const enough = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  const startToStop = (): void => {
+    timer = setTimeout(() => enough.abort(), shutdownMs)
+  }
+  if (stopping.aborted) startToStop()
+  else stopping.addEventListener('abort', startToStop, { once: true })
+  const ends = AbortSignal.any([failed, enough.signal])
+  try {
+    while (!ends.aborted) {
+      const backlog = await settledOrAborted(broker.backlog(), ends)
+      if (backlog && backlog.unreadBatches + backlog.onLoanBatches === 0) return
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+    }
+  } finally {
+    stopping.removeEventListener('abort', startToStop)
+    clearTimeout(timer)
   }
 }
