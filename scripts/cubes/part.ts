@@ -142,9 +142,17 @@ export class Part {
 
   #restart(): void {
     this.start()
-    this.ready(RESTART_LAST_MS * 6).catch(() => {
-      // It ended again, which says so itself, or is slow, which its state says.
-    })
+    if (this.#current !== undefined) void this.#becomeReady(this.#current)
+  }
+
+  /** However long this process takes; where it ends before, that says so itself. */
+  async #becomeReady(current: Guarded): Promise<void> {
+    const isStarting = () => this.#current === current && this.state === 'restarting'
+    while (isStarting()) {
+      const isReady = await this.plan.isReady().catch(() => false)
+      if (isReady && isStarting()) this.state = 'ready'
+      else await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS))
+    }
   }
 }
 

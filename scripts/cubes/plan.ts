@@ -43,7 +43,9 @@ export function planParts(input: PlanInput): Plans {
     address: url(name),
     isReady: () => answers(`${url(name)}/health`),
   })
-  const tracking = mlflowProgram ? ['--mlflow', url('mlflow'), '--mlflow-interval-ms', '5000'] : []
+  const tracking = mlflowProgram
+    ? ['--mlflow', url('mlflow'), '--mlflow-interval-ms', '5000', '--mlflow-files-ms', '60000']
+    : []
   // A model of the registry comes from the same MLflow.
   const registry = options.model.startsWith('models:') ? tracking.slice(0, 2) : []
   const events = options.events === undefined ? [] : ['--events', `${options.events}`]
