@@ -7,7 +7,10 @@ import {
   quantile,
 } from './bootstrap.ts'
 
-/** Summary of the opening angles between predicted and true directions of some events. Radians; null without events. */
+/**
+ * Summary of the opening angles between predicted and true directions of some events. Radians; null without events, and
+ * intervals also for one event, of whose scatter nothing is known.
+ */
 export interface ErrorSummary {
   readonly events: number
   readonly meanAngularErrorRad: number | null
@@ -45,9 +48,9 @@ export function summarise(errors: Float64Array, options: BootstrapOptions): Erro
   return {
     events: errors.length,
     meanAngularErrorRad: meanOf(sorted),
-    meanAngularErrorIntervalRad: meanInterval(sorted, options),
+    meanAngularErrorIntervalRad: sorted.length > 1 ? meanInterval(sorted, options) : null,
     medianAngularErrorRad: quantile(sorted, 0.5),
-    medianAngularErrorIntervalRad: medianInterval(sorted, options),
+    medianAngularErrorIntervalRad: sorted.length > 1 ? medianInterval(sorted, options) : null,
   }
 }
 

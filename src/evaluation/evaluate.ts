@@ -1,8 +1,9 @@
-import { EventError, UsageError } from '../errors.ts'
+import { EventError, UnavailableError, UsageError } from '../errors.ts'
 import { checkEvents } from '../event/check.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import { selectEvents } from '../event/select.ts'
+import { type Blame, isAnswer, searchCulprit } from '../inference/culprit.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
 import type { EventSource } from '../source/source.ts'
 import { Column } from './columns.ts'
@@ -17,10 +18,18 @@ export interface EvaluatedChunk {
 /** What is known of the events of a data set, whatever model is asked. All columns [events], in the order of the source. */
 export interface EventFacts {
   readonly pulses: Float64Array
-  /** True zenith, rad; NaN where the truth is not known. */
+  /** True zenith, rad; NaN where the true direction is not known. */
   readonly zenith: Float64Array
   /** Index into `TOPOLOGIES`; 0 where it is not known. */
   readonly topology: Float64Array
+}
+
+/** An event that got no direction. */
+export interface FailedEvent {
+  /** Null where not even its id could be read. */
+  readonly eventId: string | null
+  readonly code: string
+  readonly message: string
 }
 
 /** What one model made of the events of a data set. */
@@ -34,6 +43,8 @@ export interface ModelAnswers {
   readonly predicted: number
   /** Events without a direction, by the reason's code; those that the source could not read are among them. */
   readonly failed: Readonly<Record<string, number>>
+  /** The first of them. */
+  readonly failedExamples: readonly FailedEvent[]
   /** Events whose direction is a last resort. */
   readonly degenerate: number
   /** From the first event read to the last one answered. */
@@ -52,6 +63,7 @@ export interface AnswerOptions {
 }
 
 const CHUNK_EVENTS = 1024
+const EXAMPLES_MAX = 10
 
 /**
  * Answers the events of a source with a model, a bounded number of them at a time, and compares with the truth where
@@ -76,7 +88,8 @@ export async function answerEvents(
   }
   for await (const { events, rejected } of source.read({ eventsMax: CHUNK_EVENTS, signal })) {
     startedAt ??= performance.now()
-    for (const { code } of rejected) record.fail(code)
+    for (const { eventId, code, message } of rejected)
+      record.fail({ eventId: eventId === undefined ? null : String(eventId), code, message })
     await options.onChunk?.(unanswered(rejected))
     const wanted = Math.min(eventCount(events), eventsMax - asked)
     asked += wanted
@@ -112,7 +125,7 @@ interface AnsweredChunk {
   readonly chunk: EvaluatedChunk
   readonly kappa: Float64Array
   readonly degenerate: number
-  readonly faultCodes: readonly string[]
+  readonly failed: readonly FailedEvent[]
 }
 
 /** Events that fail the checks of the event form are left out of what the model is asked. */
@@ -122,39 +135,46 @@ async function answerChunk(
   signal: AbortSignal,
 ): Promise<AnsweredChunk> {
   const events = eventCount(batch)
-  const faults = checkEvents(batch)
-  const faultCodes = faults.map(({ code }) => code as string)
+  const bad = checkEvents(batch)
+  const failed = bad.map(({ eventId, code, message }) => ({ eventId: String(eventId), code, message }))
   const azimuth = new Float64Array(events).fill(Number.NaN)
   const zenith = azimuth.slice()
   const kappa = azimuth.slice()
-  const bad = new Set(faults.map(({ index }) => index))
-  const good = range(events).filter((index) => !bad.has(index))
-  const inference = await ask(inferrer, bad.size > 0 ? selectEvents(batch, good) : batch, signal)
-  if (inference instanceof EventError) faultCodes.push(...good.map(() => inference.code))
-  else {
-    for (const [answer, index] of good.entries()) {
-      azimuth[index] = inference.azimuth[answer]
-      zenith[index] = inference.zenith[answer]
-      kappa[index] = inference.kappa[answer]
-    }
-    faultCodes.push(...inference.faults.map(({ code }) => code))
+  const isBad = new Set(bad.map(({ index }) => index))
+  const good = range(events).filter((index) => !isBad.has(index))
+  const inference = await ask(inferrer, isBad.size > 0 ? selectEvents(batch, good) : batch, signal)
+  for (const [answer, index] of good.entries()) {
+    azimuth[index] = inference.azimuth[answer]
+    zenith[index] = inference.zenith[answer]
+    kappa[index] = inference.kappa[answer]
   }
-  const degenerate = inference instanceof EventError ? 0 : inference.degenerate.reduce((a, b) => a + b, 0)
-  return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, kappa, degenerate, faultCodes }
+  for (const { index, code, message } of inference.faults)
+    failed.push({ eventId: String(batch.eventIds[good[index]]), code, message })
+  const degenerate = inference.degenerate.reduce((sum, each) => sum + each, 0)
+  return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, kappa, degenerate, failed }
 }
 
-/** A model that fails on a whole batch fails on its events; whatever else is wrong ends the evaluation. */
-async function ask(
-  inferrer: Inferrer,
-  batch: EventBatch,
-  signal: AbortSignal,
-): Promise<Inference | EventError> {
-  try {
-    return await inferrer.infer(batch, signal)
-  } catch (error) {
-    if (error instanceof EventError) return error
-    throw error
+/**
+ * A batch on which the model fails as a whole is halved until the event at fault stands alone, so that its neighbours are
+ * answered; whatever else is wrong ends the evaluation.
+ */
+async function ask(inferrer: Inferrer, batch: EventBatch, signal: AbortSignal): Promise<Inference> {
+  const attempt = async (part: EventBatch): Promise<Inference | Blame> => {
+    try {
+      return await inferrer.infer(part, signal)
+    } catch (error) {
+      if (error instanceof EventError) return { reason: 'model_failed', error }
+      if (!(error instanceof UnavailableError) || error.code !== 'model_worker_died') throw error
+      return { reason: 'model_worker_died', error }
+    }
   }
+  const whole = await attempt(batch)
+  if (isAnswer(whole)) return whole
+  const wasReady = async () => {
+    await inferrer.ready()
+    return true
+  }
+  return searchCulprit(batch, { blame: whole, attempt, triesMax: 1, wasReady, model: inferrer.model })
 }
 
 /** Events that the source could not read have an id at best. */
@@ -177,10 +197,12 @@ function createRecord() {
   const error = new Column()
   const kappa = new Column()
   const failed: Record<string, number> = {}
+  const failedExamples: FailedEvent[] = []
   let predicted = 0
   let degenerate = 0
-  const fail = (code: string) => {
-    failed[code] = (failed[code] ?? 0) + 1
+  const fail = (event: FailedEvent) => {
+    failed[event.code] = (failed[event.code] ?? 0) + 1
+    if (failedExamples.length < EXAMPLES_MAX) failedExamples.push(event)
   }
   return {
     get events() {
@@ -189,13 +211,13 @@ function createRecord() {
     fail,
     add(answered: AnsweredChunk): void {
       const { batch, chunk } = answered
-      for (const code of answered.faultCodes) fail(code)
+      for (const event of answered.failed) fail(event)
       degenerate += answered.degenerate
       const errors = batch.truth && openingAngles(chunk, batch.truth)
       for (let event = 0; event < eventCount(batch); event++) {
         if (!Number.isNaN(chunk.azimuth[event])) predicted++
         pulses.push(batch.offsets[event + 1] - batch.offsets[event])
-        zenith.push(batch.truth?.zenith[event] ?? Number.NaN)
+        zenith.push(trueZenith(batch, event))
         topology.push(batch.truth?.topology?.[event] ?? 0)
         error.push(errors?.[event] ?? Number.NaN)
         kappa.push(answered.kappa[event])
@@ -204,8 +226,20 @@ function createRecord() {
     result(run: { model: string; version: string; seconds: number }) {
       return {
         facts: { pulses: pulses.values, zenith: zenith.values, topology: topology.values },
-        answers: { ...run, error: error.values, kappa: kappa.values, predicted, failed, degenerate },
+        answers: {
+          ...run,
+          error: error.values,
+          kappa: kappa.values,
+          predicted,
+          failed,
+          failedExamples,
+          degenerate,
+        },
       }
     },
   }
+}
+
+function trueZenith({ truth }: EventBatch, event: number): number {
+  return truth && !Number.isNaN(truth.azimuth[event]) ? truth.zenith[event] : Number.NaN
 }

@@ -15,12 +15,16 @@ const facts: EventFacts = {
 
 function answers(model: string, error: number[], more: Partial<ModelAnswers> = {}): ModelAnswers {
   const kappa = new Float64Array(error.length).fill(Number.NaN)
-  const counts = { predicted: 5, failed: {}, degenerate: 0, seconds: 2 }
+  const counts = { predicted: 5, failed: {}, failedExamples: [], degenerate: 0, seconds: 2 }
   return { model, version: '1', error: Float64Array.from(error), kappa, ...counts, ...more }
 }
 
 const a = answers('a', [0.1, 0.3, 0.2, 0.4, Number.NaN])
-const b = answers('b', [0.2, 0.4, 0.1, Number.NaN, Number.NaN], { failed: { model_failed: 1 }, predicted: 4 })
+const b = answers('b', [0.2, 0.4, 0.1, Number.NaN, Number.NaN], {
+  failed: { model_failed: 1 },
+  failedExamples: [{ eventId: '4', code: 'model_failed', message: 'too steep' }],
+  predicted: 4,
+})
 
 describe('summariseByBin()', () => {
   it('puts a value on an edge into the upper bin, and the last edge into the last bin', () => {
@@ -68,6 +72,7 @@ describe('makeReport()', () => {
       ['cascade', 2],
     ])
     expect(one.byPulseCount[9].to).toBeNull()
+    expect(one.byPulseCount[0]).toMatchObject({ meanAngularErrorRad: 0.1, meanAngularErrorIntervalRad: null })
   })
 
   it('compares two models on the events that both have answered', () => {
@@ -118,6 +123,9 @@ describe('makeReport()', () => {
     expect(table).toMatch(/^b +1 +4 +1 +/m)
     expect(table).toMatch(/^a − b +3 +−1\.91° /m)
     expect(table).toMatch(/^through-going track +2 /m)
+    expect(table).toContain('without a direction by b: 1 model_failed\n  event 4: too steep')
+    // Of one event there is no scatter.
+    expect(table).toMatch(/^1 to 31 +1 +5\.7° +11\.5°$/m)
     expect(table).not.toMatch(/calibration/)
     expect(table).not.toMatch(/NaN|undefined/)
   })

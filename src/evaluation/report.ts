@@ -10,7 +10,7 @@ import {
 } from './angular-errors.ts'
 import { type BootstrapOptions, DEFAULT_BOOTSTRAP, type Interval, meanInterval, meanOf } from './bootstrap.ts'
 import { type Calibration, calibrate } from './calibration.ts'
-import type { EventFacts, ModelAnswers } from './evaluate.ts'
+import type { EventFacts, FailedEvent, ModelAnswers } from './evaluate.ts'
 
 export interface TopologySummary extends ErrorSummary {
   readonly topology: string
@@ -27,6 +27,8 @@ export interface ModelReport extends ErrorSummary {
   /** Events that got a direction; `events` are those of them whose truth is known. */
   readonly predicted: number
   readonly failed: Readonly<Record<string, number>>
+  /** The first of the failed events, with the reason in words. */
+  readonly failedExamples: readonly FailedEvent[]
   readonly degenerate: number
   readonly eventsPerSecond: number
   readonly quantilesRad: Quantiles | null
@@ -112,7 +114,7 @@ interface ReportOptions {
 
 function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: ReportOptions): ModelReport {
   const { label, bootstrap } = options
-  const { model, version, predicted, failed, degenerate, seconds, kappa } = answers
+  const { model, version, predicted, failed, failedExamples, degenerate, seconds, kappa } = answers
   const known = (column: Float64Array) => column.filter((_, event) => !Number.isNaN(answers.error[event]))
   const error = known(answers.error)
   const sorted = error.toSorted()
@@ -126,6 +128,7 @@ function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: R
     version,
     predicted,
     failed,
+    failedExamples,
     degenerate,
     eventsPerSecond: seconds > 0 ? Math.round(events / seconds) : 0,
     ...summarise(error, bootstrap),

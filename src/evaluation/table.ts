@@ -2,6 +2,8 @@ import type { BinSummary, ErrorSummary } from './angular-errors.ts'
 import type { Interval } from './bootstrap.ts'
 import type { EvaluationReport, ModelReport } from './report.ts'
 
+/** Failed events that are named below the overview; the JSON report has more. */
+const FAILED_SHOWN = 5
 const NUMBER = /^[–\d.,±°% −+×()-]*$/
 
 /** Rows of text in aligned columns; the first row is the head. Columns of numbers are aligned to the right. */
@@ -29,7 +31,7 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
 /** Angular errors of several models side by side, in degrees, with what surrounds them. */
 export function renderReport(report: EvaluationReport): string {
   const { models } = report
-  const parts = [renderOverview(models)]
+  const parts = [renderOverview(models), ...models.flatMap(renderFailed)]
   if (report.eventsWithTruth > 0) {
     if (report.differences.length > 0) parts.push(renderDifferences(report))
     for (const statistic of ['median', 'mean'] as const) {
@@ -69,17 +71,30 @@ function renderOverview(models: readonly ModelReport[]): string {
       model.version,
       String(model.predicted),
       String(failed),
-      mean === null ? '–' : `${mean.toFixed(4)} ± ${halfWidth(model.meanAngularErrorIntervalRad).toFixed(4)}`,
-      toDegrees(mean),
-      median === null
+      mean === null
         ? '–'
-        : `${toDegrees(median)} ± ${toDegrees(halfWidth(model.medianAngularErrorIntervalRad))}`,
+        : withHalfWidth(mean, model.meanAngularErrorIntervalRad, (radians) => radians.toFixed(4)),
+      toDegrees(mean),
+      median === null ? '–' : withHalfWidth(median, model.medianAngularErrorIntervalRad, toDegrees),
       toDegrees(quantilesRad?.p10 ?? null),
       toDegrees(quantilesRad?.p90 ?? null),
       String(model.eventsPerSecond),
     ]
   })
   return renderTable([head, ...rows])
+}
+
+/** Which events of a model have no direction, and why. */
+function renderFailed({ label, failed, failedExamples }: ModelReport): string[] {
+  const codes = Object.entries(failed)
+  if (codes.length === 0) return []
+  const counts = codes.map(([code, events]) => `${events} ${code}`).join(', ')
+  const shown = failedExamples.slice(0, FAILED_SHOWN)
+  const lines = shown.map(({ eventId, message }) => {
+    const isNamed = eventId === null || message.includes(eventId)
+    return isNamed ? `  ${message}` : `  event ${eventId}: ${message}`
+  })
+  return [[`without a direction by ${label}: ${counts}`, ...lines].join('\n')]
 }
 
 function renderDifferences({ differences, models }: EvaluationReport): string {
@@ -135,7 +150,7 @@ function toCell(summary: ErrorSummary | undefined, statistic: 'mean' | 'median')
   const value = isMean ? summary?.meanAngularErrorRad : summary?.medianAngularErrorRad
   const interval = isMean ? summary?.meanAngularErrorIntervalRad : summary?.medianAngularErrorIntervalRad
   if (value === undefined || value === null) return '–'
-  return `${toDegrees(value)} ± ${toDegrees(halfWidth(interval ?? null))}`
+  return withHalfWidth(value, interval ?? null, toDegrees)
 }
 
 /** Models that give a concentration: does it hold what it promises? */
@@ -173,8 +188,12 @@ function renderCalibration(models: readonly ModelReport[]): string[] {
   return rows.length === 0 ? [] : [renderTable([head, ...rows])]
 }
 
-function halfWidth(interval: Interval | null): number {
-  return interval === null ? Number.NaN : (interval[1] - interval[0]) / 2
+function withHalfWidth(
+  value: number,
+  interval: Interval | null,
+  format: (radians: number) => string,
+): string {
+  return interval === null ? format(value) : `${format(value)} ± ${format((interval[1] - interval[0]) / 2)}`
 }
 
 function toDegrees(radians: number | null): string {

@@ -24,9 +24,8 @@ export interface OpenInferrerOptions {
  * @throws UsageError for a folder that is no model; a server that is down shows in `ready()`
  */
 export async function openInferrer(spec: string, options: OpenInferrerOptions = {}): Promise<Inferrer> {
-  const isUrl = /^https?:\/\//.test(spec)
   if (options.inferUrl !== undefined) {
-    if (isUrl || spec === 'linefit') {
+    if (isUrl(spec) || spec === 'linefit') {
       throw new UsageError(
         'flag_invalid',
         `--infer-url says where the network of a model folder runs, and "${spec}" is no folder; give --model FOLDER`,
@@ -36,7 +35,12 @@ export async function openInferrer(spec: string, options: OpenInferrerOptions = 
     const { inferUrl, inferEvents: eventsPerRequest, ...rest } = options
     return openRemoteNetwork(resolveModelFolder(spec), inferUrl, { ...rest, eventsPerRequest })
   }
-  if (!isUrl) return openLocalModel(spec, options)
+  if (!isUrl(spec)) return openLocalModel(spec, options)
   const { openHttpInferrer } = await import('./http.ts')
   return openHttpInferrer(spec, options)
+}
+
+/** Whether a `--model` names a model server. */
+export function isUrl(spec: string): boolean {
+  return /^https?:\/\//.test(spec)
 }

@@ -62,24 +62,3 @@ export async function readTruth(db: DuckDb, query: TruthQuery): Promise<TruthTab
     connection.disconnectSync()
   }
 }
-
-/** Events that the meta file has of some batches. */
-export async function countMetaEvents(
-  db: DuckDb,
-  metaFile: string,
-  batchIds: readonly number[],
-): Promise<number | undefined> {
-  const connection = await db.connect()
-  try {
-    const types = await describeParquet(connection, metaFile)
-    if (!types.has('batch_id')) return undefined
-    const sql = `SELECT count(*) FROM read_parquet(?, hive_partitioning = false)
-      WHERE batch_id IN (${batchIds.map(Number).join(', ')})`
-    const rows = await connection.runAndReadAll(sql, [toLiteralPath(metaFile)])
-    return Number(rows.getRows()[0][0])
-  } catch (error) {
-    throw unreadable(metaFile, error)
-  } finally {
-    connection.disconnectSync()
-  }
-}

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { openDuckDb } from '../parquet/duckdb.ts'
-import { countMetaEvents, readTruth } from '../parquet/read-truth.ts'
+import { type DuckDb, openDuckDb } from '../parquet/duckdb.ts'
+import { countMetaEvents, readMetaIds } from '../parquet/read-meta.ts'
+import { readTruth } from '../parquet/read-truth.ts'
 import { countEvents } from './count-events.ts'
 import { type ListedFile, readFileList } from './file-list.ts'
 import { checkGeometry } from './geometry.ts'
@@ -31,7 +32,11 @@ export async function openKaggle(spec: string, folder: string): Promise<EventSou
     spec,
     count: async () => {
       const counted = await countEvents(files.map(({ path }) => path))
-      return counted ?? (hasTruth ? await countListed(metaFile, files) : undefined)
+      return counted ?? (hasTruth ? await askMeta(countMetaEvents, metaFile, files) : undefined)
+    },
+    listed: async () => {
+      const listing = join(root, `${part}_meta.parquet`)
+      return existsSync(listing) ? await askMeta(readMetaIds, listing, files) : undefined
     },
     read: (options) =>
       readFileList(
@@ -80,12 +85,16 @@ function batchIdOf(path: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** Events that the meta file lists; a few of them may have no pulses. */
-async function countListed(metaFile: string, files: readonly ListedFile[]): Promise<number | undefined> {
+/** What a meta file says of the batches; a few of the events that it lists may have no pulses. */
+async function askMeta<T>(
+  question: (db: DuckDb, metaFile: string, batchIds: readonly number[]) => Promise<T>,
+  metaFile: string,
+  files: readonly ListedFile[],
+): Promise<T> {
   const db = await openDuckDb()
   try {
     const batchIds = files.map(({ path }) => batchIdOf(path)).filter((id) => id !== undefined)
-    return await countMetaEvents(db, metaFile, batchIds)
+    return await question(db, metaFile, batchIds)
   } finally {
     db.closeSync()
   }

@@ -32,6 +32,8 @@ export interface EventSource {
   readonly spec: string
   /** Events in all where that is known at the start, for the progress bar. */
   count(): Promise<number | undefined>
+  /** Ids that the data set says it has, with pulses or without; undefined or missing where it does not say. */
+  listed?(): Promise<BigInt64Array | undefined>
   /** Chunks in order, with bounded memory whatever the source holds; the chunk's arrays are its reader's to keep. */
   read(options: SourceReadOptions): AsyncIterable<SourceChunk>
 }

@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { answerEvents, assertSameEvents, type EvaluatedChunk } from '../../src/evaluation/evaluate.ts'
 import { toJson } from '../../src/evaluation/report.ts'
+import { openSubmission } from '../../src/evaluation/submission.ts'
 import { openLocalModel } from '../../src/inference/local.ts'
 import { writeKaggle } from '../../src/source/kaggle-write.ts'
 import { openSource } from '../../src/source/open.ts'
 import { fakeModel } from '../support/fake-model.ts'
-import { FaultyInferrer, TestInferrer } from '../support/faulty-inferrer.ts'
+import { FaultyInferrer, onEvent, TestInferrer } from '../support/faulty-inferrer.ts'
 import { startNustream } from '../support/nustream.ts'
 
 let folder: string
@@ -55,13 +56,21 @@ describe('answerEvents()', () => {
     expect(facts.pulses).toHaveLength(70)
   })
 
-  it('counts the events that the model cannot do, and keeps them out of the errors', async () => {
-    let call = 0
-    const failing = new FaultyInferrer(new TestInferrer(), () => (call++ === 0 ? 'fails' : undefined))
-    const { answers } = await answerEvents({ source: await open(), inferrer: failing, signal })
-    expect(answers.predicted).toBe(150)
-    expect(answers.failed).toEqual({ model_failed: 150 })
-    expect(answers.error.filter(Number.isNaN)).toHaveLength(150)
+  it.each(['fails', 'dies'] as const)(
+    'names the one event on which the model %s, and answers its neighbours',
+    async (fault) => {
+      const failing = new FaultyInferrer(new TestInferrer(), onEvent(77, fault))
+      const { answers } = await answerEvents({ source: await open(), inferrer: failing, signal })
+      expect(answers).toMatchObject({ predicted: 299, failed: { model_failed: 1 } })
+      expect(answers.failedExamples).toMatchObject([{ eventId: '77', code: 'model_failed' }])
+      expect([...answers.error.keys()].filter((event) => Number.isNaN(answers.error[event]))).toEqual([77])
+    },
+  )
+
+  it('ends where the model server is away', async () => {
+    const away = new FaultyInferrer(new TestInferrer(), () => 'away')
+    const evaluating = answerEvents({ source: await open(), inferrer: away, signal })
+    await expect(evaluating).rejects.toMatchObject({ code: 'model_unreachable' })
   })
 
   it('ends with the reason where it is broken off', async () => {
@@ -124,6 +133,21 @@ describe('nustream evaluate', () => {
     expect(existsSync(`${file}.partial`)).toBe(false)
   })
 
+  it('looks at every model before it asks the first', async () => {
+    const missing = startNustream([
+      'evaluate',
+      '--data',
+      data,
+      '--model',
+      'linefit',
+      '--model',
+      'no-such-model',
+    ])
+    expect(await missing.ended).toBe(1)
+    expect(missing.stderr()).toContain('no-such-model')
+    expect(missing.stdout()).toBe('')
+  })
+
   it('refuses a submission of two models, and a source without end', async () => {
     const two = startNustream([
       'evaluate',
@@ -141,6 +165,24 @@ describe('nustream evaluate', () => {
     const endless = startNustream(['evaluate', '--data', 'sim:3', '--model', 'linefit'])
     expect(await endless.ended).toBe(2)
     expect(endless.stderr()).toContain('say how many events with --events')
+  })
+})
+
+describe('openSubmission()', () => {
+  it('has each event once, those without a direction and those without pulses too', async () => {
+    const file = join(folder, 'gaps.csv')
+    {
+      await using submission = await openSubmission(file)
+      const [azimuth, zenith] = [Float64Array.of(1, Number.NaN, 2), Float64Array.of(0.5, Number.NaN, 0.25)]
+      await submission.write({ eventIds: BigInt64Array.of(7n, 9n, 7n), azimuth, zenith })
+      await submission.finish(BigInt64Array.of(7n, 8n, 9n))
+    }
+    expect(readFileSync(file, 'utf8')).toBe('event_id,azimuth,zenith\n7,1,0.5\n9,0,0\n8,0,0\n')
+  })
+
+  it('takes the missing events from the list of the data set', async () => {
+    const listed = await (await open()).listed?.()
+    expect(listed).toEqual(BigInt64Array.from({ length: 300 }, (_, i) => BigInt(i)))
   })
 })
 

@@ -1,10 +1,9 @@
 import { type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
-import type { Inference, InferenceFault, ModelIdentity } from '../inference/inferrer.ts'
-import type { RetryReason } from './metrics.ts'
+import type { Inference, InferenceFault, ModelIdentity } from './inferrer.ts'
 
 /** The model failed on a batch as a whole, and the batch may be why. */
 export interface Blame {
-  readonly reason: Extract<RetryReason, 'model_failed' | 'model_timeout' | 'model_worker_died'>
+  readonly reason: 'model_failed' | 'model_timeout' | 'model_worker_died'
   readonly error: Error
 }
 
