@@ -2,15 +2,16 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Broker } from '../broker/broker.ts'
-import { within } from '../telemetry/within.ts'
-import { openFolder } from './folder.ts'
+import { OutOfTime, within } from '../telemetry/within.ts'
+import { claimFolder } from './claim.ts'
+import { lastFiles, makeFolder } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
 import { nextWithin } from './next-within.ts'
 import { ArchiveWriter } from './writer.ts'
 
 export interface ArchiveOptions {
   readonly broker: Broker
-  /** One archive alone writes to it; it holds what was archived and where to go on. */
+  /** Holds what was archived and where to go on. Of several archives of one stream into it, one writes and the others stand by. */
   readonly dir: string
   /** A file is written as soon as it would have so many. */
   readonly eventsPerFileMax?: number
@@ -39,15 +40,20 @@ const HOLD_WITHIN_MS = 5_000
 /**
  * Writes every stored prediction once into Parquet files, until `signal` aborts; then writes what is left. After any
  * crash it goes on with what the folder does not hold yet, as the names of its files say. A full disk is waited for:
- * nothing is read meanwhile, and the broker keeps what is not archived.
+ * nothing is read meanwhile, and the broker keeps what is not archived. Another stream's files in the folder do not matter.
  * @throws UsageError where `dir` cannot be a folder that we may write to
  */
 export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
   const { broker, dir, metrics, log, signal } = options
-  const writer = new ArchiveWriter({ dir, files: await openFolder(dir), metrics, log, signal })
+  await makeFolder(dir)
+  const stream = await streamIdOf(broker, signal)
+  using claim = stream === undefined ? undefined : await claimFolder({ dir, stream, log, signal })
+  if (stream === undefined || claim === undefined) return { files: 0, predictions: 0 }
+  const files = await lastFiles(dir, stream)
+  const writer = new ArchiveWriter({ dir, stream, files, metrics, log, signal })
   const hold = createHold(options, writer)
   await hold()
-  log.info({ dir, after: Object.fromEntries(writer.taken()) }, 'archiving')
+  log.info({ dir, stream, after: Object.fromEntries(writer.taken()) }, 'archiving')
 
   const reading = new AbortController()
   const stored = broker.predictions({ after: writer.taken(), signal: reading.signal })[Symbol.asyncIterator]()
@@ -59,6 +65,19 @@ export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
   }
   log.info(writer.report, 'archive stopped')
   return writer.report
+}
+
+/** Waits for a broker that is away; undefined when stopped meanwhile. */
+async function streamIdOf(broker: Broker, signal: AbortSignal): Promise<string | undefined> {
+  const id = broker.streamId()
+  for (;;) {
+    try {
+      return await within(() => id, HOLD_WITHIN_MS)
+    } catch (error) {
+      if (!(error instanceof OutOfTime)) throw error
+      if (signal.aborted) return undefined
+    }
+  }
 }
 
 interface Source {

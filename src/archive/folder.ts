@@ -4,6 +4,8 @@ import { UsageError } from '../errors.ts'
 
 /** Which predictions one file holds. */
 export interface FileSpan {
+  /** Id of the stream: cursors of another stream mean nothing here, and a folder may hold files of several. */
+  readonly stream: string
   readonly partition: number
   /** Counts the files of a partition from 1. */
   readonly sequence: number
@@ -14,20 +16,21 @@ export interface FileSpan {
 
 /** Everything that is not whole yet has this in its name, the Parquet writer's own part files included. */
 const UNFINISHED = '.parquet.writing'
-const NAME = /^predictions-p(\d+)-(\d{8,})_([^_]+)_([^_]+)\.parquet$/
+const NAME = /^predictions-([0-9a-f]{8})-p(\d+)-(\d{8,})_([^_]+)_([^_]+)\.parquet$/
 
-/** `predictions-p0-00000017_FIRST_LAST.parquet`; sorts by partition, then in the order written. */
-export function fileName({ partition, sequence, first, last }: FileSpan): string {
+/** `predictions-7f3a9c12-p0-00000017_FIRST_LAST.parquet`; sorts by stream and partition, then in the order written. */
+export function fileName({ stream, partition, sequence, first, last }: FileSpan): string {
   const number = String(sequence).padStart(8, '0')
-  return `predictions-p${partition}-${number}_${toName(first)}_${toName(last)}.parquet`
+  return `predictions-${stream}-p${partition}-${number}_${toName(first)}_${toName(last)}.parquet`
 }
 
 /** What the name of a file of the archive says it holds; undefined for other names. */
 export function parseFileName(name: string): FileSpan | undefined {
   const match = NAME.exec(name)
   if (match === null) return undefined
-  const [, partition, sequence, first, last] = match
+  const [, stream, partition, sequence, first, last] = match
   return {
+    stream,
     partition: Number(partition),
     sequence: Number(sequence),
     first: decodeURIComponent(first),
@@ -41,11 +44,10 @@ function toName(cursor: string): string {
 }
 
 /**
- * The last file of each partition: what the folder already holds, and so where the archive goes on after any crash.
- * Makes the folder where it is missing, and removes files that a killed archive had not finished.
+ * Makes the folder where it is missing.
  * @throws UsageError `flag_invalid` where it cannot be a folder that we may write to
  */
-export async function openFolder(dir: string): Promise<Map<number, FileSpan>> {
+export async function makeFolder(dir: string): Promise<void> {
   try {
     await mkdir(dir, { recursive: true })
     await access(dir, constants.W_OK)
@@ -53,11 +55,19 @@ export async function openFolder(dir: string): Promise<Map<number, FileSpan>> {
     const message = `cannot write to the archive's folder ${dir}: ${cause instanceof Error ? cause.message : cause}`
     throw new UsageError('flag_invalid', `${message}; choose another with --out or --archive`, { cause })
   }
+}
+
+/**
+ * The last file of each partition of a stream: what the folder already holds of it, and so where the archive goes on
+ * after any crash. Removes files of that stream that a killed archive had not finished.
+ */
+export async function lastFiles(dir: string, stream: string): Promise<Map<number, FileSpan>> {
   const last = new Map<number, FileSpan>()
   for (const name of await readdir(dir)) {
-    if (name.includes(UNFINISHED)) await rm(join(dir, name), { force: true })
+    if (name.startsWith(`predictions-${stream}-`) && name.includes(UNFINISHED))
+      await rm(join(dir, name), { force: true })
     const span = parseFileName(name)
-    if (span === undefined) continue
+    if (span?.stream !== stream) continue
     const known = last.get(span.partition)
     if (known === undefined || span.sequence > known.sequence) last.set(span.partition, span)
   }

@@ -12,6 +12,7 @@ import { writePredictions } from './write-predictions.ts'
 
 export interface WriterOptions {
   readonly dir: string
+  readonly stream: string
   /** The last file of each partition that the folder holds. */
   readonly files: ReadonlyMap<number, FileSpan>
   readonly metrics: ArchiveMetrics
@@ -113,9 +114,10 @@ export class ArchiveWriter {
   }
 
   async #write(partition: number, pending: Pending): Promise<void> {
-    const { dir, metrics } = this.#options
+    const { dir, stream, metrics } = this.#options
     const { batches, first, last } = pending
-    const span = { partition, sequence: (this.#files.get(partition)?.sequence ?? 0) + 1, first, last }
+    const sequence = (this.#files.get(partition)?.sequence ?? 0) + 1
+    const span = { stream, partition, sequence, first, last }
     const events = countEvents(pending)
     const startedAt = performance.now()
     await placeFile(dir, span, (path) => writePredictions(path, batches))

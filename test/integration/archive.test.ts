@@ -126,7 +126,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
       const child = start()
       const before = files(dir).length
       await publish(broker, 8, 1 + kill * 80)
-      if (kill % 2 === 0) await until(() => files(dir).length > before, { withinMs: 20_000 })
+      if (kill % 2 === 0) await until(() => files(dir).length > before, { withinMs: 60_000 })
       const pauseMs = random() * 40
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
       child.kill('SIGKILL')
@@ -138,7 +138,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
     last.kill('SIGTERM')
     await once(last, 'exit')
     expect(await archivedIds(dir)).toEqual(range(1, 480))
-    expect(readdirSync(dir).filter((name) => !name.endsWith('.parquet'))).toEqual([])
+    expect(readdirSync(dir).filter((name) => !/\.parquet$|^\.archive/.test(name))).toEqual([])
   })
 
   it('keeps a stream of three partitions, and goes on with each', async (t) => {
@@ -151,7 +151,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
       await startArchive(t, { broker, dir }).stop()
     }
     expect(await archivedIds(dir)).toEqual(range(1, 400))
-    const partitions = new Set(files(dir).map((name) => name.slice(0, 'predictions-p0'.length)))
+    const partitions = new Set(files(dir).map((name) => name.slice(0, 'predictions-7f3a9c12-p0'.length)))
     expect(partitions.size).toBe(3)
   })
 
@@ -170,6 +170,44 @@ describe.each(HOMES)('archive() on %s', (home) => {
     await stop()
     expect(await archivedIds(dir)).toEqual(range(1, 300))
   })
+})
+
+it.for(HOMES)(
+  'of several archives of %s into one folder one writes, and the next goes on',
+  async (home, t) => {
+    const opened = await openHome(t, home)
+    const broker = await opened.open()
+    const dir = temporaryFolder(t)
+    startConsuming(t, { broker, inferrer: new TestInferrer() })
+    const script = fileURLToPath(new URL('../support/archive-process.ts', import.meta.url))
+    const first = spawn(process.execPath, [script, opened.url, dir, '20', '30'], { stdio: 'inherit' })
+    t.onTestFinished(() => void first.kill('SIGKILL'))
+    await publish(broker, 3)
+    await until(async () => (await archivedIds(dir)).length > 0, { withinMs: 30_000, everyMs: 100 })
+    const second = startArchive(t, { broker: await opened.open(), dir, intervalMs: 50 })
+    const third = startArchive(t, { broker: await opened.open(), dir, intervalMs: 50 })
+    await publish(broker, 5, 101)
+    await until(async () => (await archivedIds(dir)).length >= 80, { withinMs: 30_000, everyMs: 100 })
+    expect(await second.stop()).toEqual({ files: 0, predictions: 0 })
+    first.kill('SIGKILL')
+    await once(first, 'exit')
+    await publish(broker, 4, 201)
+    await until(async () => (await archivedIds(dir)).length >= 120, { withinMs: 30_000, everyMs: 100 })
+    expect(await third.stop()).toMatchObject({ predictions: 40 })
+    expect(await archivedIds(dir)).toEqual([...range(1, 30), ...range(101, 150), ...range(201, 240)])
+  },
+)
+
+it.for(HOMES)('archives of two streams of %s share a folder', async (home, t) => {
+  const dir = temporaryFolder(t)
+  for (const firstId of [1, 101]) {
+    const broker = await (await openHome(t, home)).open()
+    startConsuming(t, { broker, inferrer: new TestInferrer() })
+    await publish(broker, 3, firstId)
+    await untilDrained(broker)
+    expect(await startArchive(t, { broker, dir }).stop()).toMatchObject({ predictions: 30 })
+  }
+  expect(await archivedIds(dir)).toEqual([...range(1, 30), ...range(101, 130)])
 })
 
 it('archive() waits for a folder that is away and loses nothing', async (t) => {
