@@ -1,51 +1,24 @@
-import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { partitionKeys } from '../../src/broker/redis-keys.ts'
 import { podMonitorSchema, scaledObjectSchema, triggerAuthenticationSchema } from '../support/crds.ts'
 import {
-  type Manifest,
-  readBase,
-  readKustomization,
-  readManifests,
-  selects,
-  specs,
-  toData,
-} from '../support/manifests.ts'
+  build,
+  byName,
+  deployments,
+  environmentOf,
+  kustomize,
+  manifests,
+  OVERLAY,
+  podsOf,
+  scaledObjects,
+} from '../support/kubernetes.ts'
+import { readKustomization, readManifests, specs } from '../support/manifests.ts'
 import { openPython, runPython } from '../support/python.ts'
 import { settingsOf, unknownTo } from '../support/settings-of.ts'
 
-const BASE = 'deploy/kubernetes/base'
-const OVERLAY = 'deploy/kubernetes/overlays/cluster'
 const python = await openPython()
-const kustomize = [
-  ['kustomize', 'build'],
-  ['kubectl', 'kustomize'],
-].find(([program]) => spawnSync(program, ['version', '--client']).error === undefined)
 const guide = readFileSync('docs/deployment.md', 'utf8')
-
-const manifests = readBase(BASE)
-const deployments = specs(manifests, 'Deployment').map(({ name, spec }) => ({
-  name,
-  spec,
-  pod: spec.template.spec,
-  labels: spec.template.metadata.labels,
-  container: spec.template.spec.containers[0],
-}))
-const byName = (name: string) => deployments.find((deployment) => deployment.name === name)
-const podsOf = (selector: Parameters<typeof selects>[0]) =>
-  deployments.filter(({ labels }) => selects(selector, labels)).map(({ name }) => name)
-
-/** A pod's environment as far as it stands in the manifests. */
-function environmentOf({ container }: (typeof deployments)[number]): Record<string, string> {
-  const maps = container.envFrom.flatMap(({ configMapRef }) => (configMapRef ? [configMapRef.name] : []))
-  const data = maps.map(
-    (name) => manifests.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === name)?.data,
-  )
-  const own = container.env.map(({ name, value }) => [name, value ?? '2'])
-  return Object.assign({}, ...data, Object.fromEntries(own))
-}
 
 describe('the published schemas of Kubernetes', () => {
   it.skipIf(!python)('hold every object of the base', async () => {
@@ -203,95 +176,6 @@ describe('what points at the pods', () => {
   })
 })
 
-describe('scaling on lag', () => {
-  it('watches every partition of the stream in the base', () => {
-    expectTriggers(manifests, environmentOf(deployments[0]))
-  })
-
-  it('watches every partition of the stream in the overlay', () => {
-    const settings = readKustomization(OVERLAY).configMapGenerator.find(({ name }) => name === 'nustream')
-    const patch = readManifests(readFileSync(join(OVERLAY, 'scaling.yaml'), 'utf8'))
-    expectTriggers(patch, toData(settings?.literals ?? []))
-  })
-
-  it('logs in with what the pods log in with', () => {
-    const [authentication] = manifests
-      .filter(({ kind }) => kind === 'TriggerAuthentication')
-      .map((its) => triggerAuthenticationSchema.parse(its))
-    const [{ spec }] = scaledObjects(manifests)
-    expect(spec.triggers.map(({ authenticationRef }) => authenticationRef.name)).toEqual([
-      authentication.metadata.name,
-    ])
-    for (const { name, key } of authentication.spec.secretTargetRef) {
-      expect(deployments[0].container.envFrom.map(({ secretRef }) => secretRef?.name)).toContain(name)
-      expect(guide).toContain(`--from-literal=${key}=`)
-    }
-  })
-})
-
-describe('network policies', () => {
-  const policies = specs(manifests, 'NetworkPolicy')
-
-  it('deny all that is not named, to our pods and to nobody else', () => {
-    const deny = policies.find(
-      ({ spec }) => spec.policyTypes.length === 2 && spec.ingress.length === 0 && spec.egress.length === 0,
-    )
-    expect(podsOf(deny?.spec.podSelector ?? { matchLabels: {}, matchExpressions: [] })).toHaveLength(
-      deployments.length,
-    )
-    for (const { spec } of policies)
-      expect(spec.podSelector.matchLabels['app.kubernetes.io/name']).toBe('nustream')
-  })
-
-  it('let the consumer reach the model server, both ways of the rule, and nobody else', () => {
-    const pairs = deployments.flatMap((from) => deployments.map((to) => [from.name, to.name]))
-    expect(pairs.filter(([from, to]) => mayReach(from, to))).toEqual([['consumer', 'server']])
-  })
-
-  it.each(deployments)(
-    'let $name reach Redis and the name service, and Prometheus reach it',
-    ({ labels }) => {
-      const rules = policies.filter(({ spec }) => selects(spec.podSelector, labels)).map(({ spec }) => spec)
-      const out = rules.flatMap(({ egress }) => egress)
-      const to = (theirs: Record<string, string>, port: number) =>
-        out.some(
-          (rule) =>
-            rule.ports.some((its) => its.port === port) &&
-            rule.to.some((peer) => peer.podSelector && selects(peer.podSelector, theirs)),
-        )
-      for (const redis of ['redis', 'redis-cluster'])
-        expect(to({ 'app.kubernetes.io/name': redis }, 6379)).toBe(true)
-      expect(to({ 'k8s-app': 'kube-dns' }, 53)).toBe(true)
-      expect(to({ 'app.kubernetes.io/name': 'elsewhere' }, 6379)).toBe(false)
-      const monitoring = { 'kubernetes.io/metadata.name': 'monitoring' }
-      const from = rules.flatMap(({ ingress }) => ingress).flatMap((rule) => rule.from)
-      expect(from.some((peer) => peer.namespaceSelector && selects(peer.namespaceSelector, monitoring))).toBe(
-        true,
-      )
-    },
-  )
-
-  /** Whether one of our pods may open a connection to another: both ends must allow it. */
-  function mayReach(from: string, to: string): boolean {
-    const [a, b] = [byName(from)?.labels ?? {}, byName(to)?.labels ?? {}]
-    const port = byName(to)?.container.ports[0]
-    const isPort = (its: string | number) => its === port?.name || its === port?.containerPort
-    const out = policies.filter(({ spec }) => selects(spec.podSelector, a)).flatMap(({ spec }) => spec.egress)
-    const into = policies
-      .filter(({ spec }) => selects(spec.podSelector, b))
-      .flatMap(({ spec }) => spec.ingress)
-    const meets = (peers: (typeof out)[number]['to'], labels: Record<string, string>) =>
-      peers.some(
-        ({ podSelector, namespaceSelector }) =>
-          podSelector && !namespaceSelector && selects(podSelector, labels),
-      )
-    return (
-      out.some((rule) => rule.ports.some((its) => isPort(its.port)) && meets(rule.to, b)) &&
-      into.some((rule) => rule.ports.some((its) => isPort(its.port)) && meets(rule.from, a))
-    )
-  }
-})
-
 describe('the overlay', () => {
   const overlay = readKustomization(OVERLAY)
 
@@ -331,51 +215,12 @@ describe('the overlay', () => {
     expect(consumer?.volumes.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['models', 'tmp', 'broker-ca']),
     )
-    expectTriggers(
-      built,
-      built.find(({ metadata }) => /^nustream-[^-]+$/.test(metadata.name) && metadata)?.data ?? {},
-    )
   })
 })
-
-function scaledObjects(its: readonly Manifest[]) {
-  return its
-    .filter(({ kind }) => kind === 'ScaledObject')
-    .map((manifest) => scaledObjectSchema.parse(manifest))
-}
-
-/** One trigger for each partition, on its stream of batches and our group, on the address that the parts use. */
-function expectTriggers(its: readonly Manifest[], settings: Readonly<Record<string, string>>): void {
-  const triggers = its
-    .filter(({ kind }) => kind === 'ScaledObject')
-    .flatMap((manifest) => {
-      const { spec } = scaledObjectSchema
-        .extend({ spec: scaledObjectSchema.shape.spec.partial() })
-        .parse(manifest)
-      return spec.triggers ?? []
-    })
-  const partitions = Number(settings['NUSTREAM_PARTITIONS'])
-  const streams = Array.from(
-    { length: partitions },
-    (_, partition) => partitionKeys('nustream', partition).batches,
-  )
-  expect(triggers.map(({ metadata }) => metadata.stream)).toEqual(streams)
-  for (const { type, metadata } of triggers) {
-    const address = type === 'redis-streams' ? metadata.address : metadata.addresses
-    expect(settings['NUSTREAM_BROKER']).toContain(`//${address}`)
-    expect(metadata).toMatchObject({ consumerGroup: 'nustream', enableTLS: 'true' })
-    expect(settings['NUSTREAM_BROKER']).toMatch(type === 'redis-streams' ? /^rediss:/ : /^rediss\+cluster:/)
-  }
-}
 
 async function validate(its: readonly object[]): Promise<{ faults: string[]; unknown: string[] }> {
   if (python === undefined) throw new Error('there is no Python here')
   const input = Buffer.from(JSON.stringify(its))
   const out = await runPython(python, ['test/integration/validate_kubernetes.py'], { input })
   return JSON.parse(out.toString()) as { faults: string[]; unknown: string[] }
-}
-
-function build(folder: string): string {
-  const [program, ...words] = kustomize ?? []
-  return execFileSync(program, [...words, folder], { encoding: 'utf8' })
 }

@@ -28,6 +28,7 @@ const kustomizationSchema = z.strictObject({
   kind: z.literal('Kustomization'),
   namespace: z.string().optional(),
   resources: z.array(z.string()),
+  labels: z.array(z.strictObject({ pairs: labels, includeTemplates: z.boolean() })).default([]),
   configMapGenerator: generatorSchema.default([]),
   images: z
     .array(z.strictObject({ name: z.string(), newName: z.string().optional(), newTag: z.string() }))
