@@ -95,6 +95,28 @@ describe('Coalescer', () => {
     expect(coalescer.queuedEvents).toBe(3)
   })
 
+  it('refuses what a slow model could not answer in time, and takes it again when the model is faster', async () => {
+    const { coalescer, batches, watched } = open({ batchEventsMax: 1, queueEventsMax: 1000, deadlineMs: 2000 })
+    const asked = [1, 2, 3, 4].map((each) => coalescer.submit([each]))
+    await turn()
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    batches[0].finish()
+    await turn()
+    // One event in about 300 ms: with one at work and two waiting, a fourth would wait for more than 1 s.
+    expect(() => coalescer.submit([5])).toThrow(
+      expect.objectContaining({ code: 'overloaded', retryAfterSeconds: 1 }),
+    )
+    expect(watched.refused).toBe(1)
+    for (const at of [1, 2, 3]) {
+      batches[at].finish()
+      await turn()
+    }
+    expect(await Promise.all(asked.map(({ answer }) => answer))).toEqual([[2], [4], [6], [8]])
+    for (const each of [5, 6, 7, 8]) coalescer.submit([each])
+    await turn()
+    expect(watched.refused).toBe(1)
+  })
+
   it('takes an ask larger than the queue when nothing waits', async () => {
     const { coalescer, batches } = open({ queueEventsMax: 3 })
     const { answer } = coalescer.submit([1, 2, 3, 4, 5])

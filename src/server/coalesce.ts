@@ -90,8 +90,7 @@ export class Coalescer<Ask, Answer> {
   submit(ask: Ask): Ticket<Answer> {
     const size = this.#work.size(ask)
     if (this.#closed) throw new RequestError('closing', 'the server is closing', { retryAfterSeconds: 1 })
-    // An ask larger than the whole queue is still taken when nothing waits, or it could never be answered.
-    if (this.#queuedEvents > 0 && this.#queuedEvents + size > this.#limits.queueEventsMax) this.#refuse()
+    if (this.#isFull(size)) this.#refuse()
     const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     const waiting: Waiting<Ask, Answer> = {
       ask,
@@ -116,13 +115,26 @@ export class Coalescer<Ask, Answer> {
     await new Promise<void>((resolve) => this.#onIdle.push(resolve))
   }
 
+  #isFull(size: number): boolean {
+    // An ask larger than the whole queue is still taken when nothing waits, or it could never be answered.
+    if (this.#queuedEvents === 0) return false
+    const events = this.#queuedEvents + size
+    if (events > this.#limits.queueEventsMax) return true
+    // A slow model with a long queue would do nothing but answer those who have given up waiting.
+    return this.#secondsFor(this.#eventsAtWork + events) > this.#limits.deadlineMs / 2000
+  }
+
+  /** How long the model takes for so many events, as far as it is known; 0 where it is not. */
+  #secondsFor(events: number): number {
+    return this.#eventsPerSecond > 0 ? events / this.#eventsPerSecond : 0
+  }
+
   #refuse(): never {
     this.#watch.refused()
-    const seconds = this.#eventsPerSecond > 0 ? this.#queuedEvents / this.#eventsPerSecond : 1
-    const retryAfterSeconds = Math.min(60, Math.max(1, Math.ceil(seconds)))
+    const retryAfterSeconds = Math.min(60, Math.max(1, Math.ceil(this.#secondsFor(this.#queuedEvents))))
     throw new RequestError(
       'overloaded',
-      `${this.#queuedEvents} events wait already and at most ${this.#limits.queueEventsMax} may; try again in ${retryAfterSeconds} s`,
+      `${this.#queuedEvents} events wait already, as many as the model can answer in time; try again in ${retryAfterSeconds} s`,
       { retryAfterSeconds },
     )
   }
@@ -186,13 +198,17 @@ export class Coalescer<Ask, Answer> {
 
   #finish(events: number, seconds: number): void {
     this.#watch.ran(seconds)
-    // Little's law: what is at work over how long it is there. Smoothed; only for the Retry-After of a full server.
-    const now = this.#eventsAtWork / Math.max(seconds, 1e-6)
-    this.#eventsPerSecond = this.#eventsPerSecond === 0 ? now : 0.9 * this.#eventsPerSecond + 0.1 * now
+    if (this.#queuedEvents > 0) this.#learnRate(this.#eventsAtWork / Math.max(seconds, 1e-6))
     this.#batchesAtWork -= 1
     this.#eventsAtWork -= events
     this.#schedule()
     if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  /** By Little's law: what is at work over how long it is there, while it is all that the model can do. Smoothed. */
+  #learnRate(eventsPerSecond: number): void {
+    const known = this.#eventsPerSecond
+    this.#eventsPerSecond = known === 0 ? eventsPerSecond : 0.9 * known + 0.1 * eventsPerSecond
   }
 
   async #run(taken: readonly Waiting<Ask, Answer>[], batch: Batch): Promise<void> {

@@ -38,6 +38,9 @@ export function errorAnswerer(
         ),
       )
     }
+    // Fastify closes the connection on whatever is wrong with a body, and a client that still sends it would get a reset
+    // instead of the answer. A body read to its end needs no close, the rest of any other is seen to in unread-body.ts.
+    reply.removeHeader('connection')
     sendError(known, request.url, reply)
   }
 }

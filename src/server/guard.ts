@@ -3,6 +3,7 @@ import type { BodyBudget } from './bodies.ts'
 import type { Ticket } from './coalesce.ts'
 import type { ServerLimits } from './limits.ts'
 import type { ServerMetrics } from './metrics.ts'
+import { RequestError } from './request-error.ts'
 import { type TokenCheck, unauthorized } from './token.ts'
 
 export const ARROW_TYPE = 'application/vnd.apache.arrow.stream'
@@ -13,13 +14,14 @@ export interface Guards {
   readonly limits: ServerLimits
 }
 
-/** Before a body is read: the token, then the room for the body. */
+/** Before a body is read: the token, then whether it could be read at all, then the room for it. */
 export function guardInference(scope: FastifyInstance, { allows, budget, limits }: Guards): void {
   scope.addHook('onRequest', (request, reply, done) => {
     const { authorization } = request.headers
     if (!allows(authorization)) return done(unauthorized(authorization))
     if (request.method !== 'POST') return done()
     try {
+      refuseEncoding(request.headers['content-encoding'])
       const held = budget.reserve(request.raw, bodyLimit(request, limits))
       reply.raw.once('close', () => budget.release(held))
       done()
@@ -27,6 +29,12 @@ export function guardInference(scope: FastifyInstance, { allows, budget, limits 
       done(error instanceof Error ? error : new Error(String(error)))
     }
   })
+}
+
+function refuseEncoding(encoding: string | undefined): void {
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return
+  const message = `Content-Encoding ${encoding.slice(0, 40)} is not read here; send it plain`
+  throw new RequestError('media_type_unknown', message)
 }
 
 function bodyLimit(request: FastifyRequest, limits: ServerLimits): number {

@@ -80,7 +80,6 @@ async function infer(
 ): Promise<FastifyReply> {
   const model = wanted(door, request.params)
   const { headers } = request
-  refuseEncoding(headers['content-encoding'])
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
   const header = headers['inference-header-content-length']
   const asked = readInferRequest(body, Array.isArray(header) ? header[0] : header, door.graph)
@@ -106,14 +105,6 @@ function wanted(door: TensorDoor, { name, version }: ModelParams): ModelIdentity
     throw new RequestError('model_unknown', message)
   }
   return model
-}
-
-function refuseEncoding(encoding: string | undefined): void {
-  if (encoding === undefined || encoding === 'identity') return
-  throw new RequestError(
-    'media_type_unknown',
-    `Content-Encoding ${encoding.slice(0, 40)} is not read here; send it plain`,
-  )
 }
 
 function metadata({ platform, graph }: TensorDoor, { name, version }: ModelIdentity) {

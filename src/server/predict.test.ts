@@ -203,6 +203,19 @@ describe('POST /predict', () => {
     expect(response.json().error.code).toBe('media_type_unknown')
   })
 
+  it('refuses an encoded body by name, instead of reading it as what it is not', async () => {
+    for (const url of ['/predict', '/v2/models/fake/infer']) {
+      const response = await build().inject({
+        method: 'POST',
+        url,
+        headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+        payload: JSON.stringify({ pulses: [pulse] }),
+      })
+      expect(response.statusCode).toBe(415)
+      expect(response.body).toContain('Content-Encoding gzip is not read here')
+    }
+  })
+
   it('halves a batch on which the model fails, down to the event at fault', async () => {
     const model = fakeModel({
       before: (batch) => {

@@ -163,6 +163,32 @@ describe('the model server on a socket', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
   })
 
+  it('a client that sends a body of no stated size to its end gets its 413, not a reset', async (test) => {
+    const server = await startServer(test, {
+      limits: { jsonBodyBytesMax: 100_000, binaryBodyBytesMax: 100_000 },
+    })
+    const chunk = Buffer.alloc(100_000, 48)
+    for (const path of ['/predict', '/v2/models/fake/infer']) {
+      const body = new ReadableStream({
+        start(controller) {
+          for (let i = 0; i < 800; i++) controller.enqueue(chunk)
+          controller.close()
+        },
+      })
+      const headers = { 'content-type': 'application/json' }
+      const answer = await fetch(server.url + path, { method: 'POST', headers, body, duplex: 'half' })
+      expect(answer.status).toBe(413)
+      expect(await answer.text()).toContain('send fewer events per request')
+    }
+  })
+
+  it('keeps the connection of a client whose JSON is broken', async (test) => {
+    const server = await startServer(test)
+    const answer = await post(server, '{"pulses": [')
+    expect(answer.status).toBe(400)
+    expect(answer.headers.get('connection')).not.toBe('close')
+  })
+
   it('cuts a client that does not end the body it was refused', { timeout: 20_000 }, async (test) => {
     const server = await startServer(test, { limits: { lingerMs: 100 } })
     const head =
