@@ -10,8 +10,11 @@ export const isOffline = process.env['NUSTREAM_TEST_OFFLINE'] === '1'
 export const MLFLOW_WITHIN_MS = 1_800_000
 
 /** A real tracking server in a folder of its own; the caller disposes of it, in `afterAll`. */
-export async function startMlflow(args: readonly string[] = []): Promise<MlflowServer> {
+export async function startMlflow(
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<MlflowServer> {
   const dir = mkdtempSync(join(tmpdir(), 'nustream-mlflow-'))
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
-  return startMlflowServer({ dir, args })
+  return startMlflowServer({ dir, args, env })
 }

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import type { MlflowServer } from '../../scripts/mlflow-server.ts'
+import { listArtifacts } from '../../src/mlflow/artifacts.ts'
+import { MlflowHttp } from '../../src/mlflow/http.ts'
+import { ensureExperiment, searchRuns } from '../../src/mlflow/runs.ts'
+import { isOffline, MLFLOW_WITHIN_MS, startMlflow } from '../support/mlflow.ts'
+import { startNustream } from '../support/nustream.ts'
+
+const PASSWORD = 'hush-hush-12'
+const LOGIN = { MLFLOW_TRACKING_USERNAME: 'admin', MLFLOW_TRACKING_PASSWORD: PASSWORD }
+
+describe.skipIf(isOffline)('a real MLflow that asks for a login', { timeout: 600_000 }, () => {
+  let server: MlflowServer
+  beforeAll(async () => {
+    const env = { MLFLOW_AUTH_ADMIN_PASSWORD: PASSWORD, MLFLOW_FLASK_SERVER_SECRET_KEY: 'of this test' }
+    server = await startMlflow(['--app-name', 'basic-auth'], env)
+  }, MLFLOW_WITHIN_MS)
+  afterAll(() => server?.[Symbol.asyncDispose](), 60_000)
+
+  const up = async (env: Readonly<Record<string, string>>, shutdownMs: number) => {
+    const role = [
+      '--model',
+      'linefit',
+      '--events',
+      '300',
+      '--rate',
+      '300',
+      '--port',
+      '0',
+      '--headless',
+      '--json',
+    ]
+    const flags = ['--mlflow', server.url, '--mlflow-interval-ms', '300', '--log-level', 'debug']
+    const end = ['--mlflow-shutdown-ms', `${shutdownMs}`]
+    const running = startNustream(['up', ...role, ...flags, ...end], { onTestFinished }, { env })
+    expect(await running.ended, running.stderr()).toBe(0)
+    return { account: JSON.parse(running.stdout()), log: running.stderr() }
+  }
+
+  it('has the whole run of who knows user and password, which show nowhere', async () => {
+    const { account, log } = await up(LOGIN, 120_000)
+    expect(account).toMatchObject({ predicted: 300 })
+    expect(log + server.log()).not.toContain(PASSWORD)
+    const http = new MlflowHttp(server.url, { user: 'admin', password: PASSWORD, timeoutMs: 60_000 })
+    const experimentId = await ensureExperiment(http, 'nustream')
+    const [run] = await searchRuns(http, { experimentId, filter: '' })
+    expect(run.status).toBe('FINISHED')
+    const files = await listArtifacts(http, run.artifactUri)
+    expect(files.map(({ path }) => path)).toContain('predictions/sample.parquet')
+  })
+
+  it.each([
+    { who: 'nobody', env: {} },
+    { who: 'a wrong password', env: { ...LOGIN, MLFLOW_TRACKING_PASSWORD: 'hush-wrong' } },
+    { who: 'a token', env: { MLFLOW_TRACKING_TOKEN: 'hush-token' } },
+  ])('takes nothing of $who; every event is predicted, and the log says why', async ({ env }) => {
+    const { account, log } = await up(env, 10_000)
+    expect(account).toMatchObject({ predicted: 300, deadLettered: 0 })
+    expect(log).toContain('takes no such token, or user and password')
+    expect(log).not.toContain('hush')
+  })
+})
