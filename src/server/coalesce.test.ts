@@ -96,7 +96,11 @@ describe('Coalescer', () => {
   })
 
   it('refuses what a slow model could not answer in time, and takes it again when the model is faster', async () => {
-    const { coalescer, batches, watched } = open({ batchEventsMax: 1, queueEventsMax: 1000, deadlineMs: 2000 })
+    const { coalescer, batches, watched } = open({
+      batchEventsMax: 1,
+      queueEventsMax: 1000,
+      deadlineMs: 2000,
+    })
     const asked = [1, 2, 3, 4].map((each) => coalescer.submit([each]))
     await turn()
     await new Promise((resolve) => setTimeout(resolve, 300))
