@@ -36,6 +36,7 @@ const LINGER_MAX_MS = 5_000
 const HOLD_AGAIN_MS = 600_000
 /** A broker that is away must not keep an archive from stopping; the next hold makes good for one that was missed. */
 const HOLD_WITHIN_MS = 5_000
+const LAST_HOLD_WITHIN_MS = 1_000
 
 /**
  * Writes every stored prediction once into Parquet files, until `signal` aborts; then writes what is left. After any
@@ -112,7 +113,7 @@ async function writeAll(
 
 /** Tells the broker what is safe on disk, so that it may trim that and nothing after it. */
 function createHold(
-  { broker, dir, log, reader }: ArchiveOptions,
+  { broker, dir, log, reader, signal }: ArchiveOptions,
   writer: ArchiveWriter,
 ): () => Promise<void> {
   const name = reader ?? `archive ${hostname()} ${resolve(dir)}`
@@ -121,7 +122,8 @@ function createHold(
     const { files } = writer.report
     if (held?.files === files && performance.now() - held.at < HOLD_AGAIN_MS) return
     try {
-      await within(() => broker.holdPredictions(name, writer.taken()), HOLD_WITHIN_MS)
+      const limitMs = signal.aborted ? LAST_HOLD_WITHIN_MS : HOLD_WITHIN_MS
+      await within(() => broker.holdPredictions(name, writer.taken()), limitMs)
       held = { files, at: performance.now() }
     } catch (error) {
       log.warn({ err: error }, 'broker not told what is archived')

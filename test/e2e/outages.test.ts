@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
+import { freePort } from '../support/free-port.ts'
 import { startNustream } from '../support/nustream.ts'
 import { type Owner, startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
@@ -12,7 +13,8 @@ function pause(ms: number): Promise<void> {
 }
 
 /** Emitter, model server and consumer over Redis, at a rate that leaves time to break something. */
-async function startStream(owner: Owner, servePort: number) {
+async function startStream(owner: Owner) {
+  const servePort = await freePort()
   const redis = await startRedis(owner)
   const broker = ['--broker', redis.url, '--port', '0']
   const startServer = () =>
@@ -33,7 +35,7 @@ async function startStream(owner: Owner, servePort: number) {
 
 describe.concurrent('an outage of a minute loses nothing and ends nobody', () => {
   it('when the model server is gone', async ({ onTestFinished }) => {
-    const stream = await startStream({ onTestFinished }, 18_611)
+    const stream = await startStream({ onTestFinished })
     await stream.server.kill('SIGKILL')
     const before = await stream.totals()
     await pause(OUTAGE_MS)
@@ -49,7 +51,7 @@ describe.concurrent('an outage of a minute loses nothing and ends nobody', () =>
   })
 
   it('when Redis is gone', async ({ onTestFinished }) => {
-    const stream = await startStream({ onTestFinished }, 18_612)
+    const stream = await startStream({ onTestFinished })
     await stream.redis.kill9()
     await pause(OUTAGE_MS)
     expect(stream.consume.child.exitCode).toBeNull()

@@ -1,22 +1,14 @@
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
+import { freePort } from '../support/free-port.ts'
 import { startNustream } from '../support/nustream.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
 
 describe('emitter, model server and consumer as processes over Redis', () => {
   it('predict every simulated event once, and each part tells how it is', async ({ onTestFinished }) => {
