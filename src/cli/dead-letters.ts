@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts'
 import { renderTable } from '../evaluation/table.ts'
 import { decodeEvents } from '../event/wire.ts'
 import { addCommand } from './command.ts'
+import { formatJson } from './format-json.ts'
 import { toBrokerOptions } from './role.ts'
 import { brokerSettings, jsonSetting } from './settings.ts'
 
@@ -74,8 +75,8 @@ async function list(broker: Broker, config: { limit: number; json: boolean }): P
 async function show(broker: Broker, id: string, json: boolean): Promise<number> {
   const letter = await broker.deadLetter(id)
   if (!letter) throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
-  const record = { ...toRecord(letter), pulses: pulsesOf(letter) }
-  console.log(JSON.stringify(record, undefined, json ? 0 : 2))
+  const record = { ...toRecord(letter), ...contentOf(letter) }
+  console.log(json ? JSON.stringify(record) : formatJson(record))
   return 0
 }
 
@@ -118,18 +119,32 @@ function toRecord(letter: StoredDeadLetter) {
   }
 }
 
-/** The event's pulses as columns, where its payload can be read at all. */
-function pulsesOf({ payload }: StoredDeadLetter) {
+/** Of a payload that nobody can read, so many bytes are shown. */
+const BYTES_SHOWN = 64
+
+/** The event's pulses as columns; of a payload that cannot be read how it begins, each byte as a character or `\xNN`. */
+function contentOf({ payload }: StoredDeadLetter) {
   try {
     const { batch } = decodeEvents(payload)
     const [from, to] = [batch.offsets[0], batch.offsets[batch.offsets.length - 1]]
-    return {
+    const pulses = {
       sensor_id: [...batch.sensorIds.subarray(from, to)],
-      time: [...batch.times.subarray(from, to)],
-      charge: [...batch.charges.subarray(from, to)],
+      time: Array.from(batch.times.subarray(from, to), toShown),
+      charge: Array.from(batch.charges.subarray(from, to), toShown),
       auxiliary: [...batch.auxiliary.subarray(from, to)],
     }
+    return { pulses }
   } catch {
-    return undefined
+    return { payloadBegins: Array.from(payload.subarray(0, BYTES_SHOWN), toCharacter).join('') }
   }
+}
+
+/** JSON has no NaN, and this is often just what is wrong. */
+function toShown(value: number): number | string {
+  return Number.isFinite(value) ? value : String(value)
+}
+
+function toCharacter(byte: number): string {
+  const isPrintable = byte >= 0x20 && byte < 0x7f && byte !== 0x5c
+  return isPrintable ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
 }

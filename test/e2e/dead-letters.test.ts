@@ -36,6 +36,11 @@ describe('nustream dead-letters', () => {
     expect((await run('list')).out).toContain('NaN')
     const shown = JSON.parse((await run('show', nan?.id ?? '')).out)
     expect(shown.pulses.sensor_id).toHaveLength(events.offsets[2] - events.offsets[1])
+    expect(shown.pulses.charge[0]).toBe('NaN')
+    const unreadable = letters.find(({ code }) => code === 'wire_unreadable')
+    expect(JSON.parse((await run('show', unreadable?.id ?? '')).out).payloadBegins).toBe(
+      String.raw`\x80\x04\x95foreign`,
+    )
     const replayed = await run('replay', 'all')
     expect(replayed.out, replayed.err).toContain('replayed 2')
     expect(JSON.parse((await run('list', '--json')).out)).toEqual([])
