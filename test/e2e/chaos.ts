@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openBroker } from '../../src/broker/open.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
+import { freePort } from '../support/free-port.ts'
 import { startRedis } from '../support/redis.ts'
 import { type Part, supervise } from '../support/supervisor.ts'
 
@@ -34,6 +35,8 @@ export interface ChaosResult {
 }
 
 const MEAN_PAUSE_MS = 700
+/** With the waits until events flow again. */
+const KILL_EVERY_MS = 1_400
 const VISIBILITY_MS = 3_000
 const FINISH_WITHIN_MS = 300_000
 /** The count at the end reads every prediction. */
@@ -50,6 +53,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const deadline = startedAt + FINISH_WITHIN_MS + options.kills * MEAN_PAUSE_MS * 4
   for (let kills = 0; kills < options.kills; ) {
     await pause(MEAN_PAUSE_MS * (0.3 + 1.4 * random()))
+    // Every other kill comes while events flow, however slowly this machine starts a process; the others at any moment.
+    if (kills % 2 === 0) await untilFlowing(stage)
     const alive = stage.parts.filter((part) => !part.isDone)
     if (alive.length === 0) break
     const victim = alive[Math.floor(random() * alive.length)]
@@ -68,6 +73,29 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   return { kills: counts, ...(await count(stage.url, options.events)) }
 }
 
+const FLOWS_WITHIN_MS = 20_000
+
+/** Returns when something has been published or settled since the call, or when nothing is in time. */
+async function untilFlowing({ url, isFinished }: Stage): Promise<void> {
+  const deadline = performance.now() + FLOWS_WITHIN_MS
+  const steps = async (): Promise<number | undefined> => {
+    try {
+      await using broker = await openBroker(url)
+      const { emitted, predicted } = await broker.totals()
+      return emitted + predicted
+    } catch {
+      return undefined // the broker is just being restarted
+    }
+  }
+  let before = await steps()
+  while (performance.now() < deadline && !(await isFinished())) {
+    await pause(50)
+    const now = await steps()
+    if (before !== undefined && now !== undefined && now > before) return
+    before ??= now
+  }
+}
+
 interface Stage extends AsyncDisposable {
   readonly url: string
   readonly parts: readonly Part[]
@@ -82,7 +110,7 @@ function openStage(options: ChaosOptions): Promise<Stage> {
 
 /** Slow enough that events still flow at the last kill. */
 function rateOf({ events, kills }: ChaosOptions): number {
-  return Math.max(100, Math.round(events / ((kills * MEAN_PAUSE_MS) / 1000)))
+  return Math.max(100, Math.round(events / ((kills * KILL_EVERY_MS) / 1000)))
 }
 
 function emitFlags(options: ChaosOptions): string[] {
@@ -94,7 +122,7 @@ async function openRedisStage(options: ChaosOptions): Promise<Stage> {
   const redis = await startRedis()
   const common = ['--port', '0', '--log-level', 'warn', ...KEEP_ALL]
   const broker = ['--broker', redis.url, '--visibility-ms', String(VISIBILITY_MS), ...common]
-  const serverPort = String(20_000 + Math.floor(Math.random() * 20_000))
+  const serverPort = String(await freePort())
   const emitter = supervise('emitter', ['emit', ...emitFlags(options), ...broker])
   const server = supervise('model server', [
     'serve',
