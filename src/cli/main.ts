@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { NustreamError, UsageError } from '../errors.ts'
 import { maskSecrets } from '../telemetry/secrets.ts'
-import { packageVersion } from './version.ts'
+import { nodeProblem, packageVersion } from './version.ts'
 
 const USAGE = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -29,7 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): v
 }
 
 /** The program with the command that is named, or with all of them where none is. */
-export async function createProgram(name: string | undefined): Promise<Command> {
+async function createProgram(name: string | undefined): Promise<Command> {
   const program = new Command('nustream')
     .description(
       'Says for every event of a neutrino telescope where the neutrino came from, live, with any model.',
@@ -48,8 +48,13 @@ export async function createProgram(name: string | undefined): Promise<Command> 
 }
 
 /** Runs a command line; never throws. Errors go to stderr as one readable sentence. */
-export async function main(argv: readonly string[]): Promise<number> {
+async function main(argv: readonly string[]): Promise<number> {
   process.exitCode = 0
+  const problem = nodeProblem(process.versions.node)
+  if (problem) {
+    console.error(`nustream: ${problem}`)
+    return 1
+  }
   try {
     await (await createProgram(argv[2])).parseAsync([...argv])
     return Number(process.exitCode)
@@ -64,4 +69,4 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) process.exit(await main(process.argv))
+process.exit(await main(process.argv))
