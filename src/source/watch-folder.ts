@@ -71,6 +71,11 @@ export class WatchFolder {
     return { whole, broken }
   }
 
+  /** Whether the file is what the scan has found: reading the files before it may have taken hours. */
+  async isStill({ path, name, print }: WatchedFile): Promise<boolean> {
+    return (await fingerprintWhole(path, name).catch(() => undefined)) === print
+  }
+
   /** The file cannot be read; it is left alone until it changes. */
   setBroken(name: string): void {
     const look = this.#looks.get(name)

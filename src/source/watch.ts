@@ -28,7 +28,7 @@ export interface WatchOptions {
 
 /**
  * Each Parquet file that appears whole in the folder, in the order of appearance, endless. A file is remembered by
- * name, size and footer, across restarts in the resume string (12 bytes a file): one that is touched is not emitted
+ * name, size, footer and samples of its data, across restarts in the resume string (12 bytes a file): one that is touched is not emitted
  * again, one that is replaced by another of the same name is. A broken file does not stop the stream.
  * @throws UsageError `source_missing` when there is no such folder now
  */
@@ -79,6 +79,7 @@ async function* watch(
       memory.prune(new Set(whole.map(({ print }) => print)))
       const waiting = whole.filter(({ print }) => !memory.isDone(print))
       for (const file of waiting) {
+        if (!(await folder.isStill(file))) continue
         const error = yield* readWhole({ db, file, memory, eventsMax, signal })
         if (signal.aborted) return
         if (error) folder.setBroken(file.name)

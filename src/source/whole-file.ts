@@ -3,11 +3,14 @@ import { type FileHandle, open } from 'node:fs/promises'
 
 const MAGIC = 'PAR1'
 const FOOTER_BYTES_MAX = 1_048_576
+const SAMPLES = 64
+const SAMPLE_BYTES = 4096
 
 /**
- * What tells a Parquet file from all others of a folder: a digest of its name, its size and its footer, which is written
- * last and says where everything else is. Undefined while the file is not whole. A touched file keeps its fingerprint;
- * one that was written anew has another.
+ * What tells a Parquet file from all others of a folder: a digest of its name, its size, its footer, which is written
+ * last and says where everything else is, and 64 samples of 4 kB of its data, because files without statistics and
+ * compression may share their footers. Undefined while the file is not whole. A touched file keeps its fingerprint; one
+ * that was written anew has another.
  */
 export async function fingerprintWhole(path: string, name: string): Promise<string | undefined> {
   const file = await open(path)
@@ -19,7 +22,10 @@ export async function fingerprintWhole(path: string, name: string): Promise<stri
     if (end.toString('latin1', 4) !== MAGIC || footerBytes > size - 12) return undefined
     const length = Math.min(footerBytes + 8, FOOTER_BYTES_MAX)
     const footer = await readAt(file, size - length, length)
-    return createHash('sha256').update(`${name}\0${size}\0`).update(footer).digest('base64url').slice(0, 12)
+    const digest = createHash('sha256').update(`${name}\0${size}\0`).update(footer)
+    const stride = Math.max(SAMPLE_BYTES, Math.floor(size / SAMPLES))
+    for (let at = 0; at < size; at += stride) digest.update(await readAt(file, at, SAMPLE_BYTES))
+    return digest.digest('base64url').slice(0, 12)
   } finally {
     await file.close()
   }

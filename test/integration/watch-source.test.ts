@@ -46,6 +46,10 @@ async function watch(t: Owner, folder: string, options: { resume?: string; event
   return { chunks, ids, errors, end, resume: () => chunks[chunks.length - 1].resume }
 }
 
+function footerOf(file: Buffer): Buffer {
+  return file.subarray(file.length - 8 - file.readUInt32LE(file.length - 8))
+}
+
 describe('watch:', () => {
   it('emits each file that appears once, in the order of appearance', async (t) => {
     const { incoming, made, at } = await place(t)
@@ -117,6 +121,19 @@ describe('watch:', () => {
     await until(() => third.ids().length === 4)
     await third.end()
     expect(third.ids()).toEqual([4, 5, 6, 7])
+  })
+
+  it('takes a file that replaces another of the same name, though size and footer are the same', async (t) => {
+    const { incoming, made, at } = await place(t)
+    cpSync(await made('before', [1, 4, 9]), at('latest.parquet'))
+    const watching = await watch(t, incoming)
+    await until(() => watching.chunks.length === 1)
+    const before = await readFile(at('latest.parquet'))
+    const after = await readFile(await made('after', [1, 5, 9]))
+    expect(footerOf(after)).toEqual(footerOf(before))
+    renameSync(join(incoming, '../after'), at('latest.parquet'))
+    await until(() => watching.chunks.length === 2)
+    expect(watching.ids()).toEqual([1, 4, 9, 1, 5, 9])
   })
 
   it('waits for a folder that goes away, and forgets nothing meanwhile', async (t) => {
