@@ -48,6 +48,7 @@ export function createBacklogGate({ broker, backlogMaxEvents, metrics, log, sign
       held = await ask()
       metrics?.paused((performance.now() - countedMs) / 1000)
     }
+    if (signal.aborted) return held
     log?.info({ backlogEvents: held, pausedMs: Math.round(performance.now() - startMs) }, 'emitter goes on')
     return held
   }
