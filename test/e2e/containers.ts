@@ -40,6 +40,8 @@ const CUBE1 = ['redis', 'emitter']
 const CUBE2 = LAPTOP.filter((service) => !CUBE1.includes(service))
 /** Ports of this machine that are seldom taken. */
 const PORTS = { DISPLAY_PORT: '18080', PROMETHEUS_PORT: '19090', GRAFANA_PORT: '13000', MLFLOW_PORT: '15000' }
+/** What our layers may add to the base image. */
+const OWN_MAX_MB = 160
 /** How long each service is away. */
 const AWAY_MS = 3_000
 const without = new Set(values.without.split(','))
@@ -56,6 +58,8 @@ async function main(): Promise<number> {
   say(
     `Docker Engine ${engine.trim()}, ${(await output(tool[0], [...tool.slice(1), 'version'])).split('\n')[0]}`,
   )
+  if (!values['no-build']) await output('docker', ['build', '-q', '-t', 'nustream', '.'])
+  await checkImage()
   if (values.stage !== 'cubes') await laptop(tool)
   if (values.stage !== 'laptop') await twoCubes(tool)
   say('all held')
@@ -168,7 +172,7 @@ async function settleAccount(cubes: { cube1: ComposeProject; cube2: ComposeProje
     const totals = await cubes.cube2.totals()
     return totals.emitted === totals.predicted + totals.deadLettered ? totals : undefined
   }
-  const totals: Totals = await until(drained, { withinMs: 180_000, everyMs: 1_000, what: 'an empty stream' })
+  const totals: Totals = await until(drained, { withinMs: 900_000, everyMs: 1_000, what: 'an empty stream' })
   const folder = mkdtempSync(join(tmpdir(), 'nustream-archived-'))
   try {
     const archive = await cubes.cube2.container('archive')
@@ -195,6 +199,45 @@ async function countArchived(folder: string): Promise<{ rows: number; events: nu
   const [[rows, events]] = (await connection.runAndReadAll(sql)).getRows()
   connection.closeSync()
   return { rows: Number(rows), events: Number(events) }
+}
+
+/** The image is small and holds what runs, nothing else. */
+async function checkImage(): Promise<void> {
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { devDependencies: object }
+  const packages = Object.keys(manifest.devDependencies).map((name) => `/app/node_modules/${name}`)
+  const unwanted = [
+    ...packages,
+    '/app/training',
+    '/app/test',
+    '/app/src',
+    '/app/bench',
+    '/app/web/node_modules',
+  ]
+  const script = `ls -d ${unwanted.join(' ')} 2>/dev/null; find /app -name '*.py' -o -name '*.ts' -o -name '*.test.*' -o -name '*.map'`
+  const found = await output('docker', [
+    'run',
+    '--rm',
+    '--entrypoint',
+    'sh',
+    'nustream',
+    '-c',
+    `${script}; true`,
+  ])
+  if (found.trim() !== '') throw new Error(`the image holds what does not run:\n${found}`)
+  const layers = await output('docker', [
+    'history',
+    '--no-trunc',
+    '--human=false',
+    '--format',
+    '{{.Size}} {{.CreatedBy}}',
+    'nustream',
+  ])
+  const own = layers.split('\n').filter((line) => /COPY|mkdir \/data|chmod 755/.test(line))
+  const megabytes = own.reduce((sum, line) => sum + Number.parseInt(line, 10), 0) / 1e6
+  if (megabytes > OWN_MAX_MB) throw new Error(`the image adds ${megabytes.toFixed(0)} MB to its base`)
+  say(
+    `the image adds ${megabytes.toFixed(0)} MB to its base; no development package, test, training or TypeScript is in it`,
+  )
 }
 
 /** What the files promise of our containers is what Docker was told. */
