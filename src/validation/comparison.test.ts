@@ -12,6 +12,7 @@ describe('Histogram', () => {
     expect(histogram.quantile(1)).toBe(99)
     expect(histogram.mean()).toBe(49.5)
     expect(histogram.max).toBe(99)
+    expect(histogram.min).toBe(0)
     expect(histogram.shareAbove(89)).toBe(0.1)
     expect(histogram.deviation()).toBeCloseTo(Math.sqrt((100 ** 2 - 1) / 12), 9)
     expect(histogram.quantiles([0.1, 0.5, 0.99])).toEqual([10, 50, 99])
@@ -55,6 +56,9 @@ describe('EventStatistics', () => {
     expect(statistics.livingSensors()).toBe(3)
     // One auxiliary pulse 870 ns before the light of the one event that has light.
     expect(statistics.noiseHz()).toBeCloseTo(1 / (5051 * 3.87e-6), 6)
+    expect(statistics.noiseInDeepCore()).toBe(0)
+    expect(statistics.hardPulses.mean()).toBe(1)
+    expect(statistics.sampleChargeMean()).toBeCloseTo((3 * 0.975 + 2 * 1.025) / 5, 6)
   })
 
   it('knows the errors of events whose truth is known', () => {
@@ -72,6 +76,20 @@ describe('EventStatistics', () => {
     expect(statistics.hardErrors.count).toBe(1)
     expect(statistics.hardErrors.mean()).toBeCloseTo(Math.PI / 2, 6)
     expect(statistics.pickedErrors.mean()).toBeCloseTo(Math.PI / 2, 6)
+  })
+})
+
+describe('compareWithPublished()', () => {
+  it('judges least and largest values of many events alone', () => {
+    const of = (events: number) => {
+      const statistics = new EventStatistics()
+      statistics.events = events
+      statistics.charges.add(100)
+      const rows = compareWithPublished(statistics)
+      return rows.find(({ quantity }) => quantity === 'charge, largest')
+    }
+    expect(of(1000)).toMatchObject({ simulated: 100, verdict: 'unknown' })
+    expect(of(200_000)).toMatchObject({ simulated: 100, verdict: 'differs' })
   })
 })
 

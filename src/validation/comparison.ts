@@ -6,7 +6,7 @@ export interface ComparisonRow extends Omit<Published, 'of'> {
   readonly simulated: number
   /** Simulated over published. */
   readonly ratio: number
-  /** `unknown`: the events say nothing of it, such as the line fit's error where there is no truth. */
+  /** `unknown`: the events say nothing of it: the line fit's error without truth, the largest charge of a few events. */
   readonly verdict: 'agrees' | 'differs' | 'unknown'
 }
 
@@ -15,7 +15,8 @@ export function compareWithPublished(statistics: EventStatistics): ComparisonRow
   return PUBLISHED.map(({ of, ...known }) => {
     const simulated = of(statistics)
     const ratio = simulated / known.published
-    return { ...known, simulated, ratio, verdict: judge(ratio, known.tolerance) }
+    const isEnough = statistics.events >= (known.eventsMin ?? 0)
+    return { ...known, simulated, ratio, verdict: isEnough ? judge(ratio, known.tolerance) : 'unknown' }
   })
 }
 

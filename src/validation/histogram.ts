@@ -1,6 +1,7 @@
 /** Counts of values in bins of equal width, for quantiles of any number of values in bounded memory. */
 export class Histogram {
   count = 0
+  min = Number.POSITIVE_INFINITY
   max = Number.NEGATIVE_INFINITY
   readonly width: number
   readonly bins: Float64Array
@@ -24,6 +25,7 @@ export class Histogram {
     this.count++
     this.#sum += value
     this.#sumOfSquares += value * value
+    if (value < this.min) this.min = value
     if (value > this.max) this.max = value
   }
 

@@ -11,6 +11,8 @@ export interface Published {
   readonly source: Source
   /** A ratio of simulated to published that differs from 1 by more than this is no agreement. */
   readonly tolerance: number
+  /** Fewer events say nothing of it: it is made by the rarest of them. */
+  readonly eventsMin?: number
   of(statistics: EventStatistics): number
 }
 
@@ -27,9 +29,11 @@ const LINE_FIT = 0.03
 /** Ten events, or one: no more can be said of them. */
 const TEN_EVENTS = 0.25
 const EXTREME = 0.5
+/** Least and largest values and deviations are those of batch 1, which has 200,000 events. */
+const EXTREME_EVENTS_MIN = 100_000
 
 type Of = Published['of']
-type Known = Pick<Published, 'unit' | 'source' | 'tolerance'>
+type Known = Pick<Published, 'unit' | 'source' | 'tolerance' | 'eventsMin'>
 
 const training: Known = { unit: '', source: 'training events', tolerance: QUANTILE }
 const ns: Known = { unit: 'ns', source: 'batch 1', tolerance: QUANTILE }
@@ -48,15 +52,19 @@ const SAMPLE_CHARGE = { ...sample, unit: 'p.e.' }
 export const PUBLISHED: readonly Published[] = [
   ...quantiles('pulses per event', training, PULSES, (s) => s.pulses),
   row('pulses per event, mean', 164.4, { ...training, tolerance: MEAN_WITH_TAIL }, (s) => s.pulses.mean()),
-  row('pulses per event, deviation', 1553, { ...training, tolerance: EXTREME }, (s) => s.pulses.deviation()),
+  row('pulses per event, deviation', 1553, { ...extreme(''), source: 'training events' }, (s) =>
+    s.pulses.deviation(),
+  ),
   row('share of events above 127 pulses', 0.13, training, (s) => s.pulses.shareAbove(127)),
   row('share of events above 1000 pulses', 0.0112, training, (s) => s.pulses.shareAbove(1000)),
   row('pulses per event, largest', 110_517, extreme(''), (s) => s.pulses.max),
   ...quantiles('time of a pulse', ns, TIMES, (s) => s.times),
   row('time of a pulse, mean', 13_130, ns, (s) => s.times.mean()),
+  row('time of a pulse, least', 5714, { ...extreme('ns'), tolerance: QUANTILE }, (s) => s.times.min),
   row('time of a pulse, largest', 77_785, extreme('ns'), (s) => s.times.max),
   ...quantiles('first pulse of an event', ns, FIRST_TIMES, (s) => s.firstTimes),
   row('first pulse of an event, mean', 6748, ns, (s) => s.firstTimes.mean()),
+  row('first pulse of an event, largest', 65_824, extreme('ns'), (s) => s.firstTimes.max),
   ...quantiles('last pulse of an event', ns, LAST_TIMES, (s) => s.lastTimes),
   row('last pulse of an event, mean', 18_412, ns, (s) => s.lastTimes.mean()),
   row('first pulse not auxiliary, median', 9872, { ...sample, unit: 'ns', tolerance: QUANTILE }, (s) =>
@@ -64,28 +72,33 @@ export const PUBLISHED: readonly Published[] = [
   ),
   ...quantiles('charge', charge, { 25: 0.775, 50: 1.075, 75: 1.775 }, (s) => s.charges),
   row('charge, mean', 3.909, { ...charge, tolerance: MEAN_WITH_TAIL }, (s) => s.charges.mean()),
-  row('charge, deviation', 16.3, { ...charge, tolerance: EXTREME }, (s) => s.charges.deviation()),
+  row('charge, deviation', 16.3, extreme('p.e.'), (s) => s.charges.deviation()),
+  row('charge, least', 0.025, extreme('p.e.'), (s) => s.charges.min),
   row('charge, largest', 2762.02, extreme('p.e.'), (s) => s.charges.max),
   ...quantiles(
     'charge of auxiliary pulses',
     SAMPLE_CHARGE,
-    { 25: 0.675, 50: 0.875, 75: 1.125 },
+    { 5: 0.325, 25: 0.675, 50: 0.875, 75: 1.125, 95: 1.625 },
     (s) => s.softCharges,
   ),
   ...quantiles(
     'charge of other pulses',
     SAMPLE_CHARGE,
-    { 25: 0.725, 50: 0.975, 75: 1.225 },
+    { 5: 0.275, 25: 0.725, 50: 0.975, 75: 1.225, 95: 2.075 },
     (s) => s.hardCharges,
   ),
+  row('charge of all these pulses, mean', 1, SAMPLE_CHARGE, (s) => s.sampleChargeMean()),
   row('share of pulses not auxiliary', 0.469, sample, (s) => s.hardShare()),
+  row('pulses not auxiliary per event, median', 14, sample, (s) => s.hardPulses.quantile(0.5)),
   row('sensors per event, median', 43, sample, (s) => s.sensors.quantile(0.5)),
   row('sensors not auxiliary per event, median', 9.5, sample, (s) => s.hardSensors.quantile(0.5)),
   row('share of sensors with several pulses', 0.2, sample, (s) => s.severalPulsesShare()),
   row('noise before the light', 552, { ...sample, unit: 'Hz' }, (s) => s.noiseHz()),
+  row('share of that noise on DeepCore strings', 0.139, sample, (s) => s.noiseInDeepCore()),
   row('sensors that answer', LIVING_SENSORS, { ...training, source: 'batch 1' }, (s) => s.livingSensors()),
   ...quantiles('zenith', angle, { 25: 1.005, 50: 1.527, 75: 2.055 }, (s) => s.zeniths),
   row('zenith, mean', 1.5344, angle, (s) => s.zeniths.mean()),
+  row('zenith, deviation', 0.69, angle, (s) => s.zeniths.deviation()),
   row('azimuth, mean', 3.144, angle, (s) => s.azimuths.mean()),
   row('azimuth, deviation', 1.8135, angle, (s) => s.azimuths.deviation()),
   row('line fit, not auxiliary, mean error', 1.2172, fit, (s) => s.hardErrors.mean()),
@@ -97,7 +110,7 @@ export const PUBLISHED: readonly Published[] = [
 ]
 
 function extreme(unit: string): Known {
-  return { unit, source: 'batch 1', tolerance: EXTREME }
+  return { unit, source: 'batch 1', tolerance: EXTREME, eventsMin: EXTREME_EVENTS_MIN }
 }
 
 function row(quantity: string, published: number, known: Known, of: Of): Published {

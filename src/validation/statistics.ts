@@ -1,6 +1,6 @@
 import { angularDistance } from '../event/direction.ts'
 import { type EventBatch, eventCount, type Truth } from '../event/event-batch.ts'
-import { SENSOR_COUNT } from '../event/sensors.ts'
+import { SENSOR_COUNT, SENSORS_PER_STRING } from '../event/sensors.ts'
 import { Histogram } from './histogram.ts'
 import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 
@@ -9,6 +9,9 @@ const SAMPLE_PULSES_MAX = 400
 /** Real events are read out from so long before the first pulse in hard local coincidence, ns; only noise is there. */
 const BEFORE_LIGHT_NS = 3870
 
+/** On strings 79 to 86. */
+const FIRST_DEEP_CORE_SENSOR = 78 * SENSORS_PER_STRING
+
 const NS_MAX = 2 ** 17
 const ANGLE_BINS = 4096
 const angles = (largest: number) => new Histogram(largest / ANGLE_BINS, ANGLE_BINS)
@@ -16,8 +19,9 @@ const angles = (largest: number) => new Histogram(largest / ANGLE_BINS, ANGLE_BI
 /** Everything about events that is published of the real ones, of any number of events in bounded memory (some 10 MB). */
 export class EventStatistics {
   events = 0
-  /** Pulses of each event, and its sensors with a pulse, with one in hard local coincidence ("hard": not auxiliary). */
+  /** Pulses of each event, those in hard local coincidence ("hard": not auxiliary), and its sensors with either. */
   readonly pulses = new Histogram(1, 2 ** 18, 0)
+  readonly hardPulses = new Histogram(1, 2 ** 18, 0)
   readonly sensors = new Histogram(1, SENSOR_COUNT + 1, 0)
   readonly hardSensors = new Histogram(1, SENSOR_COUNT + 1, 0)
   /** ns, of all pulses, and of each event's first, last and first hard one. */
@@ -42,6 +46,7 @@ export class EventStatistics {
   #sampleSensors = 0
   #sampleSensorsAgain = 0
   #noisePulses = 0
+  #noisePulsesInDeepCore = 0
   #noiseEvents = 0
   /** Event that last hit each sensor, again, and with a hard pulse; 0: none yet. */
   readonly #hitBy = new Float64Array(SENSOR_COUNT)
@@ -78,6 +83,18 @@ export class EventStatistics {
     return this.#noisePulses / (this.#noiseEvents * LIVING_SENSORS * BEFORE_LIGHT_NS * 1e-9)
   }
 
+  /** Share of them on the strings of DeepCore. */
+  noiseInDeepCore(): number {
+    return this.#noisePulsesInDeepCore / this.#noisePulses
+  }
+
+  /** Mean charge of the pulses of events like those of the sample, photo-electrons. */
+  sampleChargeMean(): number {
+    const { hardCharges: hard, softCharges: soft } = this
+    const sum = (charges: Histogram) => (charges.count > 0 ? charges.mean() * charges.count : 0)
+    return (sum(hard) + sum(soft)) / (hard.count + soft.count)
+  }
+
   #addPulses(batch: EventBatch, event: number, isLikeSample: boolean): void {
     const [from, to] = [batch.offsets[event], batch.offsets[event + 1]]
     let [sensors, sensorsAgain, hardSensors, hard] = [0, 0, 0, 0]
@@ -98,6 +115,7 @@ export class EventStatistics {
       this.#hardHitBy[sensor] = this.events
     }
     this.pulses.add(to - from)
+    this.hardPulses.add(hard)
     this.sensors.add(sensors)
     this.hardSensors.add(hardSensors)
     if (to > from) this.firstTimes.add(batch.times[from])
@@ -109,13 +127,15 @@ export class EventStatistics {
     this.#sampleSensorsAgain += sensorsAgain
   }
 
-  #addNoise({ offsets, times, auxiliary }: EventBatch, event: number): void {
+  #addNoise({ offsets, times, auxiliary, sensorIds }: EventBatch, event: number): void {
     let light = offsets[event]
     while (light < offsets[event + 1] && auxiliary[light]) light++
     if (light === offsets[event + 1]) return
     this.#noiseEvents++
-    for (let row = light - 1; row >= offsets[event] && times[light] - times[row] <= BEFORE_LIGHT_NS; row--)
+    for (let row = light - 1; row >= offsets[event] && times[light] - times[row] <= BEFORE_LIGHT_NS; row--) {
       this.#noisePulses++
+      if (sensorIds[row] >= FIRST_DEEP_CORE_SENSOR) this.#noisePulsesInDeepCore++
+    }
   }
 
   #addTruth(batch: EventBatch, event: number, { azimuth, zenith }: Truth): void {
