@@ -1,3 +1,6 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, it, type TestContext } from 'vitest'
@@ -7,6 +10,7 @@ import { type DriftReference, makeReference } from '../../src/drift/reference.ts
 import { type EventBatch, sliceEvents } from '../../src/event/event-batch.ts'
 import { openHttpInferrer } from '../../src/inference/http.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
+import { openLocalModel } from '../../src/inference/local.ts'
 import { listenServer } from '../../src/server/listen-server.ts'
 import { buildServer } from '../../src/server/server.ts'
 import { simulateEvents } from '../../src/simulator/simulate.ts'
@@ -14,6 +18,7 @@ import { openHome } from '../support/broker-homes.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
+import { startNustream } from '../support/nustream.ts'
 import { toMessage } from '../support/plain-events.ts'
 
 const trained = simulateEvents(1, 0, 1200)
@@ -63,6 +68,28 @@ describe('the drift of a stream', () => {
     expect(after['charge']).toBeLessThan(0.1)
     expect(after['pulses']).toBeLessThan(0.1)
     expect(await windowEvents(registry)).toBe(1200)
+  })
+
+  it('is measured against what nustream models reference wrote into the manifest', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'nustream-drift-'))
+    t.onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    cpSync('models/linefit-onnx', folder, { recursive: true })
+    const made = startNustream(
+      ['models', 'reference', '--data', 'sim:1', '--events', '1200', '--model', folder],
+      t,
+    )
+    expect(await made.ended, made.stderr()).toBe(0)
+    const inferrer = await openLocalModel(folder, { threads: 1 })
+    t.onTestFinished(() => inferrer[Symbol.asyncDispose]())
+    expect(inferrer.reference).toEqual({ ...reference, data: 'sim:1' })
+    const broker = await open(t)
+    const { registry } = startConsuming(t, { broker, inferrer })
+    await publish(broker, others)
+    for (const index of Object.values(await indices(registry))) expect(index).toBeLessThan(0.1)
+    await publish(broker, { ...others, charges: others.charges.map((charge) => 1.5 * charge) })
+    const after = await indices(registry)
+    expect(after['charge']).toBeGreaterThan(0.25)
+    expect(after['pulses']).toBeLessThan(0.1)
   })
 
   it('has no series before there are enough events, nor without a reference', async (t) => {
