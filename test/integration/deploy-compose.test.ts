@@ -34,7 +34,7 @@ describe.each([
   { tool: 'docker-compose 1.29', words: ['docker-compose'] },
 ])('$tool', ({ words: [program, ...words] }) => {
   const isMissing = spawnSync(program, [...words, 'version']).status !== 0
-  it.skipIf(isMissing).each(files)('reads deploy/$name.yaml', async ({ path }) => {
+  it.skipIf(isMissing).each(files)('reads $path', async ({ path }) => {
     const env = { ...process.env, CUBE1_ADDRESS, SECRETS_DIR: secrets }
     await run(program, [...words, '-f', path, 'config', '-q'], { env })
   })
