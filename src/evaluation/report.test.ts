@@ -130,6 +130,15 @@ describe('makeReport()', () => {
     expect(table).not.toMatch(/NaN|undefined/)
   })
 
+  it('names models that failed on the same events together', () => {
+    const named = [b, { ...b, model: 'c' }, a].map((answered) => ({
+      spec: answered.model,
+      answers: answered,
+    }))
+    const table = renderReport(makeReport('test', facts, named, bootstrap))
+    expect(table.match(/^without a direction .*$/gm)).toEqual(['without a direction by b, c: 1 model_failed'])
+  })
+
   it('makes figures, with calibration only where a model gives a concentration', () => {
     expect(Object.keys(figuresOf(report)).sort()).toEqual([
       'error-by-pulses',

@@ -31,7 +31,7 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
 /** Angular errors of several models side by side, in degrees, with what surrounds them. */
 export function renderReport(report: EvaluationReport): string {
   const { models } = report
-  const parts = [renderOverview(models), ...models.flatMap(renderFailed)]
+  const parts = [renderOverview(models), ...renderFailed(models)]
   if (report.eventsWithTruth > 0) {
     if (report.differences.length > 0) parts.push(renderDifferences(report))
     for (const statistic of ['median', 'mean'] as const) {
@@ -84,17 +84,24 @@ function renderOverview(models: readonly ModelReport[]): string {
   return renderTable([head, ...rows])
 }
 
-/** Which events of a model have no direction, and why. */
-function renderFailed({ label, failed, failedExamples }: ModelReport): string[] {
+/** Which events have no direction, and why; models that failed on the same ones are named together. */
+function renderFailed(models: readonly ModelReport[]): string[] {
+  const labels = new Map<string, string[]>()
+  for (const model of models) {
+    const reasons = describeFailed(model)
+    if (reasons) labels.set(reasons, [...(labels.get(reasons) ?? []), model.label])
+  }
+  return [...labels].map(([reasons, named]) => `without a direction by ${named.join(', ')}: ${reasons}`)
+}
+
+function describeFailed({ failed, failedExamples }: ModelReport): string | undefined {
   const codes = Object.entries(failed)
-  if (codes.length === 0) return []
-  const counts = codes.map(([code, events]) => `${events} ${code}`).join(', ')
-  const shown = failedExamples.slice(0, FAILED_SHOWN)
-  const lines = shown.map(({ eventId, message }) => {
+  if (codes.length === 0) return undefined
+  const lines = failedExamples.slice(0, FAILED_SHOWN).map(({ eventId, message }) => {
     const isNamed = eventId === null || message.includes(eventId)
     return isNamed ? `  ${message}` : `  event ${eventId}: ${message}`
   })
-  return [[`without a direction by ${label}: ${counts}`, ...lines].join('\n')]
+  return [codes.map(([code, events]) => `${events} ${code}`).join(', '), ...lines].join('\n')
 }
 
 function renderDifferences({ differences, models }: EvaluationReport): string {
