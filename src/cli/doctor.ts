@@ -2,6 +2,7 @@ import { access, constants } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import type { Heartbeat } from '../broker/broker.ts'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import { openInferrer } from '../inference/open.ts'
@@ -80,15 +81,17 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
     const totals = await broker.totals()
     const waiting = `${unreadBatches} batches unread, ${onLoanBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
     const account = `emitted ${totals.emitted}, predicted ${totals.predicted}, dead letters ${totals.deadLettered}`
-    const beats = (await broker.heartbeats()).map((beat) => ({
-      what: `${beat.role} ${beat.instance}`,
-      ok: beat.alive,
-      says: `last heartbeat ${Math.round((Date.now() - beat.beatAtMs) / 1000)} s ago${beat.url ? `, ${beat.url}` : ''}`,
-    }))
+    const beats = (await broker.heartbeats()).map(toFinding)
     return [{ what: 'broker', ok: true, says: `answers; ${waiting}; ${account}` }, ...beats]
   } catch (error) {
     return [{ what: 'broker', ok: false, says: toSentence(error) }]
   }
+}
+
+function toFinding({ role, instance, alive, beatAtMs, url }: Heartbeat): Finding {
+  const last = `last heartbeat ${Math.round((Date.now() - beatAtMs) / 1000)} s ago${url ? `, ${url}` : ''}`
+  const gone = '; it is gone or hangs: look at its log, or if it was to end, leave it: its name is kept for a day'
+  return { what: `${role} ${instance}`, ok: alive, says: alive ? last : `${last}${gone}` }
 }
 
 async function tryModel(spec: string, config: Config): Promise<Finding> {

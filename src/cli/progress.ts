@@ -16,7 +16,7 @@ export function showProgress(label: string, total: number): ProgressLine {
   const draw = (done: number) => {
     const seconds = (performance.now() - startedAt) / 1000
     const line = `${label} ${renderProgress(done, total, seconds)}`
-    process.stderr.write(`\r${line.slice(0, process.stderr.columns ?? 100)}\u001b[K`)
+    process.stderr.write(`\r${line.slice(0, process.stderr.columns || 100)}\u001b[K`)
   }
   return {
     update(done) {

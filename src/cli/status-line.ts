@@ -18,7 +18,7 @@ export function showStatus(broker: Broker, { quiet, eventsMax }: StatusOptions):
     const rate = last ? ((totals.predicted - last.totals.predicted) * 1000) / (atMs - last.atMs) : 0
     last = { totals, atMs }
     const line = renderStatus({ totals, waiting: backlog.events, rate, eventsMax })
-    process.stderr.write(`\r${line.slice(0, process.stderr.columns ?? 100)}\u001b[K`)
+    process.stderr.write(`\r${line.slice(0, process.stderr.columns || 100)}\u001b[K`)
   }
   const timer = setInterval(() => {
     if (underWay) return
