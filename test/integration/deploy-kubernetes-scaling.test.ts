@@ -98,6 +98,8 @@ function expectTriggers(its: readonly Manifest[], settings: Readonly<Record<stri
   for (const { type, metadata } of triggers) {
     const address = type === 'redis-streams' ? metadata.address : metadata.addresses
     expect(settings['NUSTREAM_BROKER']).toContain(`//${address}`)
+    // KEDA asks from a namespace of its own.
+    expect(address).toMatch(/^[\w-]+\.nustream\.svc\.cluster\.local:6379$/)
     expect(metadata).toMatchObject({ consumerGroup: 'nustream', enableTLS: 'true' })
     expect(settings['NUSTREAM_BROKER']).toMatch(type === 'redis-streams' ? /^rediss:/ : /^rediss\+cluster:/)
   }
