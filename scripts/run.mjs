@@ -181,7 +181,9 @@ async function ensurePage() {
 }
 
 async function buildPage() {
-  const status = await bin('vite', 'vite', ['build', '--logLevel', 'error', 'web'])
+  // Whatever the environment says (tests say `test`): otherwise the page would carry React's development build.
+  const env = { NODE_ENV: 'production' }
+  const status = await bin('vite', 'vite', ['build', '--logLevel', 'error', 'web'], env)
   if (status !== 0) return status
   mkdirSync(dirname(pageMarker), { recursive: true })
   writeFileSync(pageMarker, pageDigest())
@@ -223,10 +225,10 @@ function node(flags, cwd = root) {
   return spawn(nodePath, ['--disable-warning=ExperimentalWarning', ...flags], cwd)
 }
 
-function bin(packageName, name, flags) {
+function bin(packageName, name, flags, env = {}) {
   const manifest = JSON.parse(readFileSync(join(root, 'node_modules', packageName, 'package.json'), 'utf8'))
   const path = typeof manifest.bin === 'string' ? manifest.bin : manifest.bin[name]
-  return spawn(nodePath, [join(root, 'node_modules', packageName, path), ...flags], root)
+  return spawn(nodePath, [join(root, 'node_modules', packageName, path), ...flags], root, env)
 }
 
 /** The Python of the tests and of training/, in .venv, with the pinned packages of both. */

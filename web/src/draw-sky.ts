@@ -1,6 +1,16 @@
-import { type GeoProjection, geoCircle, geoGraticule, geoPath } from 'd3-geo'
+import { type GeoProjection, geoGraticule, geoPath } from 'd3-geo'
 import type { DrawnEvent, SkyPoints } from '../../src/display/messages.ts'
-import { circleOf, frameOf, type LonLat, placeIn, placeOf, type SkyFrame, skyProjection } from './sky.ts'
+import {
+  circleLine,
+  circleOf,
+  circleOpacity,
+  frameOf,
+  type LonLat,
+  placeIn,
+  placeOf,
+  type SkyFrame,
+  skyProjection,
+} from './sky.ts'
 
 export interface SkyPicture {
   readonly points: SkyPoints
@@ -15,11 +25,11 @@ export interface SkyPicture {
 export type SkyTargets = readonly (readonly [number, number] | null)[]
 
 /** Newest points that are drawn with their error circles; older ones are dots. */
-export const CIRCLES_MAX = 40
+export const CIRCLES_MAX = 20
 
 const INK = {
   sphere: '#0d1219',
-  graticule: '#1e2733',
+  graticule: '#263242',
   horizon: '#46566a',
   edge: '#46566a',
   text: '#8d99a9',
@@ -95,10 +105,8 @@ function drawCircles(context: CanvasRenderingContext2D, projection: GeoProjectio
   for (let i = from; i < count; i++) {
     const circle = circleOf(placeOf(points, i), points.kappa[i])
     if (!circle) continue
-    context.globalAlpha = 0.15 + (0.6 * (i - from)) / CIRCLES_MAX
-    stroke(context, { color: INK.circle, width: 1 }, () =>
-      path(geoCircle().center(circle.centre).radius(circle.radiusDegrees).precision(4)()),
-    )
+    context.globalAlpha = circleOpacity(circle, (i + 1 - from) / (count - from))
+    stroke(context, { color: INK.circle, width: 1.2 }, () => path(circleLine(circle)))
   }
   context.globalAlpha = 1
 }
@@ -113,10 +121,7 @@ function drawShown(
   const centre = placeIn(frame, shown.prediction, shown.utcMs)
   const place = centre && projection(centre)
   const circle = centre && circleOf(centre, shown.prediction.kappa)
-  if (circle)
-    stroke(context, { color: INK.shown, width: 1.4 }, () =>
-      path(geoCircle().center(circle.centre).radius(circle.radiusDegrees).precision(3)()),
-    )
+  if (circle) stroke(context, { color: INK.shown, width: 1.6 }, () => path(circleLine(circle)))
   if (place)
     stroke(context, { color: INK.shown, width: 2 }, () => context.arc(place[0], place[1], 6, 0, 2 * Math.PI))
   const truth = shown.truth && placeIn(frame, shown.truth, shown.utcMs)

@@ -9,6 +9,7 @@ import {
   formatMicroseconds,
   formatRadians,
   formatRate,
+  formatShort,
 } from './format.ts'
 
 describe('numbers on the page', () => {
@@ -34,6 +35,7 @@ describe('numbers on the page', () => {
     [formatBeat(65_000), '65\u2009s'],
     [formatCharge(12.34), '12.3\u2009p.e.'],
     [formatCharge(3_035.9), '3,036\u2009p.e.'],
+    [[250, 20_000, 3_000_000].map(formatShort).join(), '250,20k,3M'],
     [formatMicroseconds(1_234), '1.23\u2009µs'],
   ])('%s', (written, wanted) => {
     expect(written).toBe(wanted)

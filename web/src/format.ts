@@ -11,6 +11,12 @@ export function formatRate(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: value >= 100 ? 0 : value >= 10 ? 1 : 2 })
 }
 
+/** A mark of a scale: 250, 20k, 3M. */
+export function formatShort(value: number): string {
+  if (value >= 1_000_000) return `${value / 1_000_000}M`
+  return value >= 1_000 ? `${value / 1_000}k` : String(value)
+}
+
 export function formatDegrees(radians: number, digits = 1): string {
   return `${((radians * 180) / Math.PI).toFixed(digits)}°`
 }

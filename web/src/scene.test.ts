@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { toSourceVector } from '../../src/event/direction.ts'
 import { containmentRadius } from './containment.ts'
 import { exampleCascade, exampleEvent, exampleTrack } from './example-events.ts'
-import { buildScene, particleAt } from './scene.ts'
+import { buildScene, isInFlight, particleAt } from './scene.ts'
 import { dot, minus, unit, type Vector } from './vector.ts'
 
 const DIRECTIONS = [
@@ -114,5 +114,16 @@ describe('particleAt()', () => {
       expect(particleAt(scene, 1e9)[axis]).toBeCloseTo(head[axis], 3)
       expect(particleAt(scene, -1e9)[axis]).toBeCloseTo(tail[axis], 3)
     }
+  })
+})
+
+describe('isInFlight()', () => {
+  it('is so between the ends of the line alone, so that nothing hides the head of the arrow at the end', () => {
+    const scene = buildScene(exampleTrack({ azimuth: 1, zenith: 2 }))
+    const { anchorNs, headM, tailM } = scene.flight
+    const at = (metres: number) => anchorNs + metres / 0.299792458
+    expect([-tailM - 1, -tailM + 1, 0, headM - 1, headM + 1].map((m) => isInFlight(scene, at(m)))).toEqual([
+      ...[false, true, true, true, false],
+    ])
   })
 })

@@ -90,6 +90,12 @@ export function particleAt({ anchor, flight }: Scene, timeNs: number): Vector {
   return plus(anchor, times(flight.travel, Math.min(headM, Math.max(-tailM, along))))
 }
 
+/** False before the particle has come to its line, and after it has left it: then the arrow's head is seen. */
+export function isInFlight({ flight }: Scene, timeNs: number): boolean {
+  const along = (timeNs - flight.anchorNs) * LIGHT_M_PER_NS
+  return along > -flight.tailM && along < flight.headM
+}
+
 function sceneLines(event: DrawnEvent, anchor: Vector): SceneLine[] {
   const { prediction, lineFit, truth } = event
   const isLineFit = lineFit !== null && angularDistance(prediction, lineFit) < SAME_LINE_RAD

@@ -1,8 +1,18 @@
-import { geoArea, geoCircle } from 'd3-geo'
+import { geoArea, geoCircle, geoDistance } from 'd3-geo'
 import { describe, expect, it } from 'vitest'
 import type { SkyPoints } from '../../src/display/messages.ts'
 import { toEquatorial } from './equatorial.ts'
-import { circleOf, frameOf, nearest, placeIn, placeOf, skyProjection, toLonLat } from './sky.ts'
+import {
+  circleLine,
+  circleOf,
+  circleOpacity,
+  frameOf,
+  nearest,
+  placeIn,
+  placeOf,
+  skyProjection,
+  toLonLat,
+} from './sky.ts'
 
 const DEGREES = 180 / Math.PI
 
@@ -128,5 +138,25 @@ describe('nearest()', () => {
     expect(nearest(places, [17, 10], 12)).toBe(2)
     expect(nearest(places, [100, 10], 12)).toBeUndefined()
     expect(nearest([], [0, 0], 12)).toBeUndefined()
+  })
+})
+
+describe('circleLine()', () => {
+  it('goes round its centre at its radius, as a line and not as a shape', () => {
+    const centre: [number, number] = [170, -50]
+    const { type, coordinates } = circleLine({ centre, radiusDegrees: 72 })
+    expect(type).toBe('LineString')
+    expect(coordinates.length).toBeGreaterThan(60)
+    for (const place of coordinates) expect(geoDistance(centre, place) * DEGREES).toBeCloseTo(72, 6)
+  })
+})
+
+describe('circleOpacity()', () => {
+  it('is stronger for newer events and for those that are better known', () => {
+    const of = (radiusDegrees: number, newness: number) =>
+      circleOpacity({ centre: [0, 0], radiusDegrees }, newness)
+    expect(of(5, 1)).toBeCloseTo(0.95)
+    expect(of(5, 0.1)).toBeLessThan(of(5, 1) / 2)
+    expect(of(80, 1)).toBeLessThan(of(5, 1) / 3)
   })
 })

@@ -1,4 +1,10 @@
-import { type GeoProjection, type GeoRawProjection, geoAzimuthalEqualAreaRaw, geoProjection } from 'd3-geo'
+import {
+  type GeoProjection,
+  type GeoRawProjection,
+  geoAzimuthalEqualAreaRaw,
+  geoCircle,
+  geoProjection,
+} from 'd3-geo'
 import type { DirectionRad, SkyPoints } from '../../src/display/messages.ts'
 import { containmentRadius } from './containment.ts'
 import { toEquatorial } from './equatorial.ts'
@@ -15,6 +21,9 @@ export interface SkyCircle {
 }
 
 const DEGREES = 180 / Math.PI
+/** Circles up to this radius are drawn with their full strength. */
+const WELL_KNOWN_DEGREES = 20
+const CIRCLE_STEP_DEGREES = 3
 /** The circle of each event: the share of probability that it holds. */
 export const CIRCLE_SHARE = 0.5
 
@@ -67,6 +76,25 @@ export function placeIn(
 export function circleOf(centre: LonLat, kappa: number | null): SkyCircle | undefined {
   if (kappa === null) return undefined
   return { centre, radiusDegrees: containmentRadius(kappa, CIRCLE_SHARE) * DEGREES }
+}
+
+/**
+ * A circle as a line: as a shape, one that crosses the edge of the map would take the edge itself for a part of it.
+ */
+export function circleLine({ centre, radiusDegrees }: SkyCircle): {
+  readonly type: 'LineString'
+  readonly coordinates: LonLat[]
+} {
+  const [ring] = geoCircle().center(centre).radius(radiusDegrees).precision(CIRCLE_STEP_DEGREES)().coordinates
+  return { type: 'LineString', coordinates: ring.map(([lon, lat]): LonLat => [lon, lat]) }
+}
+
+/**
+ * How strongly a circle is drawn, 0 to 1; `newness` runs from 0 (oldest that has one) to 1. A circle that holds half the
+ * sky says little, and lies on all others: it is drawn faintly.
+ */
+export function circleOpacity({ radiusDegrees }: SkyCircle, newness: number): number {
+  return (0.35 + 0.6 * newness) * Math.min(1, WELL_KNOWN_DEGREES / radiusDegrees)
 }
 
 /** Index of the point nearest to a place in the picture, within a reach in its pixels; undefined where none is. */

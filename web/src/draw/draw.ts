@@ -1,7 +1,7 @@
 import { Group, Mesh, type Object3D, Points, Scene as ThreeScene } from 'three'
 import { SENSOR_COUNT } from '../../../src/event/sensors.ts'
 import { depthTicks, outline } from '../detector.ts'
-import { particleAt, type Scene } from '../scene.ts'
+import { isInFlight, particleAt, type Scene } from '../scene.ts'
 import { Eye } from './camera.ts'
 import { detectorStrokes, sensorPoints } from './detector.ts'
 import { type Label, Labels } from './labels.ts'
@@ -25,6 +25,8 @@ export interface DrawingElements {
   readonly backdrop: HTMLCanvasElement
   /** For words, above both. */
   readonly labels: HTMLElement
+  /** Other words above the picture, which labels keep clear of. */
+  readonly obstacles: () => readonly Element[]
 }
 
 /** Draws scenes. Draws only when told to: whoever changes something asks for `render`. */
@@ -45,14 +47,15 @@ export class Drawing {
   #scene: Scene | undefined
   #size = { width: 1, height: 1 }
   #sensorShare = 1
+  #areLabelsNew = true
 
   /** @throws Error where the browser has no WebGL */
-  constructor({ canvas, backdrop, labels }: DrawingElements, onView: () => void) {
+  constructor({ canvas, backdrop, labels, obstacles }: DrawingElements, onView: () => void) {
     this.#layers = new Layers(
       { renderer: openRenderer(backdrop, true), scene: this.#backdrop },
       { renderer: openRenderer(canvas, false), scene: this.#front },
     )
-    this.#labels = new Labels(labels)
+    this.#labels = new Labels(labels, obstacles)
     this.eye = new Eye(canvas, () => {
       this.#layers.touch()
       onView()
@@ -81,7 +84,7 @@ export class Drawing {
     disposeGeometries(this.#event)
     this.#event.clear()
     this.#uniforms.flash.value = isMotionReduced ? 0 : 1
-    this.#particle.visible = scene !== undefined
+    if (!scene) this.#particle.visible = false
     if (scene) this.#addEvent(scene)
     const labels = scene?.lines.map(({ label, head, tail, role }) => ({
       text: label,
@@ -90,7 +93,7 @@ export class Drawing {
       awayFrom: tail,
     }))
     this.#labels.set([...(labels ?? []), ...DEPTH_LABELS])
-    this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
+    this.#areLabelsNew = true
     if (scene) this.eye.face(scene.flight.travel, isMotionReduced)
   }
 
@@ -100,7 +103,9 @@ export class Drawing {
     this.#uniforms.share.value = share === 1 ? 2 : share
     if (!this.#scene) return
     const { fromNs, toNs } = this.#scene.window
-    this.#particle.position.set(...particleAt(this.#scene, fromNs + share * (toNs - fromNs)))
+    const timeNs = fromNs + share * (toNs - fromNs)
+    this.#particle.visible = share < 1 && isInFlight(this.#scene, timeNs)
+    this.#particle.position.set(...particleAt(this.#scene, timeNs))
   }
 
   /** With a share of the sensors, all of them unless told. */
@@ -109,7 +114,8 @@ export class Drawing {
     this.#sensorShare = sensorShare
     this.#sensors.geometry.setDrawRange(0, Math.round(SENSOR_COUNT * sensorShare))
     const isMoved = this.#layers.render(this.eye.camera)
-    if (isMoved) this.#labels.place(this.eye.camera, this.#size.width, this.#size.height)
+    if (isMoved || this.#areLabelsNew) this.#labels.place(this.eye.camera, this.#size)
+    this.#areLabelsNew = false
   }
 
   dispose(): void {

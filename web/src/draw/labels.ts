@@ -1,4 +1,5 @@
 import { type PerspectiveCamera, Vector3 } from 'three'
+import { type Box, layOut, type Word } from '../label-layout.ts'
 import type { Vector } from '../vector.ts'
 
 export interface Label {
@@ -16,17 +17,21 @@ interface Placed {
   readonly element: HTMLElement
 }
 
-const EDGE_PX = 10
-/** Room for a word, px. */
-const WIDTH_PX = 150
+interface PictureSize {
+  readonly width: number
+  readonly height: number
+}
 
 /** Words at places of the picture, as elements above the canvas: sharp, and in the page's own type. */
 export class Labels {
   readonly #layer: HTMLElement
+  readonly #obstacles: () => readonly Element[]
   readonly #placed: Placed[] = []
 
-  constructor(layer: HTMLElement) {
+  /** `obstacles`: other words above the same picture. */
+  constructor(layer: HTMLElement, obstacles: () => readonly Element[]) {
     this.#layer = layer
+    this.#obstacles = obstacles
   }
 
   set(labels: readonly Label[]): void {
@@ -41,30 +46,30 @@ export class Labels {
     }
   }
 
-  /** Labels that would lie on one another move apart, towards the middle of the picture. */
-  place(camera: PerspectiveCamera, width: number, height: number): void {
-    const apartPx = Math.max(16, height / 28)
-    const taken: { x: number; y: number }[] = []
-    for (const { label, element } of this.#placed) {
-      const points = label.positions.map((position) => pictureOf(position, camera, { width, height }))
-      const { x, y: wanted } = points.reduce((best, point) => (point.x > best.x ? point : best))
-      let y = Math.min(height - EDGE_PX, Math.max(EDGE_PX, wanted))
-      const step = wanted > height / 2 ? -apartPx : apartPx
-      while (taken.some((other) => Math.abs(other.x - x) < WIDTH_PX && Math.abs(other.y - y) < apartPx))
-        y += step
-      taken.push({ x, y })
-      const isLeftwards =
-        x < pictureOf(label.awayFrom, camera, { width, height }).x ? x > WIDTH_PX : x > width - WIDTH_PX
-      element.classList.toggle('leftwards', isLeftwards)
-      element.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`
-    }
+  place(camera: PerspectiveCamera, size: PictureSize): void {
+    const words = this.#placed.map(({ label, element }): Word => {
+      const points = label.positions.map((position) => pictureOf(position, camera, size))
+      const { x, y } = points.reduce((best, point) => (point.x > best.x ? point : best))
+      const isLeftwards = x < pictureOf(label.awayFrom, camera, size).x
+      return { x, y, width: element.offsetWidth, height: element.offsetHeight, isLeftwards }
+    })
+    for (const [i, { left, top }] of layOut(words, { ...size, taken: this.#taken() }).entries())
+      this.#placed[i].element.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`
+  }
+
+  #taken(): Box[] {
+    const origin = this.#layer.getBoundingClientRect()
+    return this.#obstacles().map((element) => {
+      const { left, top, width, height } = element.getBoundingClientRect()
+      return { left: left - origin.left, top: top - origin.top, width, height }
+    })
   }
 }
 
 function pictureOf(
   position: Vector,
   camera: PerspectiveCamera,
-  { width, height }: { readonly width: number; readonly height: number },
+  { width, height }: PictureSize,
 ): { x: number; y: number } {
   const point = new Vector3(...position).project(camera)
   return { x: ((point.x + 1) / 2) * width, y: ((1 - point.y) / 2) * height }

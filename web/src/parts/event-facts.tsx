@@ -35,7 +35,8 @@ export function EventFacts() {
           </Fact>
         )}
         <Fact name="light">
-          {formatCharge(event.chargeTotal)} in {formatCount(event.pulsesTotal)} pulses
+          {formatCharge(event.chargeTotal)} in {formatCount(event.pulsesTotal)}{' '}
+          {event.pulsesTotal === 1 ? 'pulse' : 'pulses'}
         </Fact>
         {drawn < event.pulsesTotal && <Fact name="drawn">the {formatCount(drawn)} that matter most</Fact>}
         <Fact name="answered">in {formatDuration(Math.max(0, event.predictedAtMs - event.emittedAtMs))}</Fact>

@@ -15,7 +15,8 @@ export function Header() {
   const state = useStore(page.stream, (value) => value)
   const account = state.strips.at(-1)?.account
   const model = state.events.at(-1)?.prediction
-  const isStale = state.connection === 'live' && !state.health.brokerUp && state.isLoaded
+  // Before the first look of the service (0) nothing is known of the broker.
+  const isStale = state.connection === 'live' && !state.health.brokerUp && state.health.atMs > 0
   return (
     <header className="header">
       <h1 className="wordmark">

@@ -1,3 +1,4 @@
+import type { PartHealth } from '../../../src/display/messages.ts'
 import { formatBeat } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
@@ -10,7 +11,12 @@ export function HealthPanel() {
   const nowMs = useStore(page.nowMs, (value) => value)
   return (
     <section className="panel health" aria-labelledby="health-title">
-      <h2 id="health-title">Health</h2>
+      <header className="panel-head">
+        <h2 id="health-title">Health</h2>
+        <p className="quiet">
+          {isOneProcess(health.parts) ? 'up: all parts in one process' : 'last heartbeat'}
+        </p>
+      </header>
       {health.parts.length === 0 && <p className="quiet">No part has given a heartbeat yet.</p>}
       <ul {...SCROLLING} aria-labelledby="health-title">
         {health.parts.map((part) => (
@@ -29,4 +35,9 @@ export function HealthPanel() {
       </ul>
     </section>
   )
+}
+
+/** `nustream up` is emitter, consumer, model and display at once, and beats once for all of them. */
+function isOneProcess(parts: readonly PartHealth[]): boolean {
+  return parts.length > 0 && parts.every(({ role }) => role === 'up')
 }

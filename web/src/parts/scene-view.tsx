@@ -25,7 +25,13 @@ export function SceneView() {
   const [level, setLevel] = useState(0)
   useEffect(() => {
     if (!canvas.current || !backdrop.current || !labels.current) return
-    const elements = { canvas: canvas.current, backdrop: backdrop.current, labels: labels.current }
+    const stage = labels.current.closest('.stage')
+    const elements = {
+      canvas: canvas.current,
+      backdrop: backdrop.current,
+      labels: labels.current,
+      obstacles: () => [...(stage?.querySelectorAll('.facts, .legend') ?? [])],
+    }
     try {
       const made = runScene(page, elements, setLevel)
       running.current = made

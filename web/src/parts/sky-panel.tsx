@@ -1,5 +1,5 @@
 import { type MouseEvent, useEffect, useRef } from 'react'
-import { drawSky, type SkyTargets } from '../draw-sky.ts'
+import { CIRCLES_MAX, drawSky, type SkyTargets } from '../draw-sky.ts'
 import { formatCount } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { plainContext } from '../plain-canvas.ts'
@@ -60,7 +60,7 @@ export function SkyPanel() {
             <svg viewBox="0 0 12 12" aria-hidden="true" className="sign circle">
               <circle cx="6" cy="6" r="4.5" />
             </svg>
-            holds 50 %
+            holds 50 %, newest {CIRCLES_MAX}
           </span>
         )}
         <span>
@@ -69,12 +69,14 @@ export function SkyPanel() {
           </svg>
           this event
         </span>
-        <span>
-          <svg viewBox="0 0 12 12" aria-hidden="true" className="sign truth">
-            <path d="M2 2 10 10M10 2 2 10" />
-          </svg>
-          its truth
-        </span>
+        {shown?.truth && (
+          <span>
+            <svg viewBox="0 0 12 12" aria-hidden="true" className="sign truth">
+              <path d="M2 2 10 10M10 2 2 10" />
+            </svg>
+            its truth
+          </span>
+        )}
         <span className="axis-note">
           {frame === 'detector' ? 'numbers: azimuth; up: zenith 0°' : 'numbers: right ascension; up: north'}
         </span>

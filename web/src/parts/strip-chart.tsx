@@ -15,29 +15,33 @@ interface StripChartProps {
   readonly lines: readonly StripLine[]
   readonly topMin: number
   readonly name: string
+  /** A value on the scale, with its unit where the heading has none. */
+  readonly format: (value: number) => string
 }
 
 const SPAN_S = 180
+/** Marks on the axis of time, minutes ago. */
+const MINUTES = [2, 1]
 const LINE = '#dfe6ee'
 const SECOND_LINE = '#8794a6'
 const FILL = 'rgb(223 230 238 / 7%)'
 const GRID = '#1d2530'
 const TEXT = '#8d99a9'
 
-export function StripChart({ strips, lines, topMin, name }: StripChartProps) {
+export function StripChart({ strips, lines, topMin, name, format }: StripChartProps) {
   const [box, { width, height }] = useSize<HTMLDivElement>()
   const plot = useRef<UPlot>(undefined)
   useEffect(() => {
     const target = box.current
     if (!target || width < 20 || height < 20) return
-    const options = chartOptions(lines, topMin, { width, height })
+    const options = chartOptions({ lines, topMin, format }, { width, height })
     const made = withPlainCanvases(() => new UPlot(options, [[]], target))
     plot.current = made
     return () => {
       plot.current = undefined
       made.destroy()
     }
-  }, [box, width, height, lines, topMin])
+  }, [box, width, height, lines, topMin, format])
   // After every drawing of this part: new figures, or a new plot.
   useEffect(() => {
     const last = (strips.at(-1)?.atMs ?? 0) / 1_000
@@ -54,15 +58,14 @@ export function StripChart({ strips, lines, topMin, name }: StripChartProps) {
 }
 
 function chartOptions(
-  lines: readonly StripLine[],
-  topMin: number,
+  { lines, topMin, format }: Pick<StripChartProps, 'lines' | 'topMin' | 'format'>,
   size: { width: number; height: number },
 ): UPlot.Options {
   const type = getComputedStyle(document.body).fontFamily
-  const textPx = Math.max(10, Math.round(size.height / 7))
+  const textPx = Math.max(10, Math.round(size.height / 8))
   return {
     ...size,
-    padding: [6, 2, textPx / 2, 0],
+    padding: [6, 2, 0, 0],
     cursor: { show: false },
     legend: { show: false },
     scales: {
@@ -70,16 +73,25 @@ function chartOptions(
       y: { range: (_plot, _min, max) => [0, Math.max(topMin, (max ?? 0) * 1.12)] },
     },
     axes: [
-      { show: false },
       {
-        size: textPx * 3.4,
+        size: textPx * 1.5,
+        gap: 2,
+        font: `${textPx}px ${type}`,
+        stroke: TEXT,
+        grid: { stroke: GRID, width: 1 },
+        ticks: { show: false },
+        splits: ({ scales }) => MINUTES.map((minutes) => (scales['x']?.max ?? 0) - 60 * minutes),
+        values: () => MINUTES.map((minutes) => `−${minutes}\u2009min`),
+      },
+      {
+        size: textPx * 4,
         gap: 4,
         space: textPx * 2,
         font: `${textPx}px ${type}`,
         stroke: TEXT,
         grid: { stroke: GRID, width: 1 },
         ticks: { show: false },
-        values: (_plot, values) => values.map(shortNumber),
+        values: (_plot, values) => values.map(format),
       },
     ],
     series: [
@@ -92,10 +104,4 @@ function chartOptions(
       })),
     ],
   }
-}
-
-function shortNumber(value: number): string {
-  if (value >= 1_000_000) return `${value / 1_000_000}M`
-  if (value >= 1_000) return `${value / 1_000}k`
-  return String(value)
 }

@@ -1,5 +1,5 @@
 import type { Strip } from '../../../src/display/messages.ts'
-import { formatCount, formatDuration, formatRadians, formatRate } from '../format.ts'
+import { formatCount, formatDuration, formatRadians, formatRate, formatShort } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
 import { StripChart, type StripLine } from './strip-chart.tsx'
@@ -12,6 +12,8 @@ interface StripKind {
   readonly lines: readonly StripLine[]
   /** The scale reaches at least this high. */
   readonly topMin: number
+  /** Marks of the scale; plain numbers unless told. */
+  readonly format?: (value: number) => string
   /** Made of predictions that are read one by one, and so of a sample where there are too many of them. */
   readonly isOfWatched?: boolean
 }
@@ -46,6 +48,7 @@ const KINDS: readonly StripKind[] = [
       { of: (strip) => strip.latencyMs?.p99 ?? null, isSecond: true },
     ],
     topMin: 50,
+    format: formatDuration,
     isOfWatched: true,
   },
   {
@@ -81,12 +84,12 @@ export function Strips() {
             <p className="figure">
               <b data-figure={kind.name}>{last ? kind.value(last) : '–'}</b>
               {second && (
-                <span className="second">
+                <span className={kind.lines.some(({ isSecond }) => isSecond) ? 'second is-dashed' : 'second'}>
                   {second.name} <b>{second.value}</b>
                 </span>
               )}
             </p>
-            <StripChart strips={strips} lines={kind.lines} topMin={kind.topMin} name={kind.name} />
+            <StripChart {...kind} format={kind.format ?? formatShort} strips={strips} />
           </article>
         )
       })}
