@@ -21,7 +21,7 @@ async function startStream(owner: Owner) {
     startNustream(['serve', '--model', 'linefit', '--port', `${servePort}`, '--threads', '1'], owner)
   const server = startServer()
   const model = ['--model', `http://127.0.0.1:${servePort}`]
-  await until(() => server.stdout().includes('serving'), { withinMs: 30_000, what: 'the model server' })
+  await until(() => server.stdout().includes('serving'), { withinMs: 90_000, what: 'the model server' })
   const consume = startNustream(['consume', ...broker, ...model], owner)
   const flags = ['--source', 'sim:9', '--events', `${EVENTS}`, '--rate', '400', '--batch', '64']
   const emit = startNustream(['emit', ...flags, ...broker], owner)
@@ -29,7 +29,7 @@ async function startStream(owner: Owner) {
     await using onlooker = await openBroker(redis.url)
     return onlooker.totals()
   }
-  await until(async () => (await totals()).predicted > 0, { withinMs: 60_000, what: 'the first prediction' })
+  await until(async () => (await totals()).predicted > 0, { withinMs: 90_000, what: 'the first prediction' })
   return { redis, server, startServer, consume, emit, totals }
 }
 
