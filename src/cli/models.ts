@@ -85,7 +85,8 @@ async function list(roots: readonly string[], json: boolean): Promise<number> {
     const rows = models.map(({ spec, name, version, description, problem }) => [
       spec,
       problem ? '✘' : `${name} ${version}`,
-      problem ?? description,
+      // A problem has a line for each field; the table has one for each model.
+      problem?.replace(/\s*\n\s*/g, ' ') ?? description,
     ])
     console.log(renderTable([['--model', 'name', 'description'], ...rows]))
   }

@@ -43,15 +43,18 @@ export function checkParityTensors(fixture: ParityFixture, manifest: ModelManife
   for (const [name, expected] of Object.entries(values)) {
     const got = made[name]
     if (got === undefined)
-      throw failed(`tensor "${name}" is in the fixture, but not among the manifest's inputs`)
+      throw failed(fixture, `tensor "${name}" is in the fixture, but not among the manifest's inputs`)
     if (`${got.shape}` !== `${expected.shape}`) {
-      throw failed(`tensor "${name}": expected the shape [${expected.shape}], got [${got.shape}]`)
+      throw failed(fixture, `tensor "${name}": expected the shape [${expected.shape}], got [${got.shape}]`)
     }
     for (const [i, value] of expected.data.entries()) {
       const difference = Math.abs(Number(got.data[i]) - Number(value))
       if (difference <= tolerance * Math.max(1, Math.abs(Number(value)))) continue
       const where = `tensor "${name}", value ${i} (row-major)`
-      throw failed(`${where}: expected ${Number(value)}, got ${got.data[i]}, difference ${difference}`)
+      throw failed(
+        fixture,
+        `${where}: expected ${Number(value)}, got ${got.data[i]}, difference ${difference}`,
+      )
     }
   }
 }
@@ -69,13 +72,14 @@ function buildTensorsOf(fixture: ParityFixture, manifest: ModelManifest): Readon
 /** Opening angle between expected and got, rad. */
 function compare(event: ParityEvent, got: Answers, i: number, fixture: ParityFixture): number {
   const fault = got.faults.find(({ index }) => index === i)
-  if (fault) throw failed(`event ${event.eventId}: expected a direction, got none: ${fault.message}`)
+  if (fault) throw failed(fixture, `event ${event.eventId}: expected a direction, got none: ${fault.message}`)
   const { expected } = event
   const direction = { azimuth: got.azimuth[i], zenith: got.zenith[i] }
   const offRad = angularDistance(expected, direction)
   if (!(offRad <= fixture.toleranceRad)) {
     const pair = `expected ${show(expected)}, got ${show(direction)}`
     throw failed(
+      fixture,
       `event ${event.eventId}: ${pair}: ${offRad.toExponential(3)} rad apart, allowed ${fixture.toleranceRad}`,
     )
   }
@@ -84,12 +88,14 @@ function compare(event: ParityEvent, got: Answers, i: number, fixture: ParityFix
     if (!(off <= fixture.kappaTolerance)) {
       const pair = `expected kappa ${expected.kappa}, got ${got.kappa[i]}`
       throw failed(
+        fixture,
         `event ${event.eventId}: ${pair}: off by ${off.toExponential(3)}, allowed ${fixture.kappaTolerance}`,
       )
     }
   }
   if (expected.degenerate !== undefined && expected.degenerate !== (got.degenerate[i] === 1)) {
     throw failed(
+      fixture,
       `event ${event.eventId}: expected degenerate ${expected.degenerate}, got ${got.degenerate[i] === 1}`,
     )
   }
@@ -100,8 +106,8 @@ function show({ azimuth, zenith }: { azimuth: number; zenith: number }): string 
   return `azimuth ${azimuth.toFixed(6)} zenith ${zenith.toFixed(6)}`
 }
 
-function failed(what: string): UsageError {
+function failed({ path }: ParityFixture, what: string): UsageError {
   const remedy =
     'the manifest or the network is not what the fixture was made with: export all three together again'
-  return new UsageError('model_parity_failed', `parity.json: ${what}; ${remedy}`)
+  return new UsageError('model_parity_failed', `${path}: ${what}; ${remedy}`)
 }

@@ -53,18 +53,17 @@ const fixtureSchema = z.strictObject({
 })
 
 /** What the framework that trained a network answered. Specified in docs/models.md. */
-export type ParityFixture = z.infer<typeof fixtureSchema>
+export interface ParityFixture extends z.infer<typeof fixtureSchema> {
+  /** Of the file, for messages. */
+  readonly path: string
+}
 export type ParityEvent = ParityFixture['events'][number]
 
 /** @throws UsageError `model_missing` without the file, `model_manifest_invalid` naming each wrong field */
 export async function readParityFixture(folder: string, file: string): Promise<ParityFixture> {
   const path = join(folder, file)
-  return checkedAs(
-    fixtureSchema,
-    await readJson(path, 'model_manifest_invalid'),
-    path,
-    'model_manifest_invalid',
-  )
+  const content = await readJson(path, 'model_manifest_invalid')
+  return { ...checkedAs(fixtureSchema, content, path, 'model_manifest_invalid'), path }
 }
 
 export function toEventBatch(events: readonly ParityEvent[]): EventBatch {
