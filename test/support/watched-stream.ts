@@ -41,7 +41,8 @@ export async function startWatchedStream(owner: Owner, registry?: string): Promi
   start('server', 'serve', ...served, ...cache, '--challenger', 'linefit', '--threads', '1')
   const away = ['--mlflow', `http://127.0.0.1:${await freePort()}`, '--mlflow-interval-ms', '1000']
   start('consumer', 'consume', '--model', `http://127.0.0.1:${ports['server']}`, ...away)
-  start('emitter', 'emit', '--source', 'sim:5', '--rate', '100', '--batch', '16')
+  // On a busy machine little waits, so that the bad event finds its fate soon.
+  start('emitter', 'emit', '--source', 'sim:5', '--rate', '60', '--batch', '16', '--backlog-max', '200')
   start('archive', 'archive', '--out', join(folder, 'predictions'), '--interval-ms', '2000')
   start('display', 'display')
   const targets = parts.map((part) => {
