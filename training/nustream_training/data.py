@@ -5,7 +5,9 @@ What `Pool.batch` gives is what features.build_tensors gives, only for many even
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -106,47 +108,71 @@ def _sensor_table(feature: Manifest) -> np.ndarray:
     return _tables[key]
 
 
-def read_kaggle(folder: Path | str, events_max: int | None = None) -> Iterator[Columns]:
-    """Events of train/batch_N.parquet with the directions of train_meta.parquet, some ten thousand at a time."""
-    folder = Path(folder)
-    meta = pq.read_table(folder / "train_meta.parquet", columns=["event_id", "azimuth", "zenith"])
-    ids = meta["event_id"].to_numpy()
-    order = np.argsort(ids, kind="stable")
-    ids, azimuth, zenith = ids[order], meta["azimuth"].to_numpy()[order], meta["zenith"].to_numpy()[order]
+def read_kaggle(folder: Path | str, events_max: int | None = None, needs_truth: bool = True) -> Iterator[Columns]:
+    """Events of train/batch_N.parquet with the directions of train_meta.parquet, some ten thousand at a time.
+
+    An event that train_meta.parquet does not list is an error, or without `needs_truth` has NaN for a direction.
+    """
+    left = events_max
+    for file in batch_files(Path(folder)):
+        for columns in read_batch_file(file, needs_truth):
+            if left is not None and len(columns) >= left:
+                yield _take(columns, left)
+                return
+            left = None if left is None else left - len(columns)
+            yield columns
+
+
+def batch_files(folder: Path) -> list[Path]:
+    """In order of their numbers."""
     files = sorted((folder / "train").glob("batch_*.parquet"), key=lambda path: int(path.stem.split("_")[1]))
     if not files:
         raise FileNotFoundError(
             f"{folder}/train has no batch_N.parquet: make one with nustream simulate --out {folder}"
         )
-    left = events_max
-    for columns in _read_files(files):
-        place = np.minimum(np.searchsorted(ids, columns.event_id), len(ids) - 1)
-        if np.any(ids[place] != columns.event_id):
-            missing = columns.event_id[ids[place] != columns.event_id][0]
-            raise ValueError(f"event {missing} is not in {folder}/train_meta.parquet")
-        columns.azimuth, columns.zenith = azimuth[place], zenith[place]
-        if left is not None and len(columns) >= left:
-            yield _take(columns, left)
-            return
-        left = None if left is None else left - len(columns)
+    return files
+
+
+def read_batch_file(file: Path, needs_truth: bool = True) -> Iterator[Columns]:
+    """Of one FOLDER/train/batch_N.parquet."""
+    meta = file.parents[1] / "train_meta.parquet"
+    for columns in _read_file(file):
+        azimuth, zenith = _directions(meta, columns.event_id)
+        if needs_truth and np.isnan(azimuth).any():
+            missing = columns.event_id[np.isnan(azimuth)][0]
+            raise ValueError(f"{meta} has no direction of event {missing}")
+        columns.azimuth, columns.zenith = azimuth, zenith
         yield columns
 
 
-def _read_files(files: list[Path]) -> Iterator[Columns]:
-    for file in files:
-        rest: pa.Table | None = None
-        wanted = ["event_id", "sensor_id", "time", "charge", "auxiliary"]
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
-            table = pa.Table.from_batches([batch])
-            table = table if rest is None else pa.concat_tables([rest, table])
-            ids = table["event_id"].to_numpy()
-            # The last event may go on in the next rows.
-            cut = len(ids) - int(np.argmax(ids[::-1] != ids[-1])) if ids[0] != ids[-1] else 0
-            rest = table.slice(cut)
-            if cut:
-                yield _columns(table.slice(0, cut))
-        if rest is not None and len(rest):
-            yield _columns(rest)
+def _directions(meta: Path, event_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth and zenith, NaN for events that are not listed. Reads the part of the file that these ids lie in."""
+    span = [("event_id", ">=", int(event_id.min())), ("event_id", "<=", int(event_id.max()))]
+    listed = pq.read_table(meta, columns=["event_id", "azimuth", "zenith"], filters=span)
+    ids = listed["event_id"].to_numpy()
+    if len(ids) == 0:
+        return np.full(len(event_id), np.nan), np.full(len(event_id), np.nan)
+    order = np.argsort(ids, kind="stable")
+    place = np.minimum(np.searchsorted(ids[order], event_id), len(ids) - 1)
+    is_listed = ids[order][place] == event_id
+    azimuth, zenith = (listed[name].to_numpy()[order][place] for name in ("azimuth", "zenith"))
+    return np.where(is_listed, azimuth, np.nan), np.where(is_listed, zenith, np.nan)
+
+
+def _read_file(file: Path) -> Iterator[Columns]:
+    rest: pa.Table | None = None
+    wanted = ["event_id", "sensor_id", "time", "charge", "auxiliary"]
+    for batch in pq.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE, columns=wanted):
+        table = pa.Table.from_batches([batch])
+        table = table if rest is None else pa.concat_tables([rest, table])
+        ids = table["event_id"].to_numpy()
+        # The last event may go on in the next rows.
+        cut = len(ids) - int(np.argmax(ids[::-1] != ids[-1])) if ids[0] != ids[-1] else 0
+        rest = table.slice(cut)
+        if cut:
+            yield _columns(table.slice(0, cut))
+    if rest is not None and len(rest):
+        yield _columns(rest)
 
 
 def read_pipe(file: BinaryIO) -> Iterator[Columns]:
@@ -300,6 +326,35 @@ def join(pools: list[Pool]) -> Pool:
 def load_pool(folders: list[Path], pulses: Manifest, events_max: int | None = None) -> Pool:
     """All events of the folders, cut; a few hundred bytes of memory per event."""
     return join([select(columns, pulses) for folder in folders for columns in read_kaggle(folder, events_max)])
+
+
+def passes(folders: list[Path], pulses: Manifest, at_once: int, seed: int, start: int = 0) -> Iterator[Pool]:
+    """Pools of `at_once` files, over all files of the folders and again, without end; the first `start` are left out.
+
+    Files come in another order each time round. The next pool is read while the last one is in use, so that memory
+    holds two, whatever the size of the data. Where all files are one pool it is read once.
+    """
+    files = [file for folder in folders for file in batch_files(Path(folder))]
+    parts = -(-len(files) // at_once)
+
+    def read(number: int) -> Pool:
+        order = np.random.default_rng([seed, 2, number // parts]).permutation(len(files))
+        first = number % parts * at_once
+        # In the order of their numbers, so that one pool of all files is always the same.
+        chosen = [files[i] for i in sorted(order[first : first + at_once])]
+        return join([select(columns, pulses) for file in chosen for columns in read_batch_file(file)])
+
+    if parts == 1:
+        whole = read(0)
+        while True:
+            yield whole
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(read, start)
+        for number in count(start + 1):
+            pool = following.result()
+            following = reader.submit(read, number)
+            yield pool
+            del pool
 
 
 def chain_digest(before: str, pool: Pool) -> str:

@@ -21,7 +21,7 @@ DEFAULT_SEED = 7
 EPILOG = """examples:
   python -m nustream_training.export linefit --out models/linefit-onnx
   python -m nustream_training.export example icemix-axes --out test/fixtures/models/icemix-axes
-  python -m nustream_training.export nano --run runs/nano --held-out simulated/held-out --out models/nano
+  python -m nustream_training.export run --run runs/nano --held-out simulated/held-out --out models/nano
   python -m nustream_training.export random-transformer --dim 64 --layers 4 --heads 4 --out /tmp/d64x4
 
 Then: nustream models verify FOLDER. The same seed gives the same folder.
@@ -34,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.manual_seed(options.seed)
     try:
-        if options.what == "nano":
-            return export_nano(options)
+        if options.what == "run":
+            return export_run(options)
         module, manifest = build(options)
         seeded = {**manifest, "training": {**manifest["training"], "seed": options.seed}}
         # One event of more than 256 pulses after selection, the line fit's cap.
@@ -49,13 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def export_nano(options: argparse.Namespace) -> int:
+def export_run(options: argparse.Namespace) -> int:
     # Only training needs pyarrow.
     from nustream_training.finish import digest_of_all, finish
 
     data_digest = digest_of_all(options.data) if options.data else None
     told = finish(options.run, options.held_out, options.out, options.seed, options.tolerance, data_digest)
-    print(f"{options.out}: nano of {options.run}; {told}")
+    print(f"{options.out}: of {options.run}; {told}")
     return 0
 
 
@@ -94,10 +94,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     transformer = what.add_parser(
         "random-transformer", parents=[common], help="a transformer with random weights, for measuring speed"
     )
-    nano = what.add_parser("nano", parents=[common], help="a run of nustream_training.train, kappa calibrated")
-    nano.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder of the training run")
-    nano.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="data set to calibrate kappa on")
-    nano.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="what it was trained on, for its digest")
+    run = what.add_parser("run", parents=[common], help="a run of nustream_training.train, kappa calibrated")
+    run.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder of the training run")
+    run.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="data set to calibrate kappa on")
+    run.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="what it was trained on, for its digest")
     defaults = TransformerConfig()
     transformer.add_argument("--dim", type=int, default=defaults.dim, help="width (default %(default)s)")
     transformer.add_argument("--layers", type=int, default=defaults.layers, help="default %(default)s")

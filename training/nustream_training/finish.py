@@ -9,37 +9,39 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nustream_training.calibrate import SHARES, KappaMap, coverage, fit_map
+from nustream_training.calibrate import SHARES, coverage, fit_map
+from nustream_training.calibrated import Calibrated
 from nustream_training.data import digest, load_pool
 from nustream_training.events import LENGTHS, draw_parity_events
 from nustream_training.features import Manifest
 from nustream_training.folder import write_folder
 from nustream_training.loss import angles
-from nustream_training.nano import Nano, config_of, nano_manifest
+from nustream_training.network import Network, described
 from nustream_training.train import CHECKPOINT, PIPE, predict
 
 
-def read_run(run: Path) -> tuple[Nano, dict]:
-    """The network with the running mean of its weights, and the checkpoint."""
+def read_run(run: Path) -> tuple[Calibrated, Network, dict]:
+    """The network with the running mean of its weights, what it is, and the checkpoint."""
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
-    model = Nano(config_of(state["config"]))
+    network = described(state["config"])
+    model = network.build()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(state["mean"][name])
-    return model.eval(), state
+    return model.eval(), network, state
 
 
 def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float, data_digest: str | None) -> str:
     """Writes the model folder; answers what the calibration did. A run fed by a pipe knows its own digest."""
-    model, state = read_run(run)
-    pool = load_pool([held_out], nano_manifest(model.config)["pulses"])
+    model, network, state = read_run(run)
+    manifest = network.manifest()
+    pool = load_pool([held_out], manifest["pulses"])
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        vectors = predict(model, pool, threads, torch.device("cpu"))
+        vectors = predict(model, network, pool, threads, torch.device("cpu"))
     error = angles(vectors, torch.from_numpy(pool.truth)).numpy().astype(np.float64)
     kappa = vectors.norm(dim=1).numpy().astype(np.float64)
     kappa_map = fit_map(kappa, error)
-    set_kappa_map(model, kappa_map)
-    manifest = nano_manifest(model.config)
+    model.set_kappa_map(kappa_map)
     manifest["training"] |= {
         "dataDigest": data_digest or state.get("digest") or None,
         "events": state["presentations"],
@@ -64,12 +66,6 @@ def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float
 
 def source_of(names: list[str]) -> str:
     return "nustream simulate, each shown once" if names == [PIPE.name] else ", ".join(names)
-
-
-def set_kappa_map(model: Nano, kappa_map: KappaMap) -> None:
-    model.kappa_knots = torch.tensor(kappa_map.knots, dtype=torch.float32)
-    model.kappa_bends = torch.tensor(kappa_map.bends, dtype=torch.float32)
-    model.kappa_shift = torch.tensor(kappa_map.shift, dtype=torch.float32)
 
 
 def digest_of_all(folders: list[Path]) -> str:

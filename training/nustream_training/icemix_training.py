@@ -5,14 +5,21 @@ efficiencies are the physical ones, and the pulse count is of the pulses that th
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from nustream_training.calibrated import Calibrated
 from nustream_training.features import Manifest
 from nustream_training.icemix import IceMix
 from nustream_training.icemix_manifest import PULSES_MAX
 from nustream_training.icemix_sizes import VARIANTS, IceMixConfig
 
-SIZES: dict[str, IceMixConfig] = {"t": VARIANTS["t"], "s": VARIANTS["s"], "b": VARIANTS["b-d64"]}
+SIZES: dict[str, IceMixConfig] = {
+    "t": VARIANTS["t"],
+    "s": VARIANTS["s"],
+    "b": VARIANTS["b-d64"],
+    "v22": VARIANTS["v22"],
+    "v23": VARIANTS["v23"],
+}
 
 # Columns of a pulse, in this order.
 FEATURES = [
@@ -28,10 +35,9 @@ FEATURES = [
 ]
 
 
-class PulsesIceMix(nn.Module):
+class PulsesIceMix(Calibrated):
     def __init__(self, config: IceMixConfig) -> None:
         super().__init__()
-        self.config = config
         self.network = IceMix(config)
 
     def forward(self, pulses: Tensor, mask: Tensor) -> Tensor:
@@ -42,16 +48,18 @@ class PulsesIceMix(nn.Module):
         answer = self.network(
             pulses[:, :, :3], charge, time, auxiliary, mask, count, efficiency, pulses[:, :, 7:9]
         )  # [E, 3]: y, x, z
-        return torch.stack([answer[:, 1], answer[:, 0], answer[:, 2]], dim=1)
+        return self.calibrate(torch.stack([answer[:, 1], answer[:, 0], answer[:, 2]], dim=1))
 
 
-def training_manifest(size: str, pulses_max: int = PULSES_MAX) -> Manifest:
-    """Of a network that was not trained yet."""
+def training_manifest(size: str, config: IceMixConfig, pulses_max: int = PULSES_MAX) -> Manifest:
+    """Of a network that was not trained yet; `size` is a name of SIZES, or whatever else `config` goes by."""
+    name = size if size in SIZES else "custom"
+    blocks = f"{config.depth_rel} + {config.depth} blocks of {config.dim}"
     return {
         "formatVersion": 1,
-        "name": f"icemix-{size}-trained",
+        "name": f"icemix-{name}-trained",
         "version": "1",
-        "description": f"IceMix of size {size.upper()}, trained from scratch",
+        "description": f"IceMix {name} trained from scratch: {blocks}",
         "licence": "Apache-2.0",
         "origin": "trained by training/ of nustream on simulated events",
         "training": {"dataDigest": None},

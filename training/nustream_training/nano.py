@@ -5,12 +5,13 @@ network learns what that line does not see. Lengths are in units of 500 m and ti
 needs for that, so that a speed of 1 is light's.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nustream_training.calibrated import Calibrated
 from nustream_training.features import Manifest
 from nustream_training.transformer import PADDING_SCORE, multi_head_attention
 
@@ -53,7 +54,7 @@ class NanoConfig:
             )
 
 
-class Nano(nn.Module):
+class Nano(Calibrated):
     """Pulses to a vector towards the source, whose length is the concentration kappa."""
 
     def __init__(self, config: NanoConfig) -> None:
@@ -70,10 +71,6 @@ class Nano(nn.Module):
         self.head1 = nn.Linear(3 * dim + EVENT, 2 * dim)
         self.head2 = nn.Linear(2 * dim, 3)
         self.line = nn.Linear(3, 3, bias=False)
-        # log kappa' is log kappa bent at knots: fitted to held-out events after training, see calibrate.py.
-        self.register_buffer("kappa_knots", torch.zeros(1), persistent=False)  # [K] log kappa
-        self.register_buffer("kappa_bends", torch.zeros(1), persistent=False)  # [K] change of slope at each knot
-        self.register_buffer("kappa_shift", torch.zeros(()), persistent=False)
         with torch.no_grad():
             # At first the answer is the line's: against the velocity.
             self.line.weight.copy_(-2 * torch.eye(3))
@@ -100,11 +97,6 @@ class Nano(nn.Module):
         pooled = torch.matmul(weights, x).reshape(events, -1)  # [E, 3 * dim]
         vector = self.head2(F.relu(self.head1(torch.cat([pooled, event], 1)))) + self.line(direction)
         return self.calibrate(vector)
-
-    def calibrate(self, vector: Tensor) -> Tensor:
-        length = vector.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-        bend = F.relu(torch.log(length) - self.kappa_knots)  # [E, K]
-        return vector * torch.exp(self.kappa_shift + torch.matmul(bend, self.kappa_bends.unsqueeze(1)))
 
 
 PLACED = 3 + 1 + 3 + 1 + 1 + 1 + 1 + 3 * len(SCALES)
@@ -250,7 +242,3 @@ def nano_manifest(config: NanoConfig) -> Manifest:
         "output": {"meaning": "vector-kappa", "tensor": "direction", "axes": ["x", "y", "z"], "points": "source"},
         "parity": "parity.json",
     }
-
-
-def config_of(values: dict) -> NanoConfig:
-    return NanoConfig(**{key: values[key] for key in asdict(NanoConfig()) if key in values})

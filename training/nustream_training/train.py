@@ -1,4 +1,4 @@
-"""Trains nano: `python -m nustream_training.train --help`
+"""Trains nano or IceMix: `python -m nustream_training.train --help`
 
 One optimiser step is a few microbatches of events of similar length, worked off by `--threads` threads of one torch
 thread each: on a busy CPU that is faster than threads inside each operator, which wait for the slowest at every one.
@@ -14,19 +14,19 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # so that a GPU answers the same each time
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from nustream_training.data import Pool, chain_digest, gather, load_pool, read_pipe
+from nustream_training.data import Pool, chain_digest, gather, load_pool, passes, read_pipe
 from nustream_training.loss import angle_loss, angles, vmf_loss
 from nustream_training.muon import Muon
-from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+from nustream_training.network import NAMES, NANO, Network, network
 from nustream_training.tracking import Tracking
 
 MICRO_EVENTS = 64
@@ -34,6 +34,8 @@ WINDOW_BATCHES = 32
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
 PIPE = Path("-")
+CUSTOM_SIZES = "dim=64,base=32,depth=2,head=16"
+NANO_FIELDS = ("dim", "layers", "heads", "mlp")
 LOG_COLUMNS = ("step", "presentations", "seconds", "lr", "loss", "events_per_s", "val_mean_rad", "val_median_rad")
 CLIP_NORM = 1.0
 HIDDEN = re.compile(r"^(blocks\..*|embed2|event2|head1)\.weight$")
@@ -55,19 +57,20 @@ def main(arguments: list[str] | None = None) -> int:
 class Training:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.config = NanoConfig(options.dim, options.layers, options.heads, options.mlp, options.pulses_max)
+        self.network: Network = options.network
         torch.manual_seed(options.seed)
         self.device = torch.device(options.device)
-        self.model = Nano(self.config).to(self.device)
+        torch.use_deterministic_algorithms(self.device.type == "cuda", warn_only=True)
+        self.model = self.network.build().to(self.device)
         self.mean = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.optimizers = optimizers(self.model, options)
         self.step, self.presentations, self.seconds = 0, 0, 0.0
         self.epoch, self.taken = 0, 0  # passes over the pool, batches taken of this one
         self.digest = ""  # of all that came through a pipe
         self.is_stopped = False
-        pulses = nano_manifest(self.config)["pulses"]
+        self.pulses = self.network.manifest()["pulses"]
         self.pool: Pool  # of the pass that runs
-        self.validation = load_pool([options.validation], pulses, options.validation_events)
+        self.validation = load_pool([options.validation], self.pulses, options.validation_events)
         options.run.mkdir(parents=True, exist_ok=True)
         self.tracking = Tracking(options.mlflow, options.run, vars(options))
 
@@ -100,18 +103,19 @@ class Training:
 
     def batches(self) -> Iterator[list[np.ndarray]]:
         """Batches of microbatches of indices into `pool`: pass after pass over the data sets, or a pipe to its end."""
-        options, pulses = self.options, nano_manifest(self.config)["pulses"]
-        if options.data == [PIPE]:
-            for self.pool in gather(read_pipe(sys.stdin.buffer), pulses, options.batch * WINDOW_BATCHES):
-                self.digest = chain_digest(self.digest, self.pool)
-                yield from self.batches_of_pass()
-                self.epoch, self.taken = self.epoch + 1, 0
-            return
-        self.pool = load_pool(options.data, pulses)
-        print(f"{len(self.pool)} events to train on", flush=True)
-        while True:
+        for pool in self.pools():
+            self.pool = pool
             yield from self.batches_of_pass()
             self.epoch, self.taken = self.epoch + 1, 0
+
+    def pools(self) -> Iterator[Pool]:
+        options = self.options
+        if options.data != [PIPE]:
+            yield from passes(options.data, self.pulses, options.files, options.seed, self.epoch)
+            return
+        for pool in gather(read_pipe(sys.stdin.buffer), self.pulses, options.batch * WINDOW_BATCHES):
+            self.digest = chain_digest(self.digest, pool)
+            yield pool
 
     def batches_of_pass(self) -> Iterator[list[np.ndarray]]:
         """The same for the same seed, pass and pool; goes on after those already taken."""
@@ -160,26 +164,28 @@ class Training:
         return sum(loss * len(part) for part, (loss, _) in zip(batch, results, strict=True)) / total
 
     def gradients(self, events: np.ndarray, turn: np.ndarray, mirror: np.ndarray) -> tuple[float, list[Tensor]]:
-        pulses, mask, truth = (torch.from_numpy(part) for part in self.pool.batch(events, FEATURES))
+        pulses, mask, truth = (torch.from_numpy(part) for part in self.pool.batch(events, self.network.features))
         rotate(pulses, truth, torch.from_numpy(turn).float(), torch.from_numpy(mirror))
         pulses, mask, truth = (part.to(self.device) for part in (pulses, mask, truth))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        is_half = self.device.type == "cuda" and self.network.takes_half_precision
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half):
             vector = self.model(pulses, mask).float()
         share = angle_share(self.presentations, self.options)
         loss = vmf_loss(vector, truth)
         if share > 0:
             loss = loss + share * angle_loss(vector, truth)
-        return float(loss.detach()), torch.autograd.grad(loss, list(self.model.parameters()))
+        # The readout inside V22 and V23 answers nothing, so that its gradient is 0.
+        return float(loss.detach()), torch.autograd.grad(loss, list(self.model.parameters()), materialize_grads=True)
 
     def validate(self, threads: ThreadPoolExecutor) -> tuple[float, float]:
         model = self.mean_model()
-        found = predict(model, self.validation, threads, self.device)
+        found = predict(model, self.network, self.validation, threads, self.device)
         error = angles(found, torch.from_numpy(self.validation.truth)).numpy()
         return float(error.mean()), float(np.median(error))
 
-    def mean_model(self) -> Nano:
+    def mean_model(self) -> nn.Module:
         """With the running mean of the weights, which is what is exported."""
-        model = Nano(self.config).to(self.device)
+        model = self.network.build().to(self.device)
         with torch.no_grad():
             for parameter, mean in zip(model.parameters(), self.mean, strict=True):
                 parameter.copy_(mean)
@@ -203,7 +209,7 @@ class Training:
     def save(self) -> None:
         parameters = dict(self.model.named_parameters())
         state = {
-            "config": asdict(self.config),
+            "config": self.network.describe(),
             "model": {name: parameter.detach() for name, parameter in parameters.items()},
             "mean": dict(zip(parameters, self.mean, strict=True)),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -217,8 +223,9 @@ class Training:
 
     def resume(self) -> None:
         state = torch.load(self.options.run / CHECKPOINT, map_location=self.device, weights_only=True)
-        if state["config"] != asdict(self.config):
-            raise SystemExit(f"error: {self.options.run} holds {state['config']}, asked for {asdict(self.config)}")
+        asked = self.network.describe()
+        if state["config"] != asked:
+            raise SystemExit(f"error: {self.options.run} holds {state['config']}, asked for {asked}")
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(state["model"][name])
@@ -233,13 +240,25 @@ class Training:
         # Other events, or a pipe, which begins anew: a new pass.
         if self.options.data == [PIPE] or state["data"] != [folder.name for folder in self.options.data]:
             self.epoch, self.taken = self.epoch + 1, 0
+        self.forget_after(self.step)
         print(f"goes on after step {self.step}, {self.presentations} presentations", flush=True)
+
+    def forget_after(self, step: int) -> None:
+        """Lines of the log that were written after the last checkpoint are written again."""
+        path = self.options.run / LOG
+        if not path.exists():
+            return
+        head, *lines = path.read_text().splitlines()
+        kept = [line for line in lines if line.count(",") == head.count(",") and int(line.split(",")[0]) <= step]
+        part = path.with_suffix(".part")
+        part.write_text("".join(f"{line}\n" for line in (head, *kept)))
+        os.replace(part, path)
 
     def stop(self, *_: object) -> None:
         self.is_stopped = True
 
 
-def optimizers(model: Nano, options: argparse.Namespace) -> list[torch.optim.Optimizer]:
+def optimizers(model: nn.Module, options: argparse.Namespace) -> list[torch.optim.Optimizer]:
     """Muon, which makes each step of a hidden matrix orthogonal, with AdamW for all else; or AdamW alone.
 
     Weight decay is on matrices only. One learning rate does for both.
@@ -286,12 +305,15 @@ def angle_share(presentations: int, options: argparse.Namespace) -> float:
     return options.angle if presentations > options.presentations - options.decay else 0.0
 
 
-def predict(model: Nano, pool: Pool, threads: ThreadPoolExecutor, device: torch.device) -> Tensor:
+def predict(
+    model: nn.Module, network: Network, pool: Pool, threads: ThreadPoolExecutor, device: torch.device
+) -> Tensor:
+    """Vectors to the source, [E, 3], on the CPU. `model` is of `network`."""
     order = np.argsort(pool.lengths(), kind="stable")
     parts = [order[i : i + 128] for i in range(0, len(order), 128)]
 
     def ask(part: np.ndarray) -> Tensor:
-        pulses, mask, _ = (torch.from_numpy(column).to(device) for column in pool.batch(part, FEATURES))
+        pulses, mask, _ = (torch.from_numpy(column).to(device) for column in pool.batch(part, network.features))
         with torch.no_grad():
             return model(pulses, mask).float().cpu()
 
@@ -304,11 +326,12 @@ def predict(model: Nano, pool: Pool, threads: ThreadPoolExecutor, device: torch.
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m nustream_training.train",
-        description="Trains nano. Started again with the same --run it goes on where it was cut off.",
+        description="Trains nano or IceMix. Started again with the same --run it goes on where it was cut off.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--run", type=Path, required=True, metavar="DIR", help="folder of checkpoint and log")
+    add("--size", default=NANO, metavar="NAME", help=f"{', '.join(NAMES)}, or IceMix of such as {CUSTOM_SIZES}")
     add(
         "--data",
         type=Path,
@@ -317,29 +340,40 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="data sets in the Kaggle layout, or - for a pipe of nustream simulate --out -",
     )
+    add("--files", type=int, default=4, metavar="N", help="of --data that are in memory and mixed at a time")
     add("--validation", type=Path, required=True, metavar="DIR", help="data set of other events")
     add("--validation-events", type=int, default=10_000, metavar="N")
     add("--presentations", type=int, default=6_000_000, metavar="N", help="events shown, each some times, in all")
     add("--batch", type=int, default=384, metavar="N", help=f"events of a step, a multiple of {MICRO_EVENTS}")
-    add("--optimizer", choices=("adamw", "muon"), default="muon")
-    add("--lr", type=float, default=2e-3)
+    add("--optimizer", choices=("adamw", "muon"), help="muon is for nano (default: what suits the size)")
+    add("--lr", type=float, help="highest learning rate (default: what suits the size)")
     add("--warmup", type=int, default=100_000, metavar="N", help="presentations over which the learning rate rises")
     add("--decay", type=int, default=1_500_000, metavar="N", help="last presentations over which it falls to 0")
     add("--angle", type=float, default=1.0, help="weight of the angle in the loss during those")
     add("--ema", type=float, default=0.998, help="of the running mean of the weights")
-    add("--dim", type=int, default=NanoConfig.dim)
-    add("--layers", type=int, default=NanoConfig.layers)
-    add("--heads", type=int, default=NanoConfig.heads)
-    add("--mlp", type=int, default=NanoConfig.mlp)
-    add("--pulses-max", type=int, default=NanoConfig.pulses_max)
+    for name in NANO_FIELDS:
+        add(f"--{name}", type=int, default=argparse.SUPPRESS, help="of nano")
+    add("--pulses-max", type=int, help="most pulses of an event that the network sees (default: of the size)")
     add("--seed", type=int, default=1)
-    add("--threads", type=int, default=os.cpu_count())
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--threads", type=int, help="microbatches at a time (default: one per core, two on a GPU)")
     add("--mlflow", metavar="URL", help="tracking server that shall have the run too")
     add("--log-every", type=int, default=50, metavar="STEPS")
     add("--validate-every", type=int, default=500, metavar="STEPS")
     add("--checkpoint-s", type=float, default=180, metavar="S", help="seconds between checkpoints")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    of_nano = {name: vars(options).pop(name) for name in NANO_FIELDS if name in options}
+    try:
+        options.network = network(options.size, options.pulses_max, **of_nano)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.batch < MICRO_EVENTS or options.batch % MICRO_EVENTS:
+        parser.error(f"--batch {options.batch} is no multiple of {MICRO_EVENTS}")
+    recipe = options.network.recipe
+    options.optimizer = options.optimizer or recipe.optimizer
+    options.lr = options.lr or recipe.lr
+    options.threads = options.threads or (2 if options.device.startswith("cuda") else os.cpu_count() or 1)
+    return options
 
 
 if __name__ == "__main__":

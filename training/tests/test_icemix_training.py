@@ -16,7 +16,7 @@ SMALL = {
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    tensors = build_tensors(draw_events(seed=4, lengths=(1, 12, 30)), training_manifest("t"))
+    tensors = build_tensors(draw_events(seed=4, lengths=(1, 12, 30)), training_manifest("t", SIZES["t"]))
     return tuple(torch.from_numpy(values) for values in tensors.values())
 
 
@@ -44,4 +44,10 @@ def test_answers_are_x_y_z():
 
 
 def test_sizes_are_the_published_ones():
-    assert {size: config.dim for size, config in SIZES.items()} == {"t": 192, "s": 384, "b": 768}
+    assert {size: config.dim for size, config in SIZES.items()} == {
+        "t": 192,
+        "s": 384,
+        "b": 768,
+        "v22": 384,
+        "v23": 768,
+    }

@@ -1,9 +1,12 @@
 """Training: losses against closed forms, events as the network gets them, and a run that survives being cut off."""
 
+import argparse
 import io
 import json
 import math
 import subprocess
+import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +14,19 @@ import pytest
 import torch
 from conftest import ROOT, run_node
 
-from nustream_training import card, export, pandel
+from nustream_training import export
 from nustream_training.calibrate import coverage, fit_map, radius
-from nustream_training.data import Pool, events_of, gather, load_pool, read_kaggle, read_pipe, select
+from nustream_training.data import Pool, events_of, gather, load_pool, passes, read_kaggle, read_pipe, select
 from nustream_training.features import build_tensors
 from nustream_training.loss import angles, vmf_loss
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
+from nustream_training.network import network
 from nustream_training.tracking import Tracking
 from nustream_training.train import Training, parse, rotate
 
-TINY = ["--dim", "16", "--layers", "1", "--heads", "2", "--batch", "64", "--warmup", "128", "--decay", "256"]
+STEPS = ["--batch", "64", "--warmup", "128", "--decay", "256"]
+TINY = ["--dim", "16", "--layers", "1", "--heads", "2", *STEPS]
+TINY_ICEMIX = ["--size", "dim=16,base=8,depth=1,head=8,depth_rel=1", "--pulses-max", "24", *STEPS]
 
 
 @pytest.fixture(scope="session")
@@ -128,9 +134,14 @@ def test_events_without_truth_are_refused(simulated):
         select(columns, nano_manifest(NanoConfig())["pulses"])
 
 
-def train(run: Path, data: Path, *more: str, stop_at: int | None = None) -> Training:
+def arguments(run: Path, data: Path, size: str) -> list[str]:
     common = ["--run", str(run), "--data", str(data), "--validation", str(data), "--validation-events", "50"]
-    training = Training(parse([*common, *TINY, "--presentations", "768", *more]))
+    return [*common, *(TINY if size == "nano" else TINY_ICEMIX), "--presentations", "768"]
+
+
+def train(run: Path, data: Path, *more: str, size: str = "nano", stop_at: int | None = None) -> Training:
+    torch.set_num_threads(1)  # as main has it
+    training = Training(parse([*arguments(run, data, size), *more]))
     if (run / "checkpoint.pt").exists():
         training.resume()
     take = training.take_step
@@ -162,6 +173,69 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(simulated, tmp_path):
     assert log[-1].startswith("14,800")
 
 
+@pytest.mark.parametrize("size", ["nano", "icemix"])
+def test_a_run_that_was_killed_ends_with_the_same_weights(simulated, tmp_path, size):
+    """kill -9 after some checkpoint; the rest of the log is written anew, each step once."""
+    log = ["--log-every", "1", "--threads", "1"]
+    whole = train(tmp_path / "whole", simulated, *log, size=size)
+    command = [sys.executable, "-m", "nustream_training.train", *arguments(tmp_path / "cut", simulated, size)]
+    process = subprocess.Popen([*command, *log, "--checkpoint-s", "0.01"], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("5,"):
+            break
+    process.kill()
+    process.communicate()
+    resumed = train(tmp_path / "cut", simulated, *log, size=size)
+    assert resumed.step == whole.step
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    lines = (tmp_path / "cut" / "log.csv").read_text().splitlines()[1:]
+    assert [int(line.split(",")[0]) for line in lines] == list(range(1, whole.step + 1))
+
+
+def test_data_larger_than_memory_is_read_some_files_at_a_time(simulated):
+    pulses = network("nano").manifest()["pulses"]
+    whole = next(passes([simulated], pulses, at_once=3, seed=1))
+    assert len(whole) == 400
+    shown = list(islice(passes([simulated], pulses, at_once=2, seed=1), 6))
+    sizes = [len(pool) for pool in shown]
+    assert [sum(sizes[i : i + 2]) for i in (0, 2, 4)] == [400] * 3
+    rows = {row.tobytes() for row in whole.truth}
+    for i in (0, 2, 4):
+        assert {row.tobytes() for pool in shown[i : i + 2] for row in pool.truth} == rows
+    # Goes on where it stopped, with the same events.
+    for wanted, pool in zip(shown[3:], passes([simulated], pulses, at_once=2, seed=1, start=3), strict=False):
+        same(pool, wanted)
+    assert any(a.truth.tobytes() != b.truth.tobytes() for a, b in zip(shown[:2], shown[2:4], strict=True))
+
+
+def test_sizes_bring_what_they_learn_with():
+    def asked(*more: str) -> argparse.Namespace:
+        return parse(["--run", "r", "--data", "d", "--validation", "v", *more])
+
+    t, b = asked("--size", "t"), asked("--size", "b", "--lr", "3e-5")
+    assert (t.optimizer, t.lr, t.network.pulses_max, t.network.config.dim) == ("adamw", 5e-4, 192, 192)
+    assert (b.optimizer, b.lr, b.network.config.dim) == ("adamw", 3e-5, 768)
+    assert asked().optimizer == "muon"
+    assert asked("--dim", "32").network.config.dim == 32
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--size", "xl"], "no size 'xl': nano, t, s, b"),
+        (["--size", "t", "--dim", "32"], "dim are nano's"),
+        (["--size", "dim=64"], "lacks base, depth, head"),
+        (["--batch", "100"], "--batch 100 is no multiple of 64"),
+    ],
+)
+def test_sizes_that_cannot_be_are_wrong_usage(wrong, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(["--run", "r", "--data", "d", "--validation", "v", *wrong])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_training_learns(simulated, tmp_path):
     training = train(tmp_path, simulated, "--presentations", "6400", "--lr", "0.005", "--log-every", "1")
     losses = [float(line.split(",")[4]) for line in (tmp_path / "log.csv").read_text().splitlines()[1:]]
@@ -176,10 +250,11 @@ def test_another_shape_does_not_resume(simulated, tmp_path):
         train(tmp_path, simulated, "--dim", "32")
 
 
-def test_a_run_becomes_a_folder_that_nustream_accepts(simulated, tmp_path, node):
-    train(tmp_path / "run", simulated, stop_at=4)
-    out = tmp_path / "nano"
-    command = ["nano", "--run", tmp_path / "run", "--held-out", simulated, "--data", simulated, "--out", out]
+@pytest.mark.parametrize("size", ["nano", "icemix"])
+def test_a_run_becomes_a_folder_that_nustream_accepts(simulated, tmp_path, node, size):
+    train(tmp_path / "run", simulated, size=size, stop_at=4)
+    out = tmp_path / "folder"
+    command = ["run", "--run", tmp_path / "run", "--held-out", simulated, "--data", simulated, "--out", out]
     assert export.main([str(part) for part in command]) == 0
     manifest = json.loads((out / "model.json").read_text())
     assert manifest["training"]["dataDigest"].startswith("sha256:")
@@ -202,7 +277,7 @@ def test_a_run_fed_by_a_pipe_keeps_the_digest_of_what_came(simulated, tmp_path, 
         training.run()
         seen.setdefault(seed, set()).add(training.digest)
         held_out = ["--held-out", str(simulated), "--out", str(run / "nano")]
-        assert export.main(["nano", "--run", str(run), *held_out]) == 0
+        assert export.main(["run", "--run", str(run), *held_out]) == 0
         manifest = json.loads((run / "nano" / "model.json").read_text())
         assert manifest["training"]["dataDigest"] == training.digest
         assert "each shown once" in manifest["training"]["note"]
@@ -268,38 +343,3 @@ def test_a_resumed_run_is_one_run_of_the_tracking_server(tmp_path, monkeypatch):
     assert [path for path, _ in asked].count("runs/create") == 1
     logged = [body for path, body in asked if path == "runs/log-batch" and "metrics" in body]
     assert [(body["run_id"], body["metrics"][0]["step"]) for body in logged] == [("r7", 5), ("r7", 6)]
-
-
-def test_the_density_of_pandel_is_one_in_all():
-    late = torch.linspace(-300, 20_000, 400_000, dtype=torch.float64)
-    for distance, cos_eta in ((5.0, -0.5), (40.0, 0.7), (120.0, 1.0)):
-        ones = torch.ones_like(late)
-        density = torch.exp(pandel.log_density(late, distance * ones, cos_eta * ones))
-        signal = density - pandel.NOISE / pandel.WINDOW_NS
-        assert float(torch.trapezoid(signal, late)) == pytest.approx(1 - pandel.NOISE, abs=0.01)
-
-
-def test_pandel_finds_a_track():
-    rng = np.random.default_rng(4)
-    travel = np.array([0.48, -0.6, 0.64])
-    places = rng.uniform(-300, 300, (1, 300, 3))
-    along = places @ travel
-    across = np.linalg.norm(places - along[..., None] * travel, axis=2)
-    near = across < 150
-    direct = (along + pandel.DELAY_PER_M * across) / pandel.LIGHT_M_PER_NS
-    late = rng.gamma(0.8395 * across / pandel.LAMBDA_M, 1 / pandel.RATE)
-    place, time, mask = (torch.from_numpy(part) for part in (places, 5000 + direct + late, near))
-    wrong = torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
-    found = pandel.fit_tracks(place, time, mask, wrong)
-    assert float(angles(found.direction, -torch.from_numpy(travel)[None])) < math.radians(5)
-
-
-def test_a_card_compares_the_events_that_all_have(simulated, tmp_path, capsys):
-    columns = next(read_kaggle(simulated))
-    for name, tilt, count in (("right", 0.0, 30), ("tilted", 0.1, 20)):
-        lines = [f"{columns.event_id[i]},{columns.azimuth[i]},{abs(columns.zenith[i] - tilt)}" for i in range(count)]
-        (tmp_path / name).write_text("event_id,azimuth,zenith\n" + "\n".join(lines) + "\n")
-    assert card.main(["--data", str(simulated), f"right={tmp_path / 'right'}", f"tilted={tmp_path / 'tilted'}"]) == 0
-    table = capsys.readouterr().out
-    assert "| all | 20 | 0.0°, 0.0° | 5.7°, 5.7° |" in table
-    assert "cascade" in table
