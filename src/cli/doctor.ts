@@ -90,7 +90,8 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
 
 function toFinding({ role, instance, alive, beatAtMs, url }: Heartbeat): Finding {
   const last = `last heartbeat ${Math.round((Date.now() - beatAtMs) / 1000)} s ago${url ? `, ${url}` : ''}`
-  const gone = '; it is gone or hangs: look at its log, or if it was to end, leave it: its name is kept for a day'
+  const gone =
+    '; it is gone or hangs: look at its log, or if it was to end, leave it: its name is kept for a day'
   return { what: `${role} ${instance}`, ok: alive, says: alive ? last : `${last}${gone}` }
 }
 
