@@ -7,7 +7,7 @@
  *                            [--model nano] [--without grafana] [--no-build]
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -91,9 +91,7 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
   await using stack = new AsyncDisposableStack()
   const secrets = mkdtempSync(join(tmpdir(), 'nustream-secrets-'))
   stack.defer(() => rmSync(secrets, { recursive: true, force: true }))
-  // The two networks have nothing in common but this address of the machine, where cube 1 publishes its ports.
-  const gateway = '{{(index .IPAM.Config 0).Gateway}}'
-  const address = (await output('docker', ['network', 'inspect', 'bridge', '-f', gateway])).trim()
+  const address = await bridgeAddress()
   await output('deploy/certs.sh', ['--dir', secrets, address])
   const env = {
     ...PORTS,
@@ -123,6 +121,15 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
   if (services2.includes('prometheus')) await checkTargets(cube2)
   await checkSecrets([cube1, cube2], secrets)
   await settleAccount({ cube1, cube2 })
+}
+
+/** The two networks have nothing in common but this address of the machine, where cube 1 publishes its ports. */
+async function bridgeAddress(): Promise<string> {
+  const option = '{{index .Options "com.docker.network.bridge.name"}}'
+  const name = (await output('docker', ['network', 'inspect', 'bridge', '-f', option])).trim()
+  const own = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
+  if (!own) throw new Error(`the bridge ${name} of Docker has no address on this machine`)
+  return own.address
 }
 
 function open(stack: AsyncDisposableStack, project: ComposeProject): ComposeProject {
