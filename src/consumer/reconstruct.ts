@@ -5,7 +5,7 @@ import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { selectEvents } from '../event/select.ts'
 import { type DecodedEvents, decodeEvents } from '../event/wire.ts'
 import type { Inference, ModelIdentity } from '../inference/inferrer.ts'
-import { traced } from '../telemetry/tracing.ts'
+import { messaging, traced } from '../telemetry/tracing.ts'
 import { askModel } from './ask-model.ts'
 import { createBackoff } from './backoff.ts'
 import { batchDeadLetter, eventDeadLetter, type Reason } from './dead-letter.ts'
@@ -27,6 +27,7 @@ export async function reconstruct(delivery: Delivery, run: Run): Promise<void> {
     links: [traceparent],
     kind: 'consumer',
     attributes: {
+      ...messaging('process', batchId),
       'nustream.batch_id': batchId,
       'nustream.attempt': attempt,
       'nustream.partition': partition,
@@ -133,7 +134,11 @@ async function settle(
   const span = run.tracer.start('settle', {
     parent: run.traceparent ?? delivery.traceparent,
     kind: 'client',
-    attributes: { 'nustream.predicted': predicted, 'nustream.dead_letters': deadLetters.length },
+    attributes: {
+      ...messaging('settle', delivery.batchId),
+      'nustream.predicted': predicted,
+      'nustream.dead_letters': deadLetters.length,
+    },
   })
   const result = await traced(span, () => patiently(() => run.broker.settle(delivery, settlement), run))
   run.metrics.settle.observe((performance.now() - startedAt) / 1000)

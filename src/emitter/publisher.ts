@@ -2,7 +2,7 @@ import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/br
 import { concatEvents } from '../event/select.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'
-import { type Span, type Tracer, traced } from '../telemetry/tracing.ts'
+import { messaging, type Span, type Tracer, traced } from '../telemetry/tracing.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import type { FormedBatch } from './pending-batch.ts'
 import { type EventPlace, type RunStart, toStoredPlace } from './run.ts'
@@ -160,7 +160,8 @@ function startTrace(
   }
   const reading = tracer.start('emit.read', { startMs: dueMs, attributes: gathered })
   reading.end(Math.max(dueMs, readyMs))
-  return tracer.start('emit.publish', { parent: reading.traceparent, kind: 'producer', attributes: batch })
+  const attributes = { ...batch, ...messaging('send', `${run}:${sequence}`) }
+  return tracer.start('emit.publish', { parent: reading.traceparent, kind: 'producer', attributes })
 }
 
 /** A batch of events as the broker takes it, and the dead letters of those that could not be read. */

@@ -25,6 +25,15 @@ export interface Span {
   end(endMs?: number): void
 }
 
+/** What a span does to a batch in the broker, as OpenTelemetry's conventions for messaging name it. */
+export function messaging(operation: 'send' | 'process' | 'settle', batchId: string): SpanAttributes {
+  return {
+    'messaging.system': 'nustream',
+    'messaging.operation.type': operation,
+    'messaging.message.id': batchId,
+  }
+}
+
 /** Where spans go. Never throws, never waits. */
 export interface Tracer extends AsyncDisposable {
   start(name: string, options?: SpanOptions): Span

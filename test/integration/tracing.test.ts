@@ -64,6 +64,15 @@ describe.for(HOMES)('a trace over %s', (home) => {
       })
       expect(serve).toMatchObject({ service: 'nustream-server', kind: SERVER, parentSpanId: predict.spanId })
       expect(settle).toMatchObject({ service: 'nustream-consumer', parentSpanId: consume.spanId })
+      const batchId = attributeOf(publish.attributes, 'nustream.batch_id')
+      for (const [span, operation] of [
+        [publish, 'send'],
+        [consume, 'process'],
+        [settle, 'settle'],
+      ] as const) {
+        expect(attributeOf(span.attributes, 'messaging.operation.type')).toBe(operation)
+        expect(attributeOf(span.attributes, 'messaging.message.id')).toBe(batchId)
+      }
       expect(attributeOf(serve.attributes, 'http.response.status_code')).toSatisfy(
         (code) => Number(code) === 200,
       )
