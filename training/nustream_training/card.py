@@ -1,14 +1,20 @@
-"""Tables for a model card: `python -m nustream_training.card --data DIR nano=nano.csv pandel=pandel.csv`
+"""Tables for a model card, in Markdown.
 
-Compares directions of the same events, each in a file as `nustream evaluate --submission` writes it, by pulses and by
-what the particles did, in Markdown. Only events that all files have are compared.
+`python -m nustream_training.card --data DIR nano=nano.csv pandel=pandel.csv` compares directions of the same events,
+each in a file as `nustream evaluate --submission` writes it, by pulses and by what the particles did. Only events that
+all files have and whose truth is known are compared; `--each` has a line for each event, also without truth.
+
+`python -m nustream_training.card --report evaluation.json` says what kappa promises and what it keeps, from the report
+of `nustream evaluate --out`.
 """
 
 import argparse
 import csv
+import json
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +25,17 @@ from nustream_training.data import read_kaggle
 from nustream_training.directions import to_vectors
 
 PULSE_EDGES = (0, 48, 64, 96, 192, math.inf)
+Row = list[str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a data set says of an event. Angles in radians, NaN where the truth is not known."""
+
+    azimuth: float
+    zenith: float
+    pulses: int
+    topology: str
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,58 +44,61 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set in the Kaggle layout")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data set in the Kaggle layout")
     parser.add_argument("--each", action="store_true", help="one line per event, for few of them")
-    parser.add_argument("files", nargs="+", metavar="NAME=FILE", help="event_id,azimuth,zenith")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="evaluation.json: calibration of kappa")
+    parser.add_argument("files", nargs="*", metavar="NAME=FILE", help="event_id,azimuth,zenith")
     options = parser.parse_args(arguments)
+    if options.report is None and not (options.data and options.files):
+        parser.error("give --report FILE, or --data DIR with at least one NAME=FILE")
+    if options.report:
+        print_table(list(calibration(json.loads(options.report.read_text()))))
+        return 0
     answers = {name: read_answers(Path(path)) for name, _, path in (file.partition("=") for file in options.files)}
-    rows = list(each_event(options.data, answers) if options.each else groups(options.data, answers))
-    print_table(rows)
+    rows = each_event(options.data, answers) if options.each else groups(options.data, answers)
+    print_table(list(rows))
     return 0
 
 
-def read_answers(path: Path) -> dict[int, np.ndarray]:
-    """Unit vectors by event."""
+def read_answers(path: Path) -> dict[int, tuple[float, float]]:
+    """Azimuth and zenith by event, radians."""
     with path.open(newline="") as file:
-        return {
-            int(row["event_id"]): to_vectors(np.float64(row["azimuth"]), np.float64(row["zenith"]))
-            for row in csv.DictReader(file)
-        }
+        return {int(row["event_id"]): (float(row["azimuth"]), float(row["zenith"])) for row in csv.DictReader(file)}
 
 
-def read_truth(folder: Path, wanted: set[int]) -> dict[int, tuple[np.ndarray, int, str]]:
-    """Unit vector, number of pulses and topology of the events."""
+def read_known(folder: Path, wanted: set[int]) -> dict[int, Known]:
     meta = pq.read_table(folder / "train_meta.parquet")
     names = meta["topology"].to_pylist() if "topology" in meta.column_names else ["unknown"] * len(meta)
     topology = dict(zip(meta["event_id"].to_pylist(), names, strict=True))
     found = {}
-    for columns in read_kaggle(folder):
-        vectors, counts = to_vectors(columns.azimuth, columns.zenith), np.diff(columns.offsets)
-        for i, event_id in enumerate(columns.event_id.tolist()):
+    for columns in read_kaggle(folder, needs_truth=False):
+        counts = np.diff(columns.offsets).tolist()
+        truth = zip(columns.azimuth.tolist(), columns.zenith.tolist(), strict=True)
+        for event_id, pulses, (azimuth, zenith) in zip(columns.event_id.tolist(), counts, truth, strict=True):
             if event_id in wanted:
-                found[event_id] = (vectors[i], int(counts[i]), topology[event_id])
+                found[event_id] = Known(azimuth, zenith, pulses, topology.get(event_id, "unknown"))
     return found
 
 
-def angle(a: np.ndarray, b: np.ndarray) -> float:
-    return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b))
+def errors_of(answers: dict[int, tuple[float, float]], known: dict[int, Known]) -> np.ndarray:
+    """Opening angles, radians, in the order of `known`; NaN without truth."""
+    found = to_vectors(*np.array([answers[event_id] for event_id in known]).reshape(-1, 2).T)
+    truth = to_vectors(*np.array([(of.azimuth, of.zenith) for of in known.values()]).reshape(-1, 2).T)
+    return np.arctan2(np.linalg.norm(np.cross(found, truth), axis=1), (found * truth).sum(1))
 
 
-def groups(folder: Path, answers: dict[str, dict[int, np.ndarray]]) -> Iterator[list[str]]:
-    common = set.intersection(*(set(of) for of in answers.values()))
-    truth = read_truth(folder, common)
-    pulses = np.array([count for _, count, _ in truth.values()])
-    topology = np.array([name for _, _, name in truth.values()])
-    errors = {
-        name: np.array([angle(of[event_id], vector) for event_id, (vector, _, _) in truth.items()])
-        for name, of in answers.items()
-    }
+def groups(folder: Path, answers: dict[str, dict[int, tuple[float, float]]]) -> Iterator[Row]:
+    known = read_known(folder, set.intersection(*(set(of) for of in answers.values())))
+    known = {event_id: of for event_id, of in known.items() if not math.isnan(of.azimuth + of.zenith)}
+    pulses = np.array([of.pulses for of in known.values()])
+    topology = np.array([of.topology for of in known.values()])
+    errors = {name: errors_of(of, known) for name, of in answers.items()}
     yield ["events", "number", *(f"{name}: mean, median" for name in answers)]
     chosen = [("all", np.ones(len(pulses), dtype=bool))]
     for low, high in pairwise(PULSE_EDGES):
         label = f"{low} pulses and more" if high == math.inf else f"{max(low, 1)} to {high - 1} pulses"
         chosen.append((label, (pulses >= low) & (pulses < high)))
-    chosen += [(name, topology == name) for name in sorted(set(topology.tolist()))]
+    chosen += [(name, topology == name) for name in sorted(set(topology.tolist()) - {"unknown"})]
     for label, part in chosen:
         if part.any():
             cells = [
@@ -88,20 +108,50 @@ def groups(folder: Path, answers: dict[str, dict[int, np.ndarray]]) -> Iterator[
             yield [label, f"{part.sum():,}", *cells]
 
 
-def each_event(folder: Path, answers: dict[str, dict[int, np.ndarray]]) -> Iterator[list[str]]:
-    truth = read_truth(folder, set.intersection(*(set(of) for of in answers.values())))
-    yield ["event", "pulses", *answers]
-    for event_id, (vector, count, _) in truth.items():
-        yield [
-            str(event_id),
-            str(count),
-            *(f"{math.degrees(angle(of[event_id], vector)):.1f}°" for of in answers.values()),
-        ]
-    means = (np.mean([angle(of[event_id], truth[event_id][0]) for event_id in truth]) for of in answers.values())
-    yield ["mean", "", *(f"{math.degrees(mean):.1f}°" for mean in means)]
+def each_event(folder: Path, answers: dict[str, dict[int, tuple[float, float]]]) -> Iterator[Row]:
+    known = read_known(folder, set.intersection(*(set(of) for of in answers.values())))
+    errors = {name: errors_of(of, known) for name, of in answers.items()}
+    yield ["event", "pulses", "truth: azimuth, zenith", *(f"{name}: azimuth, zenith; error" for name in answers)]
+    for i, (event_id, of) in enumerate(known.items()):
+        cells = (_answer(*answers[name][event_id], error[i]) for name, error in errors.items())
+        truth = "not published" if math.isnan(of.azimuth + of.zenith) else _direction(of.azimuth, of.zenith)
+        yield [str(event_id), str(of.pulses), truth, *cells]
+    with_truth = sum(not math.isnan(error) for error in next(iter(errors.values())))
+    if with_truth:
+        means = (f"{np.degrees(np.nanmean(error)):.1f}°" for error in errors.values())
+        yield [f"mean error of {with_truth}", "", "", *means]
 
 
-def print_table(rows: list[list[str]]) -> None:
+def calibration(report: dict) -> Iterator[Row]:
+    """Radii that hold half and nine tenths of the events: promised by kappa, and found; of all, and by kappa."""
+    yield ["model", "kappa", "events", "50 % promised", "found", "ratio", "90 % promised", "found", "ratio"]
+    for model in report["models"]:
+        if (of := model["calibration"]) is None:
+            continue
+        yield [model["label"], "all", f"{of['events']:,}", *_radius(of["radius50"]), *_radius(of["radius90"])]
+        for part in of["byKappa"]:
+            kappa = f"{part['kappaFrom']:.3g} to {part['kappaTo']:.3g}"
+            yield ["", kappa, f"{part['events']:,}", *_radius(part["radius50"]), *_radius(part["radius90"])]
+
+
+def _radius(of: dict) -> Row:
+    return [
+        f"{math.degrees(of['predictedRad']):.1f}°",
+        f"{math.degrees(of['observedRad']):.1f}°",
+        f"{of['ratio']:.2f}",
+    ]
+
+
+def _direction(azimuth: float, zenith: float) -> str:
+    return f"{math.degrees(azimuth):.0f}°, {math.degrees(zenith):.0f}°"
+
+
+def _answer(azimuth: float, zenith: float, error: float) -> str:
+    off = "" if math.isnan(error) else f"; {math.degrees(error):.1f}°"
+    return f"{_direction(azimuth, zenith)}{off}"
+
+
+def print_table(rows: list[Row]) -> None:
     head, *body = rows
     for row in (head, ["---", *["---:"] * (len(head) - 1)], *body):
         print(f"| {' | '.join(row)} |")
