@@ -94,6 +94,13 @@ export async function writeParquet(
   await writer.finish()
 }
 
+/** The file system takes no more: its disk is full, say. */
+export class UnwritableError extends Error {
+  override get name(): string {
+    return 'UnwritableError'
+  }
+}
+
 /**
  * Opens a file for writing. It appears under `path` whole when `finish` has returned, replacing what was there; disposing
  * of the writer before that leaves no trace.
@@ -241,7 +248,7 @@ export class ParquetWriter implements AsyncDisposable {
       const options = `FORMAT parquet, COMPRESSION ${this.#compression}`
       await queryRows(this.#connection, `COPY (${query}) TO ${quote(to)} (${options})`)
     } catch (error) {
-      throw new Error(`${this.path} cannot be written: ${firstLine(error)}`, { cause: error })
+      throw new UnwritableError(`${this.path} cannot be written: ${firstLine(error)}`, { cause: error })
     }
   }
 

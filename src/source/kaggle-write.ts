@@ -3,7 +3,12 @@ import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { type EventBatch, eventCount, pulseCount, TOPOLOGIES } from '../event/event-batch.ts'
 import { sensorPositions } from '../event/sensors.ts'
-import { openParquetWriter, type ParquetColumn, type ParquetWriter } from '../parquet/write.ts'
+import {
+  openParquetWriter,
+  type ParquetColumn,
+  type ParquetWriter,
+  UnwritableError,
+} from '../parquet/write.ts'
 import { simulateInWorkers } from './simulation.ts'
 
 export interface WriteKaggleOptions {
@@ -57,13 +62,15 @@ const META_COLUMNS: ParquetColumn[] = [
  * Simulates a data set in the layout of the Kaggle challenge: `train/batch_N.parquet` from N = 1, `train_meta.parquet` and
  * `sensor_geometry.csv`. Event ids are the events' indices, ascending. Memory is bounded whatever the number of events.
  * Each file appears when it is whole, `train_meta.parquet` last: where that is, the data set is complete.
- * @throws UsageError `flag_invalid` where the folder holds a data set and `overwrite` is not set
+ * @throws UsageError `flag_invalid` where the folder holds a data set and `overwrite` is not set, or cannot be written to
  * @throws `signal.reason` when aborted
  */
 export async function writeKaggle(options: WriteKaggleOptions): Promise<WriteKaggleReport> {
   const { dir, events, eventsPerFile = 200_000, signal } = options
   const train = join(dir, 'train')
-  await mkdir(train, { recursive: true })
+  await mkdir(train, { recursive: true }).catch((cause: unknown) => {
+    throw unwritable(dir, cause)
+  })
   await makeRoom(dir, options.overwrite ?? false)
   await using meta = await openParquetWriter(join(dir, 'train_meta.parquet'), META_COLUMNS)
   const written: string[] = []
@@ -79,7 +86,8 @@ export async function writeKaggle(options: WriteKaggleOptions): Promise<WriteKag
     await meta.finish()
   } catch (error) {
     for (const path of written) await rm(path, { force: true })
-    throw signal?.aborted ? signal.reason : error
+    if (signal?.aborted) throw signal.reason
+    throw isUnwritable(error) ? unwritable(dir, error) : error
   }
   return { events, pulses, files: written.length }
 }
@@ -138,6 +146,16 @@ function toMetaColumns(batch: EventBatch, batchId: number, firstRow: number) {
     truth?.zenith ?? unknown(),
     Array.from({ length: events }, (_, i) => TOPOLOGIES[truth?.topology?.[i] ?? 0]),
   ]
+}
+
+/** Whether it is the file system that refuses, DuckDB's words for it included. */
+function isUnwritable(error: unknown): boolean {
+  return error instanceof UnwritableError || (error instanceof Error && 'syscall' in error)
+}
+
+function unwritable(dir: string, cause: unknown): UsageError {
+  const told = cause instanceof Error ? cause.message : String(cause)
+  return new UsageError('flag_invalid', `cannot write a data set below ${dir}: ${told}`, { cause })
 }
 
 async function makeRoom(dir: string, overwrite: boolean): Promise<void> {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -131,6 +131,21 @@ describe('writeKaggle()', () => {
     await writeKaggle({ dir, events: 5, seed: 2, overwrite: true })
     expect(readdirSync(join(dir, 'train'))).toEqual(['batch_1.parquet'])
     expect(await query(`SELECT count(*) FROM '${join(dir, 'train_meta.parquet')}'`)).toEqual([[5n]])
+  })
+
+  it('says in a sentence that the folder cannot be written to, and leaves nothing', async () => {
+    const refused = {
+      code: 'flag_invalid',
+      message: expect.stringContaining('cannot write a data set below'),
+    }
+    writeFileSync(join(dir, 'file'), '')
+    const intoFile = writeKaggle({ dir: join(dir, 'file'), events: 5, seed: 1 })
+    await expect(intoFile).rejects.toMatchObject(refused)
+    // The folder goes away below the writer, as a disk does.
+    const out = join(dir, 'out')
+    const onProgress = () => rmSync(out, { recursive: true, force: true })
+    const intoNothing = writeKaggle({ dir: out, events: 5, seed: 1, onProgress })
+    await expect(intoNothing).rejects.toMatchObject(refused)
   })
 
   it('removes what it wrote when it is aborted', async () => {
