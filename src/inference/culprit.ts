@@ -1,5 +1,6 @@
 import { type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
-import type { Inference, InferenceFault, ModelIdentity } from './inferrer.ts'
+import { collectAnswers } from './collect-answers.ts'
+import type { Inference, ModelIdentity } from './inferrer.ts'
 
 /** The model failed on a batch as a whole, and the batch may be why. */
 export interface Blame {
@@ -30,7 +31,7 @@ export function isAnswer(result: Inference | Blame): result is Inference {
  */
 export async function searchCulprit(batch: EventBatch, options: CulpritOptions): Promise<Inference> {
   const { blame, attempt, triesMax, wasReady } = options
-  const answers = createAnswers(eventCount(batch), options.model)
+  const answers = collectAnswers(eventCount(batch), options.model)
 
   const searchPart = async (from: number, to: number): Promise<void> => {
     const part = sliceEvents(batch, from, to)
@@ -60,32 +61,4 @@ function toMessage({ reason, error }: Blame): string {
     model_worker_died: 'this event alone ends the process that runs the model',
   }[reason]
   return `${what}: ${error.message}`
-}
-
-/** Collects the answers of parts into one for the whole batch. */
-function createAnswers(events: number, model: ModelIdentity) {
-  const columns = {
-    azimuth: new Float64Array(events).fill(Number.NaN),
-    zenith: new Float64Array(events).fill(Number.NaN),
-    kappa: new Float64Array(events).fill(Number.NaN),
-    degenerate: new Uint8Array(events),
-  }
-  const faults: InferenceFault[] = []
-  let answeredBy = model
-  return {
-    add(from: number, answer: Inference): void {
-      columns.azimuth.set(answer.azimuth, from)
-      columns.zenith.set(answer.zenith, from)
-      columns.kappa.set(answer.kappa, from)
-      columns.degenerate.set(answer.degenerate, from)
-      for (const fault of answer.faults) faults.push({ ...fault, index: fault.index + from })
-      answeredBy = answer.model
-    },
-    addFault(fault: InferenceFault): void {
-      faults.push(fault)
-    },
-    whole(): Inference {
-      return { model: answeredBy, ...columns, faults }
-    },
-  }
 }

@@ -97,9 +97,15 @@ export function openHttpCaller(base: URL, { concurrency, token, ca }: HttpCaller
 
 class StaleConnection extends Error {}
 
+/** Cause of the error of a call that was given up at its own deadline. */
+export class NoAnswerInTime extends Error {}
+
 function exchange(request: ClientRequest, { body, timeoutMs, signal }: HttpCall): Promise<HttpAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
-  const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+  const timer = setTimeout(
+    () => request.destroy(new NoAnswerInTime(`no answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  )
   const abort = () => request.destroy(new Error('aborted'))
   signal?.addEventListener('abort', abort, { once: true })
   request.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,6 +1,9 @@
 import { EventError, UnavailableError, UsageError } from '../errors.ts'
 import type { HttpAnswer } from './http-caller.ts'
 
+/** Cause of the error of an answer 504: the server gave up. */
+export class GatewayTimeout extends Error {}
+
 /** What an answer other than 200 to a request with so many events means for them. */
 export function refusal(name: string, answer: HttpAnswer, events: number): Error {
   const { status } = answer
@@ -9,6 +12,7 @@ export function refusal(name: string, answer: HttpAnswer, events: number): Error
   if (status === 503 || status === 429 || status === 504) {
     return new UnavailableError('model_overloaded', said, {
       retryAfterSeconds: answer.retryAfterSeconds ?? 1,
+      ...(status === 504 && { cause: new GatewayTimeout(said) }),
     })
   }
   // Proxies say so of a server that is away.

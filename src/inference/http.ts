@@ -1,10 +1,11 @@
 import type { DriftReference } from '../drift/reference.ts'
 import { EventError, UnavailableError, UsageError } from '../errors.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import { decodeAnswer } from './answer-wire.ts'
-import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
-import { refusal, unauthorized } from './http-refusal.ts'
+import { collectAnswers } from './collect-answers.ts'
+import { type HttpAnswer, type HttpCaller, NoAnswerInTime, openHttpCaller } from './http-caller.ts'
+import { GatewayTimeout, refusal, unauthorized } from './http-refusal.ts'
 import type { Inference, Inferrer, ModelIdentity } from './inferrer.ts'
 import { readServedReference } from './served-reference.ts'
 
@@ -61,6 +62,8 @@ class HttpInferrer implements Inferrer {
   readonly #timeoutMs: number
   #model = UNKNOWN
   #reference: DriftReference | undefined
+  /** Events of one request: half of what the server was too slow for, twice of what it does with ease. */
+  #eventsMax = Number.POSITIVE_INFINITY
 
   constructor(caller: HttpCaller, concurrency: number, timeoutMs: number) {
     this.#caller = caller
@@ -76,7 +79,37 @@ class HttpInferrer implements Inferrer {
     return this.#reference
   }
 
+  /**
+   * A server that is too slow for a batch in the time there is would be asked for the same in vain for ever: after such
+   * a failure fewer events go into a request, and the parts of a batch one after the other.
+   */
   async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+    const count = eventCount(batch)
+    if (count <= this.#eventsMax) return await this.#inferPart(batch, signal, traceparent)
+    const answers = collectAnswers(count, this.#model)
+    for (let from = 0; from < count; ) {
+      const part = sliceEvents(batch, from, Math.min(count, from + this.#eventsMax))
+      answers.add(from, await this.#inferPart(part, signal, traceparent))
+      from += eventCount(part)
+    }
+    return answers.whole()
+  }
+
+  async #inferPart(part: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+    const startedAt = performance.now()
+    try {
+      const inference = await this.#ask(part, signal, traceparent)
+      if (performance.now() - startedAt < this.#timeoutMs / 4) this.#eventsMax *= 2
+      return inference
+    } catch (error) {
+      if (isTooLate(error)) {
+        this.#eventsMax = Math.min(this.#eventsMax, Math.max(1, Math.ceil(eventCount(part) / 2)))
+      }
+      throw error
+    }
+  }
+
+  async #ask(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
     const answer = await this.#caller.call({
       method: 'POST',
       path: 'predict',
@@ -126,6 +159,12 @@ class HttpInferrer implements Inferrer {
       throw new EventError('model_failed', message, { cause: error })
     }
   }
+}
+
+/** The server is there and has not answered in time, by its own clock (504) or by ours. */
+function isTooLate(error: unknown): boolean {
+  if (!(error instanceof UnavailableError)) return false
+  return error.cause instanceof NoAnswerInTime || error.cause instanceof GatewayTimeout
 }
 
 interface Health {

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { EventError, UnavailableError, UsageError } from '../../src/errors.ts'
 import { type EventBatch, sliceEvents } from '../../src/event/event-batch.ts'
@@ -11,6 +12,7 @@ import { openLocalModel } from '../../src/inference/local.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { makeEvents } from '../support/plain-events.ts'
 import { startServer } from '../support/start-server.ts'
+import { until } from '../support/until.ts'
 
 async function open(test: TestContext, url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
   const inferrer = await openHttpInferrer(url, options)
@@ -137,7 +139,7 @@ describe('openHttpInferrer()', () => {
     const url = await startStranger(test, (_request, response) => {
       response.writeHead(200, { 'content-length': 1000 })
       response.write('half')
-      setTimeout(() => response.socket?.destroy(), 20)
+      void setTimeout(20).then(() => response.socket?.destroy())
     })
     await expect((await open(test, url)).infer(batch)).rejects.toMatchObject({ code: 'model_unreachable' })
   })
@@ -153,6 +155,39 @@ describe('openHttpInferrer()', () => {
     const asked = inferrer.infer(batch, abort.signal)
     abort.abort(new Error('enough'))
     await expect(asked).rejects.toThrow('enough')
+  })
+
+  it('asks a server that is too slow for fewer events at once, and for more again when it is faster', async (test) => {
+    let msPerEvent = 60
+    const asked: number[] = []
+    const before = async ({ eventIds }: EventBatch) => {
+      asked.push(eventIds.length)
+      await setTimeout(eventIds.length * msPerEvent)
+    }
+    const server = await startServer(test, { model: fakeModel({ before }) })
+    const inferrer = await open(test, server.url, { timeoutMs: 1000 })
+    const events = makeEvents(32)
+    const inVain = { code: 'model_unreachable', message: expect.stringContaining('no answer within') }
+    await expect(inferrer.infer(events)).rejects.toMatchObject(inVain)
+    await until(() => inferrer.infer(events), { what: 'an answer in parts' })
+    expect(asked.at(-1)).toBeLessThan(32)
+    const inParts = await inferrer.infer(events)
+    msPerEvent = 0
+    for (let i = 0; i < 4; i++) expect(await inferrer.infer(events)).toEqual(inParts)
+    expect(asked.at(-1)).toBe(32)
+    await inferrer[Symbol.asyncDispose]()
+    await server.close()
+  })
+
+  it('takes a 504 for too slow a server', async (test) => {
+    const asked: number[] = []
+    const url = await startStranger(test, (request, response) => {
+      asked.push(Number(request.headers['content-length']))
+      response.writeHead(504).end()
+    })
+    const inferrer = await open(test, url)
+    for (let i = 0; i < 2; i++) await expect(inferrer.infer(makeEvents(64))).rejects.toThrow('504')
+    expect(asked[1]).toBeLessThan(asked[0])
   })
 
   it('hands on when to come back to an overloaded server', async (test) => {
