@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SUM_MANIFEST } from '../../test/support/model-folder.ts'
 import type { EventBatch } from '../event/event-batch.ts'
-import { sensorPositions } from '../event/sensors.ts'
+import { SENSOR_COUNT, sensorPositions } from '../event/sensors.ts'
 import { buildBuildTensors } from './build-tensors.ts'
 import type { Run } from './features.ts'
 import { manifestSchema } from './manifest.ts'
@@ -76,6 +76,33 @@ describe('buildBuildTensors()', () => {
     expect(shown).toEqual({ dtype: 'bool', shape: [2, 3], data: Uint8Array.of(1, 1, 0, 1, 1, 1) })
     expect(L0.shape).toEqual([2])
     expect(numbers(L0.data)[1]).toBeCloseTo(Math.log10(3), 6)
+  })
+
+  it('rounds the position of every sensor as IceMix was trained: which neighbours are equally far hangs on the last bit', () => {
+    const sensorIds = Uint16Array.from({ length: SENSOR_COUNT }, (_, sensor) => sensor)
+    const rows = Int32Array.from(sensorIds)
+    const all: EventBatch = {
+      eventIds: BigInt64Array.of(1n),
+      offsets: Int32Array.of(0, SENSOR_COUNT),
+      sensorIds,
+      times: new Float32Array(SENSOR_COUNT),
+      charges: new Float32Array(SENSOR_COUNT).fill(1),
+      auxiliary: new Uint8Array(SENSOR_COUNT),
+    }
+    const at = (column: string) => pulse(column, 'm', { scale: 500 })
+    const inputs = [{ name: 'pos', layout: 'flat', dtype: 'float32', features: [at('x'), at('y'), at('z')] }]
+    const build = buildBuildTensors(manifestSchema.parse({ ...SUM_MANIFEST, inputs }))
+    const { pos } = build({
+      batch: all,
+      events: Int32Array.of(0),
+      rows,
+      starts: Int32Array.of(0, SENSOR_COUNT),
+    })
+    // Metres in centimetre steps, rounded to float32, then divided in float32.
+    const asTrained = sensorPositions.map((metres) =>
+      Math.fround(Math.fround(Math.round(metres * 100) / 100) / 500),
+    )
+    expect(pos.data).toEqual(asTrained)
   })
 
   it('makes flat inputs with lengths, offsets and event indices', () => {

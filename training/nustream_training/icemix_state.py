@@ -42,11 +42,8 @@ def read_state(path: Path) -> State:
 
 def unwrap(content: object, where: str) -> State:
     """Takes the state_dict out of what it was saved in: {"model": …} and the like, prefixes of wrapping modules."""
-    while isinstance(content, dict) and not any(isinstance(value, Tensor) for value in content.values()):
-        inner = next((content[name] for name in WRAPPERS if isinstance(content.get(name), dict)), None)
-        if inner is None:
-            break
-        content = inner
+    while wrapped := next((content[name] for name in WRAPPERS if _holds_dict(content, name)), None):
+        content = wrapped
     if not isinstance(content, dict) or not content:
         raise StateError(f"{where} holds {type(content).__name__}, not a state_dict (a dictionary of tensors)")
     strange = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
@@ -75,12 +72,13 @@ def recognise(state: State, where: str, variant: str | None = None, file: str = 
     # A file that lacks blocks, or has some too many, is held against the nearest: what is wrong is named by its keys.
     near = min(abs(VARIANTS[name].depth - found.depth) for name in alike)
     alike = [name for name in alike if abs(VARIANTS[name].depth - found.depth) == near]
-    published = [member.variant for member in ENSEMBLE if member.file == file and member.variant in alike]
-    chosen = alike if len(alike) == 1 else published
+    published = {member.file: member.variant for member in ENSEMBLE}
+    named = [name for name in alike if name in (file.lower(), published.get(file))]
+    chosen = alike if len(alike) == 1 else named
     if len(chosen) != 1:
         raise StateError(
-            f"{where} can be {' or '.join(alike)}: their tensors have the same shapes, and the file's name is not a "
-            f"published one; say which with --variant"
+            f"{where} can be {' or '.join(alike)}: their tensors have the same shapes, and the file's name is not "
+            f"the published one of either; say which with --variant"
         )
     return Recognised(chosen[0], VARIANTS[chosen[0]])
 
@@ -156,6 +154,10 @@ def sizes_text(config: IceMixConfig) -> str:
     if config.depth_rel != IceMixConfig.depth_rel:
         text += f",depth_rel={config.depth_rel}"
     return text if config.first_graph is None else text + ",first_graph=xyz (or xyzt)"
+
+
+def _holds_dict(content: object, name: str) -> bool:
+    return isinstance(content, dict) and isinstance(content.get(name), dict)
 
 
 def _widths(config: IceMixConfig) -> IceMixConfig:

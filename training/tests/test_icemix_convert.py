@@ -94,6 +94,8 @@ def test_shapes_of_two_variants_need_a_word():
     with pytest.raises(StateError, match=r"can be b-d32 or b-d32-4rel: .* --variant"):
         recognise(state, "mine.pth", file="mine")
     assert recognise(state, "mine.pth", "b-d32-4rel").config.n_rel == 4
+    assert recognise(state, "B-d32-4rel.pth", file="B-d32-4rel").config.n_rel == 4
+    assert recognise(state, "b-d32.pth", file="b-d32").config.n_rel == 1
 
 
 def test_other_sizes_are_told_with_what_to_say():
@@ -136,6 +138,7 @@ def test_wrappers_prefixes_and_half_precision_are_undone():
     assert got.keys() == state.keys()
     assert all(value.dtype == torch.float32 for value in got.values())
     assert unwrap({"state_dict": state}, "mine.pth").keys() == state.keys()
+    assert unwrap({"epoch": torch.tensor(3), "model": {"state_dict": state}}, "mine.pth").keys() == state.keys()
 
 
 @pytest.mark.parametrize(
