@@ -45,6 +45,23 @@ describe('formBatches()', () => {
     if (pulses) expect(Math.max(...batches.map((batch) => batch.pulses))).toBeLessThanOrEqual(pulses)
   })
 
+  it('gives what came before the source broke, then says why it broke', async () => {
+    const source = listSource({ events: 10, chunk: 5 })
+    const breaking: EventSource = {
+      ...source,
+      async *read(readOptions) {
+        yield* source.read(readOptions)
+        throw new Error('a broken page')
+      },
+    }
+    const ids: bigint[] = []
+    const form = async () => {
+      for await (const batch of formBatches(options(breaking))) ids.push(...idsOf(batch))
+    }
+    await expect(form()).rejects.toThrow('a broken page')
+    expect(ids).toEqual(source.ids)
+  })
+
   it('ends a batch where an id would come twice in it', async () => {
     const events = randomEvents({ events: 4 })
     events.eventIds.set([1n, 2n, 1n, 3n])

@@ -28,15 +28,20 @@ const IDLE_MS = 1_000
  *
  * The rejected events of a chunk go with the batch that completes the chunk: so a place within a chunk always means
  * that none of them has been published, and it holds for any size of chunk.
+ * @throws what the source throws, after what came before it
  */
 export async function* formBatches(options: FormOptions): AsyncGenerator<FormedBatch, boolean> {
   const { pacer, signal, place, eventsLeft } = options
   const pending = new PendingBatch(options, place)
   let left = eventsLeft
+  const failures: unknown[] = []
   await using stretches = readAhead(readPasses(options), signal)
   while (left > 0 && !signal.aborted) {
     const askedMs = performance.now()
-    const next = await stretches.next(pending.deadlineMs)
+    const next = await stretches.next(pending.deadlineMs).catch((error: unknown) => {
+      failures.push(error)
+      return 'end' as const
+    })
     const nowMs = performance.now()
     if (next === 'late') {
       yield pending.take(nowMs)
@@ -64,6 +69,7 @@ export async function* formBatches(options: FormOptions): AsyncGenerator<FormedB
   }
   if (signal.aborted) return false
   if (pending.size > 0) yield pending.take(performance.now())
+  if (failures.length > 0) throw failures[0]
   return true
 }
 
