@@ -55,6 +55,22 @@ it('refuses a file that is no database, a foreign one, a later one and a damaged
   await expect(reading).rejects.toMatchObject({ code: 'broker_url_invalid', message: /is damaged/ })
 })
 
+it('brings a file of the first version up to date, with what waits in it', async (t) => {
+  const file = join(folderOf(t), 'first.db')
+  const before = await openBroker(`sqlite:${file}`)
+  await before.publish(batch('b1'))
+  await before.close()
+  const db = new DatabaseSync(file)
+  db.exec('ALTER TABLE batches DROP COLUMN traceparent; ALTER TABLE account DROP COLUMN stream_id')
+  db.exec('PRAGMA user_version = 1')
+  db.close()
+  const broker = await open(t, file)
+  expect(await broker.streamId()).toMatch(/^[0-9a-f]{8}$/)
+  await broker.publish(batch('b2'))
+  expect(await settleAll(broker, 2)).toEqual(['b1', 'b2'])
+  expect(await broker.totals()).toEqual({ emitted: 8, predicted: 8, deadLettered: 0 })
+})
+
 it('makes the folder of its file, and says why when it cannot', async (t) => {
   const folder = folderOf(t)
   await (await openBroker(`sqlite:${join(folder, 'deep', 'down', 'broker.db')}`)).close()
