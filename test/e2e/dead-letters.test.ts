@@ -39,7 +39,7 @@ describe('nustream dead-letters', () => {
     expect(shown.pulses.charge[0]).toBe('NaN')
     const unreadable = letters.find(({ code }) => code === 'wire_unreadable')
     expect(JSON.parse((await run('show', unreadable?.id ?? '')).out).payloadBegins).toBe(
-      String.raw`\x80\x04\x95foreign`,
+      String.raw`\xc2\x80\x04\xc2\x95foreign`,
     )
     const replayed = await run('replay', 'all')
     expect(replayed.out, replayed.err).toContain('replayed 2')

@@ -53,13 +53,13 @@ describe('nustream up', () => {
   })
 
   it.each([
-    { name: 'a source that is not there', args: ['--source', 'kaggle:/nowhere'], says: /\/nowhere/ },
-    { name: 'a kind of source that is not known', args: ['--source', 'kafka:x'], says: /kafka/ },
-    { name: 'a model folder that is not there', args: ['--model', '/nowhere'], says: /\/nowhere/ },
-    { name: 'a broker that is not known', args: ['--broker', 'kafka://x'], says: /kafka/ },
-  ])('names $name', async ({ args, says }) => {
+    { name: 'a source that is not there', args: ['--source', 'kaggle:/nowhere'], says: /\/nowhere/, code: 1 },
+    { name: 'a kind of source that is not known', args: ['--source', 'kafka:x'], says: /kafka/, code: 2 },
+    { name: 'a model folder that is not there', args: ['--model', '/nowhere'], says: /\/nowhere/, code: 1 },
+    { name: 'a broker that is not known', args: ['--broker', 'kafka://x'], says: /kafka/, code: 2 },
+  ])('ends with $code and names $name', async ({ args, says, code }) => {
     const up = startNustream(['up', '--port', '0', '--events', '1', ...args])
-    expect(await up.ended).toBeGreaterThan(0)
+    expect(await up.ended).toBe(code)
     expect(up.stderr()).toMatch(says)
     expect(up.stderr()).not.toContain('    at ')
   })
