@@ -16,7 +16,7 @@ import { until } from '../test/support/until.ts'
 
 const { values } = parseArgs({
   options: {
-    model: { type: 'string', default: 'linefit' },
+    model: { type: 'string', default: 'nano' },
     source: { type: 'string', default: 'sim:4' },
     /** Seconds that the stream runs before pictures are taken. */
     seconds: { type: 'string', default: '60' },

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Locator, Page } from 'playwright-core'
 import { beforeAll, describe, expect, it, type TestContext } from 'vitest'
-import { exampleCascade, exampleTrack } from '../../web/src/example-events.ts'
+import { exampleCascade, exampleEvent, exampleTrack } from '../../web/src/example-events.ts'
 import { skyProjection, toLonLat } from '../../web/src/sky.ts'
 import { type Chromium, startChromium } from '../support/chromium.ts'
 import { centre, elongation, pixelsLike, readPicture } from '../support/picture.ts'
@@ -23,6 +23,11 @@ const TRACK = {
   key: '101~track',
   eventId: '101',
   truth: { azimuth: 0.7, zenith: 1.3 },
+}
+const ONE_PULSE = {
+  ...exampleEvent({ hits: [{ id: 2_500, timeNs: 10_000, charge: 0.4 }] }),
+  key: '104~one',
+  eventId: '104',
 }
 const CASCADE = { ...exampleCascade([30, 60, -180]), key: '102~cascade', eventId: '102' }
 /** `stageEverything` gives the last points of the sky to the events. */
@@ -169,6 +174,38 @@ describe('an event on the page', () => {
     expect(await shownEvent(page)).toBe(CASCADE.key)
     await page.keyboard.press('f')
     await untilShown(page, next.key)
+  })
+
+  it('of a single faint pulse shows it', async (t) => {
+    const { page, stage } = await open(t, { context: { reducedMotion: 'reduce' } })
+    stage.view.addEvent(ONE_PULSE)
+    await page.goto(`${stage.url}/#/event/104~one`)
+    await untilShown(page, ONE_PULSE.key)
+    await untilPlayed(page)
+    expect((await lightOf(page, 'one-pulse')).early.length).toBeGreaterThan(4)
+    expect(await textOf(page.locator('.facts'))).toContain('in 1 pulse')
+  })
+
+  it('has words that lie neither on one another nor on the facts, and a free head of its arrow', async (t) => {
+    const { page, stage } = await open(t, { context: { reducedMotion: 'reduce' } })
+    const lineFit = { azimuth: 0.62, zenith: 1.1 }
+    stage.view.addEvent({ ...TRACK, key: '105~fit', eventId: '105', lineFit })
+    await page.goto(`${stage.url}/#/event/105~fit`)
+    await untilShown(page, '105~fit')
+    await untilPlayed(page)
+    const words = await page.locator('.label:not(.depth), .facts, .legend').all()
+    const boxes = await Promise.all(words.map((word) => word.boundingBox()))
+    expect(boxes).toHaveLength(5)
+    for (const [i, a] of boxes.entries())
+      for (const b of boxes.slice(i + 1)) {
+        if (!a || !b) throw new Error('a word has no place')
+        const isApart =
+          a.x + a.width <= b.x + 1 ||
+          b.x + b.width <= a.x + 1 ||
+          a.y + a.height <= b.y + 1 ||
+          b.y + b.height <= a.y + 1
+        expect(isApart, JSON.stringify([a, b])).toBe(true)
+      }
   })
 
   it('is played faster and slower', async (t) => {

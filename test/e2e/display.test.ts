@@ -47,6 +47,22 @@ async function accountOf(page: Page): Promise<Record<string, number>> {
   return Object.fromEntries(names.map((name, i) => [name, Number(values[i].replaceAll(',', ''))]))
 }
 
+/** Times between frames over six seconds, and whether the page has said that it leaves sensors out. */
+const RECORD_TURN = `new Promise((done) => {
+  const times = []
+  let said = false
+  let last
+  const untilMs = performance.now() + 6000
+  const frame = (nowMs) => {
+    if (last !== undefined) times.push(nowMs - last)
+    last = nowMs
+    said ||= document.querySelector('.resolution') !== null
+    if (nowMs < untilMs) requestAnimationFrame(frame)
+    else done({ times, said })
+  }
+  requestAnimationFrame(frame)
+})`
+
 describe('the page of a run', () => {
   it('shows the account that the run prints, without a fault and from its own server alone', async (t) => {
     const { url, process } = await startShownStream(['--events', '3000', '--rate', '400'], t)
@@ -95,6 +111,23 @@ describe('the page of a run', () => {
       await page.context().close()
     }
     expect(Math.min(...tookMs)).toBeLessThan(3_000)
+  })
+
+  it('turns at 30 frames a second at 3,000 events/s, or draws fewer sensors and says so', async (t) => {
+    const { url } = await startShownStream(['--rate', '3000', '--model', 'linefit'], t)
+    const { page } = await openPage(t, url)
+    await waitForEvent(page)
+    const recording = page.evaluate(RECORD_TURN)
+    let isOver = false
+    const ended = recording.finally(() => {
+      isOver = true
+    })
+    while (!isOver) await page.keyboard.press('ArrowLeft')
+    // As the script below gives it.
+    const { times, said } = (await ended) as { times: number[]; said: boolean }
+    expect(times.length).toBeGreaterThan(5)
+    const median = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]
+    expect(said || median <= 1_001 / 30, `${median} ms a frame, and not a word of it`).toBe(true)
   })
 
   it.each(SIZES)('fits $width × $height without scrolling', async ({ width, height }) => {

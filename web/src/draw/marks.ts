@@ -33,7 +33,7 @@ export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
         float age = share - appears;
         glow = flash * exp(-55.0 * max(age, 0.0));
         float size = radius * (1.0 + 0.6 * glow) * (faint > 0.5 ? 0.75 : 1.0);
-        pixels = clamp(2.0 * size * pixelScale / -view.z, 5.0, 160.0);
+        pixels = clamp(2.0 * size * pixelScale / -view.z, 7.0, 160.0);
         gl_PointSize = pixels;
         gl_Position = age < 0.0 || share >= until ? vec4(2.0, 2.0, 2.0, 1.0) : projectionMatrix * view;
         tint = colour;
