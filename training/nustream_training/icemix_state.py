@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ State = dict[str, Tensor]
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 KEYS_SHOWN = 8
+ZIP, PICKLE = b"PK", b"\x80"  # how files of torch.save begin, the second ones of before 2020
 
 
 class StateError(Exception):
@@ -31,13 +33,24 @@ def read_state(path: Path) -> State:
     """The tensors of a file that torch.save wrote, as float32. Code in the file is never run."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StateError(
-            f"{path} is not a state_dict that can be read without running code of others ({reason}); "
-            "save it again with torch.save(model.state_dict(), FILE)"
-        ) from error
+    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # not there; without a name it is torch's
+            raise
+        raise StateError(f"{path} {_why_not_read(path)}") from error
     return unwrap(content, str(path))
+
+
+def _why_not_read(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != ZIP and start[:1] != PICKLE:
+        return "was not written by torch.save: it is neither a zip file nor a pickle"
+    if start == ZIP and not is_zipfile(path):
+        return "is damaged or cut short: fetch it again"
+    return (
+        "is not a state_dict that can be read without running code of others; it may also be damaged. "
+        "Save it again with torch.save(model.state_dict(), FILE)"
+    )
 
 
 def unwrap(content: object, where: str) -> State:

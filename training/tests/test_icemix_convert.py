@@ -171,11 +171,15 @@ def test_code_in_a_file_is_never_run(tmp_path, capsys):
 
 def test_files_that_torch_cannot_read_are_told_in_one_line(tmp_path, capsys):
     (tmp_path / "text.pth").write_text("not a checkpoint")
-    for name in ("text.pth", "none.pth"):
+    torch.save(state_of(SMALL), tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:9000])
+    reasons = {"text.pth": "was not written by torch.save", "cut.pth": "fetch it again", "none.pth": "No such file"}
+    for name, reason in reasons.items():
         assert convert.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert name in error
+        assert reason in error
         assert error.count("\n") == 1
 
 
