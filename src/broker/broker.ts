@@ -114,7 +114,7 @@ export interface Heartbeat {
   readonly everyMs: number
   /** Where its /health and /metrics are. */
   readonly url: string | undefined
-  /** False once the broker has not heard for longer than the time to live; the name is kept for a day. */
+  /** False once the broker has not heard for longer than the time to live; unless it left, the name is kept for a day. */
   readonly alive: boolean
 }
 
@@ -220,6 +220,8 @@ export interface Broker extends AsyncDisposable {
   dropDeadLetter(id: string): Promise<boolean>
 
   beat(beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): Promise<void>
+  /** Takes the name of a part that ends in order out of the heartbeats, so that nobody misses it. Harmless to repeat. */
+  leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void>
   heartbeats(): Promise<Heartbeat[]>
 
   /** One round trip. @throws UnavailableError at once when the broker is away */

@@ -55,5 +55,23 @@ export function describeBroker(name: string, openHome: OpenHome): void {
       await broker.beat({ role: 'emitter', instance: 'e1', everyMs: 60_000, url: undefined })
       expect((await broker.heartbeats()).map((beat) => beat.alive)).toEqual([true, true])
     })
+
+    it('leave() takes a name out at once, and no other; the part may come back', async (t) => {
+      const home = await openHome(t)
+      const broker = await home.open()
+      const beat = (instance: string) =>
+        broker.beat({ role: 'emitter', instance, everyMs: 60_000, url: undefined })
+      const names = async () => (await onlooker.heartbeats()).map((known) => known.instance)
+      const onlooker = await home.open()
+      await beat('e1')
+      await beat('e2')
+      await broker.leave({ role: 'emitter', instance: 'e1' })
+      expect(await names()).toEqual(['e2'])
+      await broker.leave({ role: 'emitter', instance: 'e1' })
+      await broker.leave({ role: 'consumer', instance: 'e2' })
+      expect(await names()).toEqual(['e2'])
+      await beat('e1')
+      expect(await names()).toEqual(['e1', 'e2'])
+    })
   })
 }

@@ -115,3 +115,8 @@ function toBuffer(value: unknown): Buffer {
 function plain({ buffer, byteOffset, byteLength }: Buffer): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
+
+/** When a dead letter was stored, out of its id `PARTITION/MILLISECONDS-SEQUENCE`. */
+export function storedAtMs({ id }: Pick<StoredDeadLetter, 'id'>): number {
+  return Number.parseInt(id.slice(id.indexOf('/') + 1), 10)
+}

@@ -18,7 +18,11 @@ export class RedisHeartbeats {
 
   async beat({ role, instance, everyMs, url }: Beat): Promise<void> {
     const json = JSON.stringify({ role, instance, everyMs, url })
-    await this.#link.run(beatScript, [this.#key], [`${role}/${instance}`, json])
+    await this.#link.run(beatScript, [this.#key], [nameOf({ role, instance }), json])
+  }
+
+  async leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void> {
+    await this.#link.send(['HDEL', this.#key, nameOf(part)])
   }
 
   async read(): Promise<Heartbeat[]> {
@@ -31,6 +35,10 @@ export class RedisHeartbeats {
       const alive = Number(reply[i + 2]) <= BEATS_MISSED * everyMs
       beats.push({ role, instance, everyMs, url, beatAtMs: Number(reply[i + 1]), alive })
     }
-    return beats.toSorted((a, b) => (`${a.role}/${a.instance}` < `${b.role}/${b.instance}` ? -1 : 1))
+    return beats.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
   }
+}
+
+function nameOf({ role, instance }: Pick<Heartbeat, 'role' | 'instance'>): string {
+  return `${role}/${instance}`
 }

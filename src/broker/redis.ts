@@ -26,7 +26,7 @@ import { type BrokerOptions, type BrokerSettings, brokerSettings } from './optio
 import { partitionOf } from './partition.ts'
 import { Persistence } from './persist.ts'
 import { checkNodes } from './redis-check.ts'
-import { toLoan } from './redis-entry.ts'
+import { storedAtMs, toLoan } from './redis-entry.ts'
 import { explained, isPassingRedisError } from './redis-errors.ts'
 import { RedisHeartbeats } from './redis-heartbeats.ts'
 import { RedisLink } from './redis-link.ts'
@@ -254,6 +254,10 @@ class RedisBroker implements Broker {
     await this.#keepTrying('beating', () => this.#heartbeats.beat(beat))
   }
 
+  async leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void> {
+    await this.#keepTrying('leaving', () => this.#heartbeats.leave(part))
+  }
+
   async heartbeats(): Promise<Heartbeat[]> {
     return await this.#keepTrying('reading heartbeats', () => this.#heartbeats.read())
   }
@@ -393,9 +397,4 @@ class RedisBroker implements Broker {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
-}
-
-/** When a dead letter was stored, out of its id `PARTITION/MILLISECONDS-SEQUENCE`. */
-function storedAtMs({ id }: StoredDeadLetter): number {
-  return Number.parseInt(id.slice(id.indexOf('/') + 1), 10)
 }

@@ -126,6 +126,10 @@ export function storeBeat(file: SqliteFile, beat: Omit<Heartbeat, 'alive' | 'bea
     .run(beat.role, beat.instance, Date.now(), Math.round(beat.everyMs), beat.url ?? null)
 }
 
+export function dropBeat(file: SqliteFile, { role, instance }: Pick<Heartbeat, 'role' | 'instance'>): void {
+  file.sql('DELETE FROM heartbeats WHERE role = ? AND instance = ?').run(role, instance)
+}
+
 export function readHeartbeats(file: SqliteFile): Heartbeat[] {
   return file
     .sql('SELECT * FROM heartbeats ORDER BY role, instance')

@@ -221,6 +221,10 @@ class SqliteBroker implements Broker {
     await this.#keepTrying('beating', () => onlook.storeBeat(this.#file, beat))
   }
 
+  async leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void> {
+    await this.#keepTrying('leaving', () => onlook.dropBeat(this.#file, part))
+  }
+
   async heartbeats(): Promise<Heartbeat[]> {
     return await this.#keepTrying('reading heartbeats', () => onlook.readHeartbeats(this.#file))
   }

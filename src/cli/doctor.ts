@@ -81,17 +81,36 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
     const totals = await broker.totals()
     const waiting = `${unreadBatches} batches unread, ${onLoanBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
     const account = `emitted ${totals.emitted}, predicted ${totals.predicted}, dead letters ${totals.deadLettered}`
-    const beats = (await broker.heartbeats()).map(toFinding)
-    return [{ what: 'broker', ok: true, says: `answers; ${waiting}; ${account}` }, ...beats]
+    const beats = await broker.heartbeats()
+    const missing = isUnattended(beats, oldestAgeMs) ? [NO_CONSUMER] : []
+    return [
+      { what: 'broker', ok: true, says: `answers; ${waiting}; ${account}` },
+      ...missing,
+      ...beats.map(toFinding),
+    ]
   } catch (error) {
     return [{ what: 'broker', ok: false, says: toSentence(error) }]
   }
 }
 
+/** Longer than a consumer needs to start, or to take over from one that died. */
+const WAITED_TOO_LONG_MS = 60_000
+const NO_CONSUMER: Finding = {
+  what: 'consumer',
+  ok: false,
+  says: 'none beats although batches wait: start one (nustream consume)',
+}
+
+/** Whether batches wait and nobody is there to take them. */
+function isUnattended(beats: readonly Heartbeat[], oldestAgeMs: number): boolean {
+  const takes = ({ role, alive }: Heartbeat) => alive && (role === 'consumer' || role === 'up')
+  return oldestAgeMs > WAITED_TOO_LONG_MS && !beats.some(takes)
+}
+
 function toFinding({ role, instance, alive, beatAtMs, url }: Heartbeat): Finding {
   const last = `last heartbeat ${Math.round((Date.now() - beatAtMs) / 1000)} s ago${url ? `, ${url}` : ''}`
   const gone =
-    '; it is gone or hangs: look at its log, or if it was to end, leave it: its name is kept for a day'
+    '; it died or hangs: look at its log. One that ends in order takes its name away; that of a dead one stays for a day'
   return { what: `${role} ${instance}`, ok: alive, says: alive ? last : `${last}${gone}` }
 }
 

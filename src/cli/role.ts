@@ -6,7 +6,7 @@ import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { openInferrer } from '../inference/open.ts'
-import { startHeartbeat } from '../telemetry/heartbeat.ts'
+import { type Beating, startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
 import { openTracer } from '../telemetry/open-tracer.ts'
 import { processMetrics } from '../telemetry/process-metrics.ts'
@@ -54,7 +54,9 @@ export interface Role {
   readonly signal: AbortSignal
   /** Closes what it is given when the role ends, last opened first. */
   readonly parts: AsyncDisposableStack
-  /** Serves /metrics and /health, and beats into the broker where there is one. */
+  /** Beats until the role ends, into the broker where there is one; one that ends in order takes its name out there. */
+  beat(at: { readonly url: string; readonly broker?: Broker | undefined }): void
+  /** Serves /metrics and /health, and beats. */
   watch(options: WatchOptions): Promise<TelemetryServer>
 }
 
@@ -90,15 +92,26 @@ export async function runRole(
   const ended = new AbortController()
   parts.defer(async () => ended.abort())
   const { signal } = interrupt
+  const beating: Beating[] = []
+  const beat: Role['beat'] = ({ url, broker }) => {
+    const part = { role: kind, instance, url, registry, log, signal: ended.signal }
+    beating.push(startHeartbeat(broker ? { ...part, broker } : part))
+  }
   const watch = async ({ health, broker, open = openTelemetryServer }: WatchOptions) => {
     const openOn = (port: number) => open({ host: config.host, port, registry, health })
     const server = parts.use(await openOn(config.port).catch(onAnother(config.portIfTaken, openOn)))
-    const beat = { role: kind, instance, url: server.url, registry, log, signal: ended.signal }
-    startHeartbeat(broker ? { ...beat, broker } : beat)
+    beat({ url: server.url, broker })
     log.info({ url: server.url }, 'serving /metrics and /health')
     return server
   }
-  await body({ instance, log, registry, tracer, signal, parts, watch })
+  let isInOrder = false
+  try {
+    await body({ instance, log, registry, tracer, signal, parts, beat, watch })
+    isInOrder = true
+  } finally {
+    // One that was asked to stop is not missed, even if something went wrong on its way out.
+    if (isInOrder || signal.aborted) await Promise.all(beating.map((one) => one.leave()))
+  }
   return interrupt.exitCode()
 }
 

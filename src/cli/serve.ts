@@ -5,7 +5,6 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { listenServer } from '../server/listen-server.ts'
 import { buildModelServer } from '../server/server.ts'
-import { startHeartbeat } from '../telemetry/heartbeat.ts'
 import { addCommand } from './command.ts'
 import { trackingSettings } from './mlflow.ts'
 import { registrySettings } from './registry-model.ts'
@@ -80,17 +79,10 @@ export function add(program: Command): void {
         role.parts.defer(() => server.close())
         const { url } = await listenServer(server, config)
         models.follow(swapModel)
-        const beat = {
-          role: 'server',
-          instance: role.instance,
-          url,
-          registry: role.registry,
-          signal: role.signal,
-        }
         const broker = config.broker
           ? await openRoleBroker({ ...config, broker: config.broker }, role)
           : undefined
-        startHeartbeat(broker ? { ...beat, broker } : beat)
+        role.beat({ url, broker })
         role.log.info({ url, model: model.model }, 'serving')
         console.log(`serving ${model.model.name} ${model.model.version} at ${url} (${url}/docs)`)
         await untilAborted(role.signal)

@@ -151,7 +151,7 @@ function stream(registers: Registry[]) {
     oldestAge: gauge('broker_oldest_age_seconds', 'Age of the oldest batch not yet settled.'),
     roleBeat: new Gauge({
       name: 'nustream_broker_heartbeat_timestamp_seconds',
-      help: 'Unix time of the newest heartbeat of each role that the broker keeps, for a day after the last one.',
+      help: 'Unix time of the newest heartbeat of each role; kept for a day, unless its parts ended in order.',
       labelNames: ['role'] as const,
       registers,
     }),

@@ -14,12 +14,13 @@ async function gauge(registry: Registry): Promise<number | undefined> {
   return metric?.values[0]?.value
 }
 
+const leave = async () => {}
 const base = { role: 'consume', instance: 'C1', everyMs: 1_000, url: undefined }
 
 it('startHeartbeat() beats at once and at every interval, in the gauge and in the broker', async () => {
   const registry = new Registry()
   const beat = vi.fn(async () => {})
-  startHeartbeat({ ...base, registry, broker: { beat }, signal: new AbortController().signal })
+  startHeartbeat({ ...base, registry, broker: { beat, leave }, signal: new AbortController().signal })
   expect(await gauge(registry)).toBe(1_000)
   await vi.advanceTimersByTimeAsync(3_000)
   expect(await gauge(registry)).toBe(1_003)
@@ -30,7 +31,7 @@ it('startHeartbeat() beats at once and at every interval, in the gauge and in th
 it('startHeartbeat() goes on in the gauge while the broker hangs, with one attempt under way', async () => {
   const registry = new Registry()
   const beat = vi.fn(() => new Promise<void>(() => {}))
-  startHeartbeat({ ...base, registry, broker: { beat }, signal: new AbortController().signal })
+  startHeartbeat({ ...base, registry, broker: { beat, leave }, signal: new AbortController().signal })
   await vi.advanceTimersByTimeAsync(5_000)
   expect(await gauge(registry)).toBe(1_005)
   expect(beat).toHaveBeenCalledTimes(1)
@@ -41,7 +42,7 @@ it('startHeartbeat() survives a broker that refuses and tries again', async () =
   startHeartbeat({
     ...base,
     registry: new Registry(),
-    broker: { beat },
+    broker: { beat, leave },
     signal: new AbortController().signal,
   })
   await vi.advanceTimersByTimeAsync(2_000)
@@ -64,4 +65,45 @@ it('two parts of one process share the gauge', async () => {
   startHeartbeat({ ...base, role: 'emit', registry, signal })
   const metric = await registry.getSingleMetric('nustream_heartbeat_timestamp_seconds')?.get()
   expect(metric?.values.map(({ labels }) => labels['role'])).toEqual(['consume', 'emit'])
+})
+
+it('leave() stops the beats and takes the name out, after a beat that is under way', async () => {
+  const calls: string[] = []
+  const gate = Promise.withResolvers<void>()
+  const broker = {
+    beat: vi.fn(async () => {
+      await gate.promise
+      calls.push('beat')
+    }),
+    leave: vi.fn(async () => void calls.push('leave')),
+  }
+  const { signal } = new AbortController()
+  const beating = startHeartbeat({ ...base, registry: new Registry(), broker, signal })
+  const left = beating.leave()
+  await vi.advanceTimersByTimeAsync(500)
+  gate.resolve()
+  await left
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(calls).toEqual(['beat', 'leave'])
+  expect(broker.leave).toHaveBeenCalledExactlyOnceWith({ role: 'consume', instance: 'C1' })
+})
+
+it('leave() gives up after a second on a broker that hangs, and at once on one that refuses', async () => {
+  const { signal } = new AbortController()
+  const start = (stuck: () => Promise<void>) =>
+    startHeartbeat({
+      ...base,
+      registry: new Registry(),
+      broker: { beat: async () => {}, leave: stuck },
+      signal,
+    })
+  const hung = vi.fn()
+  void start(() => new Promise<void>(() => {}))
+    .leave()
+    .then(hung)
+  await vi.advanceTimersByTimeAsync(999)
+  expect(hung).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(1)
+  expect(hung).toHaveBeenCalled()
+  await start(async () => Promise.reject(new Error('away'))).leave()
 })

@@ -42,6 +42,31 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     expect(await serve.kill('SIGTERM')).toBe(0)
   })
 
+  it('are missed by name when they die, and not when they end in order', async ({ onTestFinished }) => {
+    const redis = await startRedis({ onTestFinished })
+    await using onlooker = await openBroker(redis.url)
+    const broker = ['--broker', redis.url, '--port', '0']
+    const start = (name: string, args: readonly string[]) =>
+      startNustream([...args, '--name', name, ...broker], { onTestFinished })
+    const names = async () => (await onlooker.heartbeats()).map(({ instance }) => instance)
+    const [stopped, interrupted, killed] = ['stopped', 'interrupted', 'killed'].map((name) =>
+      start(name, ['consume', '--model', 'linefit', '--threads', '1']),
+    )
+    const done = start('done', ['emit', '--source', 'sim:5', '--events', '100', '--rate', 'max'])
+    expect(await done.ended, done.stderr()).toBe(0)
+    await until(async () => (await names()).length === 3, { withinMs: 30_000, what: 'three consumers beat' })
+    expect(await names()).toEqual(['interrupted', 'killed', 'stopped'])
+    expect(await stopped.kill('SIGTERM')).toBe(0)
+    expect(await interrupted.kill('SIGINT')).toBe(130)
+    await killed.kill('SIGKILL')
+    expect(await names()).toEqual(['killed'])
+    await until(async () => (await onlooker.heartbeats()).every(({ alive }) => !alive), { withinMs: 30_000 })
+    const doctor = startNustream(['doctor', '--broker', redis.url], { onTestFinished })
+    expect(await doctor.ended).toBe(1)
+    expect(doctor.stdout()).toMatch(/✘ consumer killed: last heartbeat \d+ s ago.*it died or hangs/)
+    expect(doctor.stdout()).not.toMatch(/stopped|interrupted|done/)
+  })
+
   it('names the port when it is taken, and how to choose another', async ({ onTestFinished }) => {
     const port = await freePort()
     const blocker = createServer().listen(port, '127.0.0.1')
