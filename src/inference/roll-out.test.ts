@@ -140,6 +140,38 @@ describe('RollOut', () => {
     expect(world.good).toBe(1)
   })
 
+  it('a release taken back during its probation gives way at once to the one before, which was never unloaded', async () => {
+    const { world, ask, rollOut, lines, metric } = await start({}, { probationMs: 60_000 })
+    const first = world.models.get(1)
+    world.offers = 2
+    await until(async () => (await ask()) === 2)
+    world.isAway = true
+    await until(() => rollOut.status.away)
+    expect(await ask()).toBe(2)
+    Object.assign(world, { isAway: false, offers: 1 })
+    await until(async () => (await ask()) === 1)
+    await until(() => world.models.get(2)?.isDisposed())
+    expect(first?.isDisposed()).toBe(false)
+    expect(rollOut.status).toEqual({ release: 'm 1', away: undefined, refused: undefined })
+    expect(world.good).toBe(1)
+    expect(lines.filter((line) => line.includes('loading a new release'))).toHaveLength(1)
+    expect(await metric('nustream_model_swaps_total{slot="model",outcome="swapped"} 2')).toBe(true)
+    world.models.delete(2)
+    world.offers = 2
+    await until(async () => (await ask()) === 2)
+  })
+
+  it('the source is asked once more when the probation ends, before the model before is let go', async () => {
+    const { world, ask, lines } = await start({}, { probationMs: 0 })
+    let asked = 0
+    Object.defineProperty(world, 'offers', { get: () => (++asked === 1 ? 2 : 1) })
+    await until(() => asked > 3)
+    expect(await ask()).toBe(1)
+    expect(world.models.get(1)?.isDisposed()).toBe(false)
+    expect(world.models.get(2)?.isDisposed()).toBe(true)
+    expect(lines.filter((line) => line.includes('loading a new release'))).toHaveLength(1)
+  })
+
   it('while the source is away the model stays, and that is said', async () => {
     const { world, ask, rollOut, metric } = await start({})
     world.isAway = true

@@ -29,6 +29,9 @@ export interface RollOutStatus {
   readonly refused: string | undefined
 }
 
+/** Whoever takes a new release back is in a hurry: the source is asked at least so often during its probation. */
+const PROBATION_ASKS = 5
+
 interface InUse {
   readonly release: ModelRelease
   readonly model: LocalModel
@@ -113,36 +116,50 @@ export class RollOut implements AsyncDisposable {
 
   /** Never throws. */
   async #look(swap: (model: LocalModel) => Promise<void>): Promise<void> {
-    const { source, metrics, log } = this.#options
     const { signal } = this.#stopping
-    let release: ModelRelease | undefined
+    const release = await this.#ask(signal)
+    if (release === undefined) return
+    if (release.key !== this.#refused?.release.key) this.#forgive()
+    if (release.key === this.#inUse.release.key || this.#refused) return
     try {
-      release = await source.newest(signal)
-      if (this.#away) log.info({ spec: source.spec }, 'the model registry answers again')
-      this.#away = undefined
-      metrics.registryUp(true)
-      if (release.key !== this.#refused?.release.key) this.#forgive()
-      if (release.key === this.#inUse.release.key || this.#refused) return
       await this.#adopt(release, swap)
     } catch (error) {
       if (signal.aborted) return
-      if (release === undefined || error instanceof UnavailableError) this.#noteAway(error)
+      if (error instanceof UnavailableError) this.#noteAway(error)
       else this.#refuse(release, error, 'refused')
     }
   }
 
-  /** Loads a release beside the one in use, tries it, puts it in place, and takes it back if it fails soon. */
+  /** What the source offers now; undefined where it cannot be asked, which is said, or `signal` has aborted. */
+  async #ask(signal: AbortSignal): Promise<ModelRelease | undefined> {
+    const { source, metrics, log } = this.#options
+    try {
+      const release = await source.newest(signal)
+      if (this.#away) log.info({ spec: source.spec }, 'the model registry answers again')
+      this.#away = undefined
+      metrics.registryUp(true)
+      return release
+    } catch (error) {
+      if (!signal.aborted) this.#noteAway(error)
+      return undefined
+    }
+  }
+
+  /**
+   * Loads a release beside the one in use, tries it, puts it in place, and takes it back if it fails soon or the source
+   * offers the one before again.
+   */
   async #adopt(release: ModelRelease, swap: (model: LocalModel) => Promise<void>): Promise<void> {
-    const { source, metrics, log, probationMs = 30_000 } = this.#options
+    const { source, metrics, log } = this.#options
     const previous = this.#inUse
     log.info({ from: nameOf(previous.release), to: nameOf(release) }, 'loading a new release of the model')
     const next = await load(this.#options, release, this.#recent.events, this.#stopping.signal)
     let isOver = false
-    const failure = Promise.withResolvers<Error>()
+    const failed = new AbortController()
     const probation = {
       previous: previous.model,
       isOver: () => isOver,
-      onFailure: (reason: Error) => failure.resolve(reason),
+      onFailure: (reason: Error) => failed.abort(reason),
     }
     await swap(onProbation(this.#watched(next.model), probation))
     this.#inUse = next
@@ -151,21 +168,35 @@ export class RollOut implements AsyncDisposable {
       { model: nameOf(release), before: nameOf(previous.release) },
       'a new release of the model answers',
     )
-    const reason = await Promise.race([
-      failure.promise,
-      sleep(probationMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined),
-    ])
-    if (reason instanceof Error) {
+    const isWithdrawn = await this.#isWithdrawn(previous.release, failed.signal)
+    if (isWithdrawn || failed.signal.aborted) {
       await swap(this.#watched(previous.model))
       this.#inUse = previous
       isOver = true
       await next.model[Symbol.asyncDispose]()
-      this.#refuse(release, reason, 'rolled_back')
+      if (isWithdrawn) this.#noteWithdrawn(release)
+      else this.#refuse(release, failed.signal.reason, 'rolled_back')
       return
     }
     isOver = true
     await previous.model[Symbol.asyncDispose]()
     if (!this.#stopping.signal.aborted) await source.markGood(release)
+  }
+
+  /**
+   * Whether the source offers the release `before` again during the probation, when it can still be put back without
+   * loading it. Asked at the end for the last time; false at once when the new release fails.
+   */
+  async #isWithdrawn(before: ModelRelease, failed: AbortSignal): Promise<boolean> {
+    const { pollMs, probationMs = 30_000 } = this.#options
+    const signal = AbortSignal.any([this.#stopping.signal, failed])
+    const everyMs = Math.min(pollMs, probationMs / PROBATION_ASKS)
+    const endsAt = performance.now() + probationMs
+    do {
+      await sleep(everyMs, undefined, { signal }).catch(() => {})
+      if (!signal.aborted && (await this.#ask(signal))?.key === before.key) return true
+    } while (!signal.aborted && performance.now() < endsAt)
+    return false
   }
 
   #watched(model: LocalModel): LocalModel {
@@ -192,6 +223,13 @@ export class RollOut implements AsyncDisposable {
       facts,
       outcome === 'refused' ? 'a release of the model is refused' : 'a release of the model is taken back',
     )
+  }
+
+  #noteWithdrawn(release: ModelRelease): void {
+    const { metrics, log } = this.#options
+    metrics.swapped('swapped')
+    const facts = { model: nameOf(this.#inUse.release), before: nameOf(release) }
+    log.info(facts, 'the release before is offered again and answers')
   }
 
   #noteAway(error: unknown): void {
