@@ -2,7 +2,7 @@ import type { EventBatch } from '../event/event-batch.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
 import { firstHlcTime, firstTime, rawEventColumn } from './event-columns.ts'
 import type { FeatureSpec } from './manifest.ts'
-import { normalise } from './normalise.ts'
+import { buildNormalise } from './normalise.ts'
 import { sensorColumn } from './sensor-columns.ts'
 
 /** Events that go through a network together, with the pulses that it sees of each. */
@@ -37,8 +37,8 @@ export function buildWriteFeatures(specs: readonly FeatureSpec[], isDouble: bool
   const placed = specs.map((spec, position) => ({ spec, position, width: specs.length }))
   const bySensor = placed.filter(({ spec }) => sensorColumn(spec))
   const others = placed.filter(({ spec }) => !sensorColumn(spec))
-  const writers = others.map(buildWriteFeature)
-  if (bySensor.length) writers.push(writeSensorColumns(bySensor, isDouble))
+  const first = bySensor.length ? [writeSensorColumns(bySensor, isDouble)] : []
+  const writers = [...first, ...others.map(buildWriteFeature)]
   return (run, e, into, at) => {
     for (const write of writers) write(run, e, into, at)
   }
@@ -46,16 +46,18 @@ export function buildWriteFeatures(specs: readonly FeatureSpec[], isDouble: bool
 
 export function buildEventFeature(spec: FeatureSpec): EventFeature {
   const raw = rawEventColumn(spec.column)
-  return ({ batch, events }, e) => normalise(raw(batch, events[e]), spec)
+  const normalise = buildNormalise(spec)
+  return ({ batch, events }, e) => normalise(raw(batch, events[e]))
 }
 
 function buildWriteFeature(placed: Placed): WriteFeatures {
   const { spec } = placed
+  const normalise = buildNormalise(spec)
   switch (spec.column) {
     case 'auxiliary':
-      return writeByFlag(placed, normalise(0, spec), normalise(1, spec))
+      return writeByFlag(placed, normalise(0), normalise(1))
     case 'hlc':
-      return writeByFlag(placed, normalise(1, spec), normalise(0, spec))
+      return writeByFlag(placed, normalise(1), normalise(0))
     case 'time':
       return writeTime(placed, () => 0)
     case 'timeSinceFirst':
@@ -73,31 +75,29 @@ function buildWriteFeature(placed: Placed): WriteFeatures {
 
 /**
  * All columns that depend on the sensor alone, from one table with the values of a sensor side by side: between two
- * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once.
+ * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once. A row of the table is a
+ * whole pulse, with gaps for what the other columns write afterwards.
  */
 function writeSensorColumns(columns: readonly Placed[], isDouble: boolean): WriteFeatures {
   const [{ width }] = columns
-  const count = columns.length
-  const positions = Int32Array.from(columns, ({ position }) => position)
   const table = interleave(columns, isDouble)
   return ({ batch, rows, starts }, e, into, at) => {
     const { sensorIds } = batch
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++, out += width) {
-      const from = sensorIds[rows[i]] * count
-      for (let column = 0; column < count; column++) into[out + positions[column]] = table[from + column]
+    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++) {
+      let from = sensorIds[rows[i]] * width
+      for (const end = out + width; out < end; out++, from++) into[out] = table[from]
     }
   }
 }
 
-/** [SENSOR_COUNT × columns] */
+/** [SENSOR_COUNT × values of a pulse] */
 function interleave(columns: readonly Placed[], isDouble: boolean): Floats {
-  const size = SENSOR_COUNT * columns.length
-  const table = isDouble ? new Float64Array(size) : new Float32Array(size)
-  for (const [column, { spec }] of columns.entries()) {
+  const [{ width }] = columns
+  const table = isDouble ? new Float64Array(SENSOR_COUNT * width) : new Float32Array(SENSOR_COUNT * width)
+  for (const { spec, position } of columns) {
     const values = sensorColumn(spec) ?? []
-    for (const [sensor, value] of values.entries()) {
-      table[sensor * columns.length + column] = normalise(value, spec)
-    }
+    const normalise = buildNormalise(spec)
+    for (const [sensor, value] of values.entries()) table[sensor * width + position] = normalise(value)
   }
   return table
 }
@@ -115,32 +115,31 @@ function writeTime(
   { spec, position, width }: Placed,
   origin: (batch: EventBatch, event: number) => number,
 ): WriteFeatures {
-  const isAffine = spec.transform === undefined && spec.clip === undefined
+  const normalise = buildNormalise(spec)
   return ({ batch, events, rows, starts }, e, into, at) => {
     const { times } = batch
     const zero = origin(batch, events[e])
     for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {
-      const time = times[rows[i]] - zero
-      into[out] = isAffine ? (time - spec.offset) / spec.scale : normalise(time, spec)
+      into[out] = normalise(times[rows[i]] - zero)
     }
   }
 }
 
 function writeCharge({ spec, position, width }: Placed): WriteFeatures {
-  const isPlainLog = spec.transform === 'log10' && spec.clip === undefined
+  const normalise = buildNormalise(spec)
   return ({ batch, rows, starts }, e, into, at) => {
     const { charges } = batch
     for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {
-      const charge = charges[rows[i]]
-      into[out] = isPlainLog ? (Math.log10(charge) - spec.offset) / spec.scale : normalise(charge, spec)
+      into[out] = normalise(charges[rows[i]])
     }
   }
 }
 
 function writePulseIndex({ spec, position, width }: Placed): WriteFeatures {
+  const normalise = buildNormalise(spec)
   return ({ starts }, e, into, at) => {
     const count = starts[e + 1] - starts[e]
-    for (let i = 0; i < count; i++) into[at + position + i * width] = normalise(i, spec)
+    for (let i = 0; i < count; i++) into[at + position + i * width] = normalise(i)
   }
 }
 

@@ -1,23 +1,26 @@
 import type { FeatureSpec } from './manifest.ts'
 
 /** Raw value of a column to the value in the tensor: transform, minus offset, divided by scale, clip. */
-export function normalise(value: number, spec: FeatureSpec): number {
-  const scaled = (transformed(value, spec.transform) - spec.offset) / spec.scale
-  if (spec.clip === undefined) return scaled
-  return Math.min(Math.max(scaled, spec.clip[0]), spec.clip[1])
+export type Normalise = (value: number) => number
+
+export function buildNormalise({ transform, offset, scale, clip }: FeatureSpec): Normalise {
+  const scaled = buildScaled(transform, offset, scale)
+  if (clip === undefined) return scaled
+  const [least, most] = clip
+  return (value) => Math.min(Math.max(scaled(value), least), most)
 }
 
-function transformed(value: number, transform: FeatureSpec['transform']): number {
+function buildScaled(transform: FeatureSpec['transform'], offset: number, scale: number): Normalise {
   switch (transform) {
     case undefined:
-      return value
+      return (value) => (value - offset) / scale
     case 'log10':
-      return Math.log10(value)
+      return (value) => (Math.log10(value) - offset) / scale
     case 'ln':
-      return Math.log(value)
+      return (value) => (Math.log(value) - offset) / scale
     case 'log1p':
-      return Math.log1p(value)
+      return (value) => (Math.log1p(value) - offset) / scale
     case 'asinh':
-      return Math.asinh(value)
+      return (value) => (Math.asinh(value) - offset) / scale
   }
 }

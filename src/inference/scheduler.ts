@@ -2,7 +2,8 @@ import { UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { type Answers, createAnswers } from './answers.ts'
 import { Blocks } from './blocks.ts'
-import { type EventAt, packEvents } from './packed-events.ts'
+import type { InferenceFault } from './inferrer.ts'
+import { answersOf, type EventAt, type PackedEvents, packEvents } from './packed-events.ts'
 import { planRuns, type RunLimits } from './plan-runs.ts'
 import type { NamedTensors } from './tensor.ts'
 import type { Job, JobAnswer } from './worker-messages.ts'
@@ -23,8 +24,8 @@ const WAITING_EVENTS_MAX = 65_536
 const TOKENS_PER_RUN_MIN = 256
 
 /** A job costs two messages between threads, so a full window goes out as few jobs; but enough to end together. */
-const JOBS_PER_WORKER = 4
-const RUNS_PER_JOB_MAX = 4
+const JOBS_PER_WORKER = 2
+const RUNS_PER_JOB_MAX = 8
 
 /** One call of `infer`. Its events may share runs with those of other calls. */
 interface Request {
@@ -180,17 +181,17 @@ export class Scheduler {
   }
 
   #planEvents(events: readonly RequestEvent[], runSizes: readonly number[]): Planned {
-    let block: SharedArrayBuffer | undefined
+    let packed: PackedEvents | undefined
     return {
       isWanted: () => events.some(({ request }) => !request.isSettled),
       build: () => {
-        const packed = packEvents(events, this.#blocks)
-        block = packed.buffer
+        packed = packEvents(events, this.#blocks)
         return { kind: 'events', events: packed, runSizes }
       },
       resolve: (answer) => {
-        if (block) this.#blocks.giveBack(block)
-        if (answer.kind === 'events') deliver(events, answer)
+        if (packed === undefined || answer.kind !== 'events') return
+        deliver(events, answersOf(packed), answer.faults)
+        this.#blocks.giveBack(packed.buffer)
       },
       // The block is not given back: a worker that is late may still read it.
       reject(error) {
@@ -213,7 +214,11 @@ function clamp(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most)
 }
 
-function deliver(events: readonly RequestEvent[], { columns, faults }: JobAnswer & { kind: 'events' }): void {
+function deliver(
+  events: readonly RequestEvent[],
+  columns: Float64Array,
+  faults: readonly InferenceFault[],
+): void {
   const count = events.length
   for (const { index, code, message } of faults) {
     const { request, event } = events[index]

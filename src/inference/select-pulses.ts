@@ -49,13 +49,37 @@ function cut(rows: Int32Array, batch: EventBatch, spec: PulsesSpec): Int32Array 
   const max = spec.max ?? rows.length
   if (spec.prefer === 'none') return cutClass(rows, max, batch, spec)
   if (spec.by === 'time') return cutEarliest(rows, max, batch.auxiliary)
-  const hlc = rows.filter((row) => batch.auxiliary[row] === 0)
+  const { hlc, others } = byClass(rows, batch.auxiliary)
   if (hlc.length >= max) return cutClass(hlc, max, batch, spec)
-  const rest = rows.filter((row) => batch.auxiliary[row] !== 0)
-  const both = new Int32Array(max)
-  both.set(hlc)
-  both.set(cutClass(rest, max - hlc.length, batch, spec), hlc.length)
-  return sortByTime(both, batch.times)
+  return merge(hlc, cutClass(others, max - hlc.length, batch, spec), batch.times)
+}
+
+/** Non-auxiliary pulses and the others, each in the order of `rows`. */
+function byClass(rows: Int32Array, auxiliary: Uint8Array): { hlc: Int32Array; others: Int32Array } {
+  const both = new Int32Array(rows.length)
+  let [first, last] = [0, rows.length]
+  for (const row of rows) {
+    if (auxiliary[row] === 0) both[first++] = row
+    else both[--last] = row
+  }
+  return { hlc: both.subarray(0, first), others: both.subarray(first).reverse() }
+}
+
+/** All of two lists that are in time order, in time order. */
+function merge(a: Int32Array, b: Int32Array, times: Float32Array): Int32Array {
+  const merged = new Int32Array(a.length + b.length)
+  let [i, j] = [0, 0]
+  for (let at = 0; at < merged.length; at++) {
+    const isNextOfB = i === a.length || (j < b.length && isBefore(b[j], a[i], times))
+    merged[at] = isNextOfB ? b[j++] : a[i++]
+  }
+  return merged
+}
+
+/** In time; ties in row order. */
+function isBefore(row: number, other: number, times: Float32Array): boolean {
+  const later = times[row] - times[other]
+  return later < 0 || (later === 0 && row < other)
 }
 
 /** The earliest non-auxiliary pulses, filled up with the earliest auxiliary ones: in one pass, in place. */
@@ -82,17 +106,21 @@ function cutClass(rows: Int32Array, count: number, batch: EventBatch, spec: Puls
     case 'charge':
       return sortByTime(sortByCharge(rows.slice(), batch.charges).subarray(0, count), batch.times)
     case 'spread':
-      return Int32Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)])
+      return spread(rows, count)
   }
+}
+
+/** `count` of the rows, as far apart as they can be, the first among them. */
+function spread(rows: Int32Array, count: number): Int32Array {
+  const chosen = new Int32Array(count)
+  for (let i = 0; i < count; i++) chosen[i] = rows[Math.floor((i * rows.length) / count)]
+  return chosen
 }
 
 /** In place; ties in row order. Events nearly always are in time order already. */
 function sortByTime(rows: Int32Array, times: Float32Array): Int32Array {
   for (let i = 1; i < rows.length; i++) {
-    const later = times[rows[i]] - times[rows[i - 1]]
-    if (later < 0 || (later === 0 && rows[i] < rows[i - 1])) {
-      return rows.sort((a, b) => times[a] - times[b] || a - b)
-    }
+    if (isBefore(rows[i], rows[i - 1], times)) return rows.sort((a, b) => times[a] - times[b] || a - b)
   }
   return rows
 }

@@ -29,12 +29,8 @@ export type Job =
     }
 
 export type JobAnswer =
-  | {
-      readonly kind: 'events'
-      /** azimuth, zenith, kappa, degenerate, one column after the other. [4 × events] */
-      readonly columns: Float64Array<ArrayBuffer>
-      readonly faults: readonly InferenceFault[]
-    }
+  /** The answers themselves lie in the job's block. */
+  | { readonly kind: 'events'; readonly faults: readonly InferenceFault[] }
   | { readonly kind: 'tensors'; readonly outputs: NamedTensors }
 
 export type ToWorker =

@@ -4,7 +4,7 @@ import type { Executor } from './executor.ts'
 import { giveWay } from './give-way.ts'
 import { buildLineFitExecutor } from './linefit-executor.ts'
 import { openOnnxExecutor } from './onnx-executor.ts'
-import { unpackEvents } from './packed-events.ts'
+import { answersOf, unpackEvents } from './packed-events.ts'
 import type { FromWorker, Job, JobAnswer, ToWorker, WorkerModel } from './worker-messages.ts'
 
 /** The thread of one model: answers one job after the other. Started by worker-pool.ts. */
@@ -47,12 +47,7 @@ async function answer(
   { id, job }: ToWorker & { kind: 'job' },
 ): Promise<void> {
   try {
-    const result = await perform(executor, job)
-    send(
-      port,
-      { kind: 'answer', id, answer: result },
-      result.kind === 'events' ? [result.columns.buffer] : [],
-    )
+    send(port, { kind: 'answer', id, answer: await perform(executor, job) })
   } catch (error) {
     send(port, { kind: 'failed', id, message: messageOf(error) })
   }
@@ -66,12 +61,12 @@ async function perform(executor: Executor, job: Job): Promise<JobAnswer> {
     unpackEvents(job.events),
     job.runSizes,
   )
-  const columns = new Float64Array(4 * azimuth.length)
+  const columns = answersOf(job.events)
   columns.set(azimuth)
   columns.set(zenith, azimuth.length)
   columns.set(kappa, 2 * azimuth.length)
   columns.set(degenerate, 3 * azimuth.length)
-  return { kind: 'events', columns, faults }
+  return { kind: 'events', faults }
 }
 
 /** The session must be given back before the thread ends: ending it while a run is active aborts the process. */
@@ -83,8 +78,8 @@ async function close(port: MessagePort, executor: Executor): Promise<void> {
   }
 }
 
-function send(port: MessagePort, message: FromWorker, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(message, transfer)
+function send(port: MessagePort, message: FromWorker): void {
+  port.postMessage(message)
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { unpackEvents } from '../../src/inference/packed-events.ts'
+import { answersOf, unpackEvents } from '../../src/inference/packed-events.ts'
 import type { FromWorker, ToWorker } from '../../src/inference/worker-messages.ts'
 
 /**
@@ -17,7 +17,7 @@ port.on('message', (message: ToWorker) => {
     return send({ kind: 'answer', id, answer: { kind: 'tensors', outputs: job.inputs } })
   const { offsets, sensorIds, times } = unpackEvents(job.events)
   const { events } = job.events
-  const columns = new Float64Array(4 * events)
+  const columns = answersOf(job.events).fill(0)
   for (let event = 0; event < events; event++) {
     const row = offsets[event]
     if (times[row] === 1) process.exit(7)
@@ -25,6 +25,6 @@ port.on('message', (message: ToWorker) => {
     if (times[row] === 3) return send({ kind: 'failed', id, message: 'it threw' })
     columns[event] = sensorIds[row]
   }
-  send({ kind: 'answer', id, answer: { kind: 'events', columns, faults: [] } })
+  send({ kind: 'answer', id, answer: { kind: 'events', faults: [] } })
 })
 send({ kind: 'ready', graph: undefined })
