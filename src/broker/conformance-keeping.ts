@@ -117,6 +117,22 @@ export function describeKeeping(openHome: OpenHome): void {
       expect(ids(await onlookNow(broker))).toContain('b60')
     })
 
+    it('lets predictions go by who consumes alone, whatever others are set to', async (t) => {
+      const home = await openHome(t)
+      const consumer = await home.open({ upkeepMs: 10, predictionsMax: 20, partitions: 1 })
+      const emitter = await home.open({
+        upkeepMs: 10,
+        predictionsMax: 1,
+        predictionsMaxAgeMs: 1,
+        partitions: 1,
+      })
+      for (let i = 0; i < 30; i++) await emitter.publish(batch(`b${i}`))
+      await settleAll(consumer, 30)
+      await expect.poll(async () => (await onlookNow(emitter)).length, SOON).toBe(20)
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      expect((await onlookNow(emitter)).length).toBe(20)
+    })
+
     it('keeps what a live reader has not taken', async (t) => {
       const home = await openHome(t)
       const broker = await home.open({ upkeepMs: 10, predictionsMax: 2 })

@@ -27,9 +27,9 @@ export interface BrokerOptions {
   /** Longest pause between two tries while the broker is away or full. */
   readonly retryMaxMs?: number
 
-  /** Prediction batches kept for onlookers per partition; more while a reader holds them (`holdPredictions`). */
+  /** Prediction batches kept per partition; a consumer lets the oldest go, less what a reader holds (`holdPredictions`). */
   readonly predictionsMax?: number
-  /** Prediction batches older than this go even when there are few. */
+  /** A consumer lets prediction batches older than this go even when there are few. */
   readonly predictionsMaxAgeMs?: number
   /** Dead letters kept per partition; a consumer lets the oldest go, with a warning. The account keeps counting them. */
   readonly deadLettersMax?: number

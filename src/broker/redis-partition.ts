@@ -183,8 +183,8 @@ export class RedisPartition {
     return String(await this.link.run(streamIdScript, [this.keys.totals], [proposed]))
   }
 
-  /** Dead letters are let go only by who consumes, so that somebody who looks on takes none from anybody. */
-  async trim(isConsuming: boolean): Promise<void> {
+  /** Predictions and dead letters are let go only by who consumes: an emitter or onlooker takes none from anybody. */
+  async trim(isConsumer: boolean): Promise<void> {
     const { batches, predictions, settled, totals, groups, readers, deadLetters } = this.keys
     const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
       this.#settings
@@ -193,13 +193,13 @@ export class RedisPartition {
       trimScript,
       [batches, predictions, settled, totals, groups, readers, deadLetters],
       [
-        isConsuming ? group : '',
+        isConsumer ? group : '',
         `${idleMaxMs}`,
-        `${predictionsMax}`,
+        isConsumer ? `${predictionsMax}` : '',
         `${predictionsMaxAgeMs ?? ''}`,
         `${settledMax}`,
         `${settledMaxAgeMs}`,
-        isConsuming ? `${deadLettersMax}` : '',
+        isConsumer ? `${deadLettersMax}` : '',
       ],
     )
     if (Number(gone) > 0) log?.warn({ gone, deadLettersMax }, 'too many dead letters, the oldest are let go')

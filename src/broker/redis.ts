@@ -82,6 +82,8 @@ class RedisBroker implements Broker {
   readonly #trimmedAtMs: number[]
   #closed: Promise<void> | undefined
   #streamId: string | undefined
+  /** Only who consumes lets old predictions and dead letters go. */
+  #isConsumer = false
 
   constructor(target: RedisTarget, settings: BrokerSettings) {
     this.#isClusterByUrl = target.cluster
@@ -306,6 +308,7 @@ class RedisBroker implements Broker {
       loanEnded: this.#loanEnded,
     }
     const reader = new RedisReader(deps, options, this.#closing.signal)
+    this.#isConsumer = true
     this.#readers.add(reader)
     const forget = () => this.#readers.delete(reader)
     reader.done.then(forget, forget)
@@ -391,7 +394,7 @@ class RedisBroker implements Broker {
 
   #trim(stream: RedisPartition): void {
     this.#trimmedAtMs[stream.index] = performance.now()
-    this.#background.start(`trim ${stream.index}`, () => stream.trim(this.#readers.size > 0))
+    this.#background.start(`trim ${stream.index}`, () => stream.trim(this.#isConsumer))
   }
 }
 

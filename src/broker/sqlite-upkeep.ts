@@ -9,13 +9,15 @@ const UNUSED_PAGES_KEPT = 16_384
 const PAGES_AT_ONCE = 2_048
 
 /**
- * One round of trimming. Batches need none: a settled one is deleted, any other is kept. Dead letters are let go only by
- * who consumes, so that somebody who looks on with other settings takes none from anybody.
+ * One round of trimming. Batches need none: a settled one is deleted, any other is kept. Predictions and dead letters are
+ * let go only by who consumes: an emitter or onlooker with other settings takes none from anybody.
  */
-export function trim(file: SqliteFile, settings: BrokerSettings, isConsuming: boolean): void {
+export function trim(file: SqliteFile, settings: BrokerSettings, isConsumer: boolean): void {
   const nowMs = Date.now()
-  if (isConsuming) trimDeadLetters(file, settings)
-  trimPredictions(file, settings, nowMs)
+  if (isConsumer) {
+    trimDeadLetters(file, settings)
+    trimPredictions(file, settings, nowMs)
+  }
   trimSettled(file, settings, nowMs)
   file.sql('DELETE FROM heartbeats WHERE beat_at_ms < ?').run(nowMs - NAME_KEPT_MS)
   const unused = file.number('PRAGMA freelist_count') - UNUSED_PAGES_KEPT

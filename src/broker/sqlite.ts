@@ -57,7 +57,8 @@ class SqliteBroker implements Broker {
   readonly #change = new Change()
   readonly #loans = new Loans()
   readonly #published = new Set<string>()
-  #consuming = 0
+  /** Only who consumes lets old predictions and dead letters go. */
+  #isConsumer = false
   readonly #persistence: Persistence
   readonly #room: DiskRoom
   readonly #renewal: NodeJS.Timeout
@@ -77,7 +78,7 @@ class SqliteBroker implements Broker {
     })
     this.#renewal = setInterval(() => this.#renewLoans(), settings.renewMs).unref()
     this.#upkeep = setInterval(
-      () => this.#background(() => trim(file, settings, this.#consuming > 0)),
+      () => this.#background(() => trim(file, settings, this.#isConsumer)),
       settings.upkeepMs,
     ).unref()
   }
@@ -108,22 +109,18 @@ class SqliteBroker implements Broker {
     const ends = AbortSignal.any([signal, this.#closing.signal])
     const borrower = { consumer, session: this.#session, visibilityMs: this.#settings.visibilityMs }
     let pollMs = POLL_MIN_MS
-    this.#consuming++
-    try {
-      while (!ends.aborted) {
-        const mayBorrow = this.#loans.countOf(consumer) < onLoanMax
-        const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
-        if (delivery) {
-          pollMs = POLL_MIN_MS
-          this.#loans.add(delivery.deliveryId, consumer)
-          yield delivery
-        } else {
-          await this.#change.wait(pollMs, ends)
-          pollMs = Math.min(pollMs * 2, POLL_MAX_MS)
-        }
+    this.#isConsumer = true
+    while (!ends.aborted) {
+      const mayBorrow = this.#loans.countOf(consumer) < onLoanMax
+      const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
+      if (delivery) {
+        pollMs = POLL_MIN_MS
+        this.#loans.add(delivery.deliveryId, consumer)
+        yield delivery
+      } else {
+        await this.#change.wait(pollMs, ends)
+        pollMs = Math.min(pollMs * 2, POLL_MAX_MS)
       }
-    } finally {
-      this.#consuming--
     }
   }
 

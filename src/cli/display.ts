@@ -31,10 +31,6 @@ export const displaySettings = {
     .meta({ value: 'port' }),
 }
 
-/** How many predictions are kept is for the others to say: what only looks on must trim none that they keep. */
-const { predictionsMax: _, ...lookingOn } = brokerSettings
-const PREDICTIONS_MAX = 1e12
-
 export function add(program: Command): void {
   addCommand(program, {
     name: 'display',
@@ -45,10 +41,10 @@ export function add(program: Command): void {
       'nustream display --broker redis://127.0.0.1:6379',
       'NUSTREAM_DISPLAY_TOKEN=secret nustream display --broker redis://127.0.0.1:6379 --host 0.0.0.0',
     ],
-    shape: { ...displaySettings, ...lookingOn, ...roleSettings },
+    shape: { ...displaySettings, ...brokerSettings, ...roleSettings },
     run: (config) =>
       runRole('display', withPort(config), async (role) => {
-        const broker = await openRoleBroker({ ...config, predictionsMax: PREDICTIONS_MAX }, role)
+        const broker = await openRoleBroker(config, role)
         const display = createRoleDisplay(broker, role, config.displayToken)
         const server = await role.watch({
           broker,

@@ -24,12 +24,11 @@ async function namesOf(work: () => Promise<void> | void) {
 }
 
 function tuning() {
-  const { stream, partitions, visibilityMs, predictionsMax } = brokerTuning()
+  const { stream, partitions, visibilityMs } = brokerTuning()
   return {
     stream: stream.parse(undefined),
     partitions: partitions.parse(undefined),
     visibilityMs: visibilityMs.parse(undefined),
-    predictionsMax: predictionsMax.parse(undefined),
   }
 }
 

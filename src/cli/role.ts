@@ -37,7 +37,7 @@ export interface BrokerConfig {
   readonly stream: string
   readonly partitions: number
   readonly visibilityMs: number
-  readonly predictionsMax: number
+  readonly predictionsMax?: number | undefined
   readonly deadLettersMax?: number | undefined
   readonly brokerUser?: string | undefined
   readonly brokerPassword?: string | undefined
@@ -136,7 +136,7 @@ export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
     stream: config.stream,
     partitions: config.partitions,
     visibilityMs: config.visibilityMs,
-    predictionsMax: config.predictionsMax,
+    ...(config.predictionsMax && { predictionsMax: config.predictionsMax }),
     ...(config.deadLettersMax && { deadLettersMax: config.deadLettersMax }),
     ...(config.brokerUser && { username: config.brokerUser }),
     ...(config.brokerPassword && { password: config.brokerPassword }),

@@ -82,10 +82,6 @@ export function brokerTuning() {
         'a batch held longer by a silent consumer goes to another; too low repeats work, too high delays it',
       )
       .meta({ value: 'ms' }),
-    predictionsMax: count(1, 100_000_000)
-      .default(10_000)
-      .describe('batches of predictions kept in the broker, per partition, for those who look later')
-      .meta({ value: 'n' }),
     brokerUser: z.string().optional().describe('ACL user of Redis').meta({ value: 'user' }),
     brokerPassword: z.string().optional().describe('password of Redis').meta({ secret: true }),
     brokerCa: z
@@ -169,6 +165,10 @@ export const consumeSettings = {
     .describe(
       'deliveries after which a batch that kills its consumers is taken apart to find the event at fault',
     )
+    .meta({ value: 'n' }),
+  predictionsMax: count(1, 100_000_000)
+    .default(10_000)
+    .describe('batches of predictions kept in the broker, per partition, for those who look later')
     .meta({ value: 'n' }),
   deadLettersMax: count(1, 100_000_000)
     .default(100_000)

@@ -120,7 +120,7 @@ function emitFlags(options: ChaosOptions): string[] {
 
 async function openRedisStage(options: ChaosOptions): Promise<Stage> {
   const redis = await startRedis()
-  const common = ['--port', '0', '--log-level', 'warn', ...KEEP_ALL]
+  const common = ['--port', '0', '--log-level', 'warn']
   const broker = ['--broker', redis.url, '--visibility-ms', String(VISIBILITY_MS), ...common]
   const serverPort = String(await freePort())
   const emitter = supervise('emitter', ['emit', ...emitFlags(options), ...broker])
@@ -134,7 +134,7 @@ async function openRedisStage(options: ChaosOptions): Promise<Stage> {
     '1',
   ])
   const model = ['--model', `http://127.0.0.1:${serverPort}`]
-  const consumer = supervise('consumer', ['consume', ...model, '--name', 'c1', ...broker])
+  const consumer = supervise('consumer', ['consume', ...model, '--name', 'c1', ...broker, ...KEEP_ALL])
   const redisPart: Part = {
     name: 'redis',
     isDone: false,

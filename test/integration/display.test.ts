@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { Registry } from 'prom-client'
 import { describe, expect, it, type TestContext } from 'vitest'
+import type { BrokerOptions } from '../../src/broker/options.ts'
 import { WAITING_BYTES_MAX } from '../../src/display/browsers.ts'
 import { createDisplay } from '../../src/display/display.ts'
 import type { DrawnEvent, Snapshot } from '../../src/display/messages.ts'
@@ -50,8 +51,13 @@ async function show(t: TestContext, home: Pick<OpenedHome, 'open'>, options: Sho
   return { server, registry, close, getJson, stream: `${server.url}/api/stream` }
 }
 
-async function publishAndPredict(t: TestContext, home: OpenedHome, batches: number): Promise<void> {
-  const broker = await home.open()
+async function publishAndPredict(
+  t: TestContext,
+  home: OpenedHome,
+  batches: number,
+  options: BrokerOptions = {},
+): Promise<void> {
+  const broker = await home.open(options)
   startConsuming(t, { broker, inferrer: new TestInferrer() })
   for (let i = 0; i < batches; i++) {
     const events = makeEvents(8, 1 + i * 8, { truth: true })
@@ -116,16 +122,16 @@ describe.each(HOMES)('display of %s', (kind) => {
 
   it('never holds up trimming, nor takes a batch from a consumer', async (t) => {
     const home = await openHome(t, kind)
-    const eager = await home.open({ upkeepMs: 10, predictionsMax: 2 })
     const shown = await show(t, home)
     await listenTo(shown.stream, t)
-    await publishAndPredict(t, home, 60)
-    expect(await eager.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
+    await publishAndPredict(t, home, 60, { upkeepMs: 10, predictionsMax: 2 })
+    const onlooker = await home.open()
+    expect(await onlooker.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
     await until(async () => {
-      const kept = await Array.fromAsync(eager.predictions({ signal: AbortSignal.timeout(200) }))
+      const kept = await Array.fromAsync(onlooker.predictions({ signal: AbortSignal.timeout(200) }))
       return kept.length <= 2
     })
-    const parts = await eager.heartbeats()
+    const parts = await onlooker.heartbeats()
     expect(parts).toEqual([])
   })
 })

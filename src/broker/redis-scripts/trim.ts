@@ -5,7 +5,8 @@ import { createScript, LUA_NOW_MS } from './script.ts'
  * reader holds; settled ids beyond their bound. A group or reader that has been idle too long holds nothing up.
  *
  * KEYS: batches, predictions, settled, totals, groups, readers, dead letters
- * ARGV: 1 group to note as live or empty, 2 idle max (ms), 3 predictions max, 4 predictions max age (ms) or empty,
+ * ARGV: 1 group to note as live or empty, 2 idle max (ms), 3 predictions max or empty to leave them alone,
+ *   4 predictions max age (ms) or empty,
  *   5 settled max, 6 settled max age (ms), 7 dead letters max or empty
  * Returns how many dead letters were let go.
  */
@@ -102,7 +103,7 @@ end
 
 if ARGV[1] ~= '' then redis.call('HSET', KEYS[5], ARGV[1], now) end
 trim_batches()
-trim_predictions()
+if ARGV[3] ~= '' then trim_predictions() end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[6]))
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[5]))
 return ARGV[7] ~= '' and redis.call('XTRIM', KEYS[7], 'MAXLEN', '=', ARGV[7]) or 0
