@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
@@ -16,6 +14,7 @@ import { EventStatistics } from '../validation/statistics.ts'
 import { addCommand } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
+import { makeReportFolder, writeReport } from './report-folder.ts'
 import { jsonSetting } from './settings.ts'
 
 const CHUNK_EVENTS = 1024
@@ -70,6 +69,7 @@ export function add(program: Command): void {
 async function run(config: Config): Promise<number> {
   using interrupt = listenForInterrupt()
   const source = await open(config)
+  if (config.out) await makeReportFolder(config.out)
   const startedAt = performance.now()
   const { statistics, rejected } = await gather(source, config.events, interrupt.signal)
   const seconds = (performance.now() - startedAt) / 1000
@@ -82,8 +82,9 @@ async function run(config: Config): Promise<number> {
   const head = `${events} events of ${source.spec} in ${seconds.toFixed(1)} s${rejected ? `, ${rejected} rejected` : ''}`
   const table = `${head}\n\n${renderComparison(rows)}`
   const report = JSON.stringify({ data: source.spec, events, rejected, seconds, comparison: rows })
-  if (config.out) await write(config.out, { statistics, rows, table, report, spec: source.spec })
   console.log(config.json ? report : table)
+  if (config.out)
+    await writeReport(config.out, filesOf({ statistics, rows, table, report, spec: source.spec }))
   return interrupt.exitCode()
 }
 
@@ -123,10 +124,15 @@ interface Report {
   readonly spec: string
 }
 
-async function write(folder: string, { statistics, rows, table, report, spec }: Report): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'comparison.txt'), `${table}\n`)
-  await writeFile(join(folder, 'comparison.json'), `${report}\n`)
+function* filesOf({
+  statistics,
+  rows,
+  table,
+  report,
+  spec,
+}: Report): Generator<[name: string, text: string]> {
+  yield ['comparison.txt', `${table}\n`]
+  yield ['comparison.json', `${report}\n`]
   for (const [name, figure] of drawComparison({ statistics, rows, events: `events of ${spec}` }))
-    await writeFile(join(folder, `simulator-${name}.svg`), renderFigure(figure))
+    yield [`simulator-${name}.svg`, renderFigure(figure)]
 }

@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
@@ -9,7 +7,7 @@ import { DEFAULT_BOOTSTRAP } from '../evaluation/bootstrap.ts'
 import { answerEvents, assertSameEvents, type EventFacts } from '../evaluation/evaluate.ts'
 import { figuresOf } from '../evaluation/figures.ts'
 import { type EvaluationReport, makeReport, type NamedAnswers, toJson } from '../evaluation/report.ts'
-import { openSubmission } from '../evaluation/submission.ts'
+import { checkSubmission, openSubmission } from '../evaluation/submission.ts'
 import { renderReport } from '../evaluation/table.ts'
 import { resolveModelFolder } from '../inference/bundled.ts'
 import { isUrl, openInferrer } from '../inference/open.ts'
@@ -20,6 +18,7 @@ import type { EventSource } from '../source/source.ts'
 import { addCommand } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
+import { makeReportFolder, writeReport } from './report-folder.ts'
 import { jsonSetting, modelSettings } from './settings.ts'
 
 const settings = {
@@ -87,8 +86,8 @@ async function run(config: Config): Promise<number> {
     await checkBefore(config)
     const report = await evaluateModels(config, interrupt.signal)
     const table = renderReport(report)
-    if (config.out) await writeOut(config.out, report, table)
     console.log(config.json ? toJson(report) : table)
+    if (config.out) await writeReport(config.out, filesOf(report, table))
     return report.models.every(({ predicted }) => predicted > 0) ? 0 : 1
   } catch (error) {
     if (interrupt.signal.aborted) return CUT_SHORT
@@ -96,11 +95,12 @@ async function run(config: Config): Promise<number> {
   }
 }
 
-/** What would otherwise be found after an hour: a folder that is no model, or one that cannot be written to. */
-async function checkBefore({ model, out }: Config): Promise<void> {
+/** What would otherwise be found after an hour: a folder that is no model, or a place that cannot be written to. */
+async function checkBefore({ model, out, submission }: Config): Promise<void> {
   for (const spec of model)
     if (spec !== 'linefit' && !isUrl(spec)) await readAnyManifest(resolveModelFolder(spec))
-  if (out) await mkdir(out, { recursive: true })
+  if (out) await makeReportFolder(out)
+  if (submission) await checkSubmission(submission)
 }
 
 /** One model after the other, so that each has the machine for itself. */
@@ -147,9 +147,8 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
   return answered
 }
 
-async function writeOut(folder: string, report: EvaluationReport, table: string): Promise<void> {
-  await writeFile(join(folder, 'evaluation.txt'), `${table}\n`)
-  await writeFile(join(folder, 'evaluation.json'), `${toJson(report, 2)}\n`)
-  for (const [name, figure] of Object.entries(figuresOf(report)))
-    await writeFile(join(folder, `${name}.svg`), renderFigure(figure))
+function* filesOf(report: EvaluationReport, table: string): Generator<[name: string, text: string]> {
+  yield ['evaluation.txt', `${table}\n`]
+  yield ['evaluation.json', `${toJson(report, 2)}\n`]
+  for (const [name, figure] of Object.entries(figuresOf(report))) yield [`${name}.svg`, renderFigure(figure)]
 }

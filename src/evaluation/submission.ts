@@ -1,4 +1,5 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { UsageError } from '../errors.ts'
 import type { EvaluatedChunk } from './evaluate.ts'
 
 /** A file in the form that the Kaggle challenge takes: `event_id,azimuth,zenith`, radians. */
@@ -12,13 +13,26 @@ export interface SubmissionFile extends AsyncDisposable {
 }
 
 /**
+ * Tries that a submission can be written to `path`, before hours of work are spent on it.
+ * @throws UsageError `flag_invalid` where that is a folder, or cannot be written to
+ */
+export async function checkSubmission(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory()) throw unwritable(path, 'it is a folder')
+  await using _ = await openSubmission(path)
+}
+
+/**
  * Events without a direction are written as straight down-going, because the challenge takes no gaps; an id that comes
  * again is left out, because it takes no id twice.
  * The file appears under its name only when it is whole.
+ * @throws UsageError `flag_invalid` where it cannot be written
  */
 export async function openSubmission(path: string): Promise<SubmissionFile> {
   const partial = `${path}.partial`
-  const file: FileHandle = await open(partial, 'w')
+  const file: FileHandle = await open(partial, 'w').catch((cause: Error) => {
+    throw unwritable(path, cause.message, cause)
+  })
   await file.write('event_id,azimuth,zenith\n')
   const written = new Set<bigint>()
   let isFinished = false
@@ -46,4 +60,9 @@ export async function openSubmission(path: string): Promise<SubmissionFile> {
       await rm(partial, { force: true })
     },
   }
+}
+
+function unwritable(path: string, why: string, cause?: Error): UsageError {
+  const message = `--submission ${path} cannot be written (${why}); name a file in a folder that can be written to`
+  return new UsageError('flag_invalid', message, { cause })
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, type TestContext } from 'vitest'
@@ -55,6 +55,19 @@ it('writes the table, the JSON report and the figures into a folder', async (t) 
   expect(text('simulator-pulses.svg')).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
 })
 
+it('says in one sentence that the report cannot be written, before it reads an event', async (t) => {
+  const file = join(makeFolder(t), 'a-file')
+  writeFileSync(file, '')
+  for (const out of [file, join(file, 'below')]) {
+    const { ended, stderr, stdout } = startNustream(['compare', '--events', '1000000000', '--out', out], t)
+    expect(await ended, stderr()).toBe(2)
+    expect(stderr()).toMatch(
+      /^nustream: --out .* takes no files \(.*\); name a folder that can be written to\n$/,
+    )
+    expect(stdout()).toBe('')
+  }
+})
+
 it('knows what was counted in the ten real events, where they are there', async (t) => {
   const sample = sampleFolder()
   if (!sample) return t.skip()
@@ -70,7 +83,7 @@ it('knows what was counted in the ten real events, where they are there', async 
 
 it('says what is wrong where there is nothing to compare', async (t) => {
   const missing = startNustream(['compare', '--data', 'sim:x'], t)
-  expect(await missing.ended).toBe(1)
+  expect(await missing.ended).toBe(2)
   expect(missing.stderr()).toContain('source "sim:x" is no simulator')
   const none = startNustream(['compare', '--events', '0'], t)
   expect(await none.ended).toBe(2)

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -146,6 +146,27 @@ describe('nustream evaluate', () => {
     expect(await missing.ended).toBe(1)
     expect(missing.stderr()).toContain('no-such-model')
     expect(missing.stdout()).toBe('')
+  })
+
+  it('says in one sentence that a report or a submission cannot be written, before it reads an event', async (t) => {
+    const file = join(folder, 'a-file')
+    writeFileSync(file, '')
+    const wrong = [
+      ['--out', file, `nustream: --out ${file} takes no files`],
+      ['--out', join(file, 'below'), 'takes no files'],
+      ['--submission', folder, `nustream: --submission ${folder} cannot be written (it is a folder)`],
+      ['--submission', join(file, 'below.csv'), 'cannot be written'],
+    ] as const
+    for (const [flag, path, says] of wrong) {
+      // Without an end: whoever read it would never come back.
+      const args = ['evaluate', '--data', 'sim:3', '--events', '1000000000', '--model', 'linefit', flag, path]
+      const { ended, stderr, stdout } = startNustream(args, t)
+      expect(await ended, path).toBe(2)
+      expect(stderr()).toContain(says)
+      expect(stderr().trim().split('\n')).toHaveLength(1)
+      expect(stdout()).toBe('')
+    }
+    expect(existsSync(`${folder}.partial`)).toBe(false)
   })
 
   it('refuses a submission of two models, and a source without end', async () => {
