@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, type TestContext } from 'vitest'
 import { type CoalesceLimits, Coalescer, type Work } from './coalesce.ts'
 
 /** An ask is a list of numbers; its answer is their doubles. Asks of different sign do not share a batch. */
@@ -20,6 +20,7 @@ function open(limits: Partial<CoalesceLimits> = {}) {
     {
       batchesAtWorkMax: 1,
       eventsAtWorkMax: 1000,
+      eventsAtWorkMin: limits.eventsAtWorkMax ?? 1000,
       batchEventsMax: 4,
       queueEventsMax: 10,
       deadlineMs: 60_000,
@@ -34,6 +35,33 @@ function open(limits: Partial<CoalesceLimits> = {}) {
     },
   )
   return { coalescer, batches, watched }
+}
+
+/** A model that does one event in `ms`, and is shared equally by the batches that it has. */
+function sharedModel({ onTestFinished }: TestContext, ms: number): Work<number, number> {
+  const atWork: { asks: readonly number[]; left: number; done: (answers: readonly number[]) => void }[] = []
+  let next = 0
+  const timer = setInterval(() => {
+    const batch = atWork[next++ % atWork.length]
+    if (batch === undefined || --batch.left > 0) return
+    atWork.splice(atWork.indexOf(batch), 1)
+    batch.done(batch.asks)
+  }, ms)
+  onTestFinished(() => clearInterval(timer))
+  return {
+    size: () => 1,
+    joins: () => true,
+    run: (asks, signal) =>
+      new Promise((resolve, reject) => {
+        const batch = { asks, left: asks.length, done: resolve }
+        atWork.push(batch)
+        signal.addEventListener('abort', () => {
+          const at = atWork.indexOf(batch)
+          if (at >= 0) atWork.splice(at, 1)
+          reject(signal.reason)
+        })
+      }),
+  }
 }
 
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
@@ -116,9 +144,44 @@ describe('Coalescer', () => {
       await turn()
     }
     expect(await Promise.all(asked.map(({ answer }) => answer))).toEqual([[2], [4], [6], [8]])
-    for (const each of [5, 6, 7, 8]) coalescer.submit([each])
+    for (const each of [5, 6, 7, 8]) coalescer.submit([each]).answer.catch(() => {})
     await turn()
     expect(watched.refused).toBe(1)
+  })
+
+  it('gives a model more at once while it is done soon, and less when that takes long', async () => {
+    const limits = { batchesAtWorkMax: 9, eventsAtWorkMin: 2, batchEventsMax: 50, queueEventsMax: 100 }
+    const { coalescer, batches, watched } = open({ ...limits, deadlineMs: 4_000 })
+    for (let each = 1; each <= 30; each++) coalescer.submit([each]).answer.catch(() => {})
+    await turn()
+    for (const at of [0, 1]) {
+      batches[at].finish()
+      await turn()
+    }
+    expect(watched.sizes).toEqual([2, 4, 8])
+    await new Promise((resolve) => setTimeout(resolve, 1_000)) // twice what it ought to take
+    batches[2].finish()
+    await turn()
+    expect(watched.sizes.at(-1)).toBeLessThanOrEqual(4)
+    expect(watched.sizes.at(-1)).toBeGreaterThanOrEqual(2)
+  })
+
+  it('of a flood a slow model answers those who came first, not nobody', async (t) => {
+    const deadlineMs = 1_000
+    const limits = { batchesAtWorkMax: 99, eventsAtWorkMax: 256, batchEventsMax: 64, queueEventsMax: 1000 }
+    const coalescer = new Coalescer(
+      sharedModel(t, 10),
+      { ...limits, eventsAtWorkMin: 4, deadlineMs },
+      { dispatched() {}, ran() {}, refused() {} },
+    )
+    const answers = await Promise.allSettled(
+      Array.from({ length: 200 }, (_, each) => coalescer.submit(each).answer),
+    )
+    const answered = answers.map(({ status }) => status === 'fulfilled')
+    const count = answered.filter(Boolean).length
+    // It can do a hundred at most.
+    expect(count).toBeGreaterThan(25)
+    expect(answered.slice(0, 20)).not.toContain(false)
   })
 
   it('takes an ask larger than the queue when nothing waits', async () => {

@@ -16,8 +16,13 @@ export interface Work<Ask, Answer> {
 export interface CoalesceLimits {
   /** Batches with the model at once. */
   readonly batchesAtWorkMax: number
-  /** Events with the model at once, more only where one ask alone has more. */
+  /**
+   * Events with the model at once, more only where one ask alone has more. A slow model gets fewer, down to
+   * `eventsAtWorkMin`: what it has at once shares it and ends together, so that all would come too late.
+   */
   readonly eventsAtWorkMax: number
+  /** Enough to keep it busy. */
+  readonly eventsAtWorkMin: number
   readonly queueEventsMax: number
   readonly batchEventsMax: number
   readonly deadlineMs: number
@@ -48,7 +53,12 @@ interface Waiting<Ask, Answer> {
   readonly reject: (error: unknown) => void
 }
 
+/** What is with the model at once is to take no more than this share of the deadline. */
+const AT_WORK_OF_DEADLINE = 1 / 8
+
 interface Batch {
+  /** Events that might be at work together with it. */
+  readonly room: number
   readonly abort: AbortController
   /** Asks that somebody still waits for. */
   wanted: number
@@ -67,6 +77,8 @@ export class Coalescer<Ask, Answer> {
   #queuedEvents = 0
   #batchesAtWork = 0
   #eventsAtWork = 0
+  /** Events that may be at work now, between the two limits. */
+  #room: number
   #eventsPerSecond = 0
   #pumpScheduled = false
   #closed = false
@@ -75,6 +87,7 @@ export class Coalescer<Ask, Answer> {
   constructor(work: Work<Ask, Answer>, limits: CoalesceLimits, watch: CoalesceWatch) {
     this.#work = work
     this.#limits = limits
+    this.#room = Math.min(limits.eventsAtWorkMin, limits.eventsAtWorkMax)
     this.#watch = watch
   }
 
@@ -150,13 +163,13 @@ export class Coalescer<Ask, Answer> {
   }
 
   #pump(): void {
-    const { batchesAtWorkMax, eventsAtWorkMax, batchEventsMax } = this.#limits
+    const { batchesAtWorkMax, batchEventsMax } = this.#limits
     while (
       this.#queue.length > 0 &&
       this.#batchesAtWork < batchesAtWorkMax &&
-      this.#eventsAtWork < eventsAtWorkMax
+      this.#eventsAtWork < this.#room
     ) {
-      this.#start(this.#take(Math.min(batchEventsMax, eventsAtWorkMax - this.#eventsAtWork)))
+      this.#start(this.#take(Math.min(batchEventsMax, this.#room - this.#eventsAtWork)))
     }
   }
 
@@ -176,7 +189,7 @@ export class Coalescer<Ask, Answer> {
   }
 
   #start(taken: readonly Waiting<Ask, Answer>[]): void {
-    const batch: Batch = { abort: new AbortController(), wanted: taken.length }
+    const batch: Batch = { room: this.#room, abort: new AbortController(), wanted: taken.length }
     const startedAt = performance.now()
     let events = 0
     for (const waiting of taken) {
@@ -193,16 +206,27 @@ export class Coalescer<Ask, Answer> {
       .catch((error: unknown) => {
         for (const waiting of taken) if (this.#settle(waiting)) waiting.reject(error)
       })
-      .finally(() => this.#finish(events, (performance.now() - startedAt) / 1000))
+      .finally(() => this.#finish(batch, events, (performance.now() - startedAt) / 1000))
   }
 
-  #finish(events: number, seconds: number): void {
+  #finish(batch: Batch, events: number, seconds: number): void {
     this.#watch.ran(seconds)
+    this.#makeRoom(batch, events, seconds)
     if (this.#queuedEvents > 0) this.#learnRate(this.#eventsAtWork / Math.max(seconds, 1e-6))
     this.#batchesAtWork -= 1
     this.#eventsAtWork -= events
     this.#schedule()
     if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  /** More may be at work while it is done soon and more waits, less when it takes too long. */
+  #makeRoom({ room, abort }: Batch, events: number, seconds: number): void {
+    const { eventsAtWorkMin, eventsAtWorkMax, deadlineMs } = this.#limits
+    const fits = (AT_WORK_OF_DEADLINE * deadlineMs) / 1000 / Math.max(seconds, 1e-6)
+    if (fits < 1) this.#room = Math.max(eventsAtWorkMin, Math.min(this.#room, Math.floor(room * fits)))
+    // One that nobody waits for any more ends early, which says nothing of the model.
+    else if (this.#queuedEvents > 0 && !abort.signal.aborted)
+      this.#room = Math.min(eventsAtWorkMax, this.#room + events)
   }
 
   /** By Little's law: what is at work over how long it is there, while it is all that the model can do. Smoothed. */

@@ -28,6 +28,7 @@ export function deploy(model: ServedModel, limits: ServerLimits, metrics: Server
       ...limits,
       batchesAtWorkMax: Number.POSITIVE_INFINITY,
       eventsAtWorkMax: model.concurrency * limits.batchEventsMax,
+      eventsAtWorkMin: model.concurrency,
     },
     metrics.watch('events'),
   )
@@ -36,7 +37,12 @@ export function deploy(model: ServedModel, limits: ServerLimits, metrics: Server
     network &&
     new Coalescer(
       tensorWork(network),
-      { ...limits, batchesAtWorkMax: model.concurrency, eventsAtWorkMax: Number.POSITIVE_INFINITY },
+      {
+        ...limits,
+        batchesAtWorkMax: model.concurrency,
+        eventsAtWorkMax: Number.POSITIVE_INFINITY,
+        eventsAtWorkMin: Number.POSITIVE_INFINITY,
+      },
       metrics.watch('tensors'),
     )
   const { requestEventsMax } = limits
