@@ -210,7 +210,7 @@ it('survives entries that were deleted while on loan', async (t) => {
 it('trims what is settled, whatever a foreign, a forgotten or an onlooking group does', async (t) => {
   const redis = await startRedis(t)
   await redisCommand(redis.url, 'XGROUP', 'CREATE', BATCHES, 'foreign', '0', 'MKSTREAM')
-  const options = { upkeepMs: 20, idleMaxMs: 1_500 }
+  const options = { upkeepMs: 20, idleMaxMs: 4_000 }
   const forgotten = await open(t, redis, { ...options, group: 'forgotten' })
   await forgotten.publish(batch('b0'))
   await take(forgotten, 1, { consumer: 'gone' })
