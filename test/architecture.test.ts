@@ -27,7 +27,8 @@ describe('package.json', () => {
       packages: Record<string, { hasInstallScript?: boolean; optional?: boolean }>
     }
     const withScript = Object.entries(lock.packages)
-      .filter(([, entry]) => entry.hasInstallScript && !entry.optional)
+      // The first, with no path, is this package, whose own script is preinstall.
+      .filter(([path, entry]) => path !== '' && entry.hasInstallScript && !entry.optional)
       .map(([path]) => path.replace(/^.*node_modules\//, ''))
     expect(withScript.filter((name) => !(name in manifest.allowScripts))).toEqual([])
   })
