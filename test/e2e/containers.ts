@@ -5,10 +5,13 @@
  *
  *   npm run containers [-- --tool docker-compose] [--stage laptop|cubes] [--rate 300]
  *                            [--model nano] [--without grafana] [--no-build]
+ *
+ * Ctrl-C, SIGTERM or a closed terminal ends it; its containers, networks and volumes are removed in any case.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { ComposeProject, output, type Totals } from '../support/compose.ts'
@@ -36,6 +39,7 @@ const LAPTOP = [
   'prometheus',
   'grafana',
 ]
+const OURS = ['emitter', 'server', 'consumer', 'archive', 'display']
 const CUBE1 = ['redis', 'emitter']
 const CUBE2 = LAPTOP.filter((service) => !CUBE1.includes(service))
 /** Ports of this machine that are seldom taken. */
@@ -45,20 +49,45 @@ const OWN_MAX_MB = 160
 /** How long each service is away. */
 const AWAY_MS = 3_000
 const without = new Set(values.without.split(','))
+const ending = new AbortController()
+const { signal } = ending
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  const engine = await output('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => undefined)
+  // Whoever reads may be gone before everything has been removed.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  for (const [name, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)
+    process.on(name, () => {
+      if (!signal.aborted) say(`${name}: removing the containers, networks and volumes of this trial`)
+      ending.abort(status)
+    })
+  try {
+    return await tryAll()
+  } catch (error) {
+    // Something that could not be removed comes as a SuppressedError.
+    if (!signal.aborted || error instanceof SuppressedError) throw error
+    say('ended early: nothing is said of the account')
+    return signal.reason
+  }
+}
+
+async function tryAll(): Promise<number> {
+  const engine = await docker('info', '--format', '{{.ServerVersion}}').catch(() => undefined)
   if (engine === undefined) {
+    signal.throwIfAborted()
     say('no Docker daemon answers here, so nothing was tried: start one (docker info) and try again')
     return 1
   }
   const tool = values.tool?.split(' ') ?? (await findCompose())
   say(
-    `Docker Engine ${engine.trim()}, ${(await output(tool[0], [...tool.slice(1), 'version'])).split('\n')[0]}`,
+    `Docker Engine ${engine.trim()}, ${(await output(tool[0], [...tool.slice(1), 'version'], { signal })).split('\n')[0]}`,
   )
-  if (!values['no-build']) await output('docker', ['build', '-q', '-t', 'nustream', '.'])
+  if (!values['no-build']) await docker('build', '-q', '-t', 'nustream', '.')
   await checkImage()
   if (values.stage !== 'cubes') await laptop(tool)
   if (values.stage !== 'laptop') await twoCubes(tool)
@@ -67,7 +96,7 @@ async function main(): Promise<number> {
 }
 
 async function findCompose(): Promise<string[]> {
-  const plugin = await output('docker', ['compose', 'version']).catch(() => undefined)
+  const plugin = await docker('compose', 'version').catch(() => undefined)
   return plugin === undefined ? ['docker-compose'] : ['docker', 'compose']
 }
 
@@ -75,7 +104,7 @@ async function laptop(tool: readonly string[]): Promise<void> {
   const env = { ...PORTS, NUSTREAM_RATE: values.rate, NUSTREAM_MODEL: values.model }
   const file = 'deploy/compose.yaml'
   await using stack = new AsyncDisposableStack()
-  const all = open(stack, new ComposeProject({ tool, project: 'nustream-laptop', file, env }))
+  const all = open(stack, new ComposeProject({ tool, project: 'nustream-laptop', file, env, signal }))
   const services = LAPTOP.filter((service) => !without.has(service))
   say(`one laptop: ${services.join(', ')}`)
   await start(all, services)
@@ -92,7 +121,7 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
   const secrets = mkdtempSync(join(tmpdir(), 'nustream-secrets-'))
   stack.defer(() => rmSync(secrets, { recursive: true, force: true }))
   const address = await bridgeAddress()
-  await output('deploy/certs.sh', ['--dir', secrets, address])
+  await output('deploy/certs.sh', ['--dir', secrets, address], { signal })
   const env = {
     ...PORTS,
     NUSTREAM_RATE: values.rate,
@@ -103,7 +132,7 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
     REDIS_PORT: '16379',
   }
   const project = (name: string) =>
-    new ComposeProject({ tool, project: `nustream-${name}`, file: `deploy/${name}.yaml`, env })
+    new ComposeProject({ tool, project: `nustream-${name}`, file: `deploy/${name}.yaml`, env, signal })
   const cube1 = open(stack, project('cube1'))
   const cube2 = open(stack, project('cube2'))
   const services2 = CUBE2.filter((service) => !without.has(service))
@@ -126,10 +155,14 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
 /** The two networks have nothing in common but this address of the machine, where cube 1 publishes its ports. */
 async function bridgeAddress(): Promise<string> {
   const option = '{{index .Options "com.docker.network.bridge.name"}}'
-  const name = (await output('docker', ['network', 'inspect', 'bridge', '-f', option])).trim()
+  const name = (await docker('network', 'inspect', 'bridge', '-f', option)).trim()
   const own = networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')
   if (!own) throw new Error(`the bridge ${name} of Docker has no address on this machine`)
   return own.address
+}
+
+function docker(...args: string[]): Promise<string> {
+  return output('docker', args, { signal })
 }
 
 function open(stack: AsyncDisposableStack, project: ComposeProject): ComposeProject {
@@ -154,18 +187,25 @@ interface Interruption {
 
 /** Takes one service away for some seconds, and waits until all are healthy and events flow again. */
 async function interrupt(project: ComposeProject, service: string, how: Interruption): Promise<void> {
-  const before = await until(() => how.watcher.totals(), { withinMs: 60_000, everyMs: 500 })
+  const before = await until(() => how.watcher.totals(), { withinMs: 60_000, everyMs: 500, signal })
   const id = await project.container(service)
   const startedAt = performance.now()
-  if (how.signal === 'SIGTERM') await output('docker', ['stop', '-t', '30', id])
-  else await output('docker', ['kill', '-s', 'SIGKILL', id])
+  if (how.signal === 'SIGTERM') await docker('stop', '-t', '30', id)
+  else await docker('kill', '-s', 'SIGKILL', id)
   const stoppedMs = performance.now() - startedAt
   const status = await project.inspect(service, '{{.State.ExitCode}}')
-  await new Promise((resolve) => setTimeout(resolve, AWAY_MS))
-  await output('docker', ['start', id])
+  if (how.signal === 'SIGTERM' && OURS.includes(service) && status !== '0')
+    throw new Error(`${service} was asked to stop and ended with ${status}`)
+  await pause(AWAY_MS, undefined, { signal })
+  await docker('start', id)
   await project.healthy(how.services)
   const flows = async () => (await how.watcher.totals()).predicted > before.predicted + Number(values.rate)
-  await until(flows, { withinMs: 120_000, everyMs: 500, what: `predictions after ${service} came back` })
+  await until(flows, {
+    withinMs: 120_000,
+    everyMs: 500,
+    what: `predictions after ${service} came back`,
+    signal,
+  })
   const backMs = performance.now() - startedAt
   say(
     `${how.signal} ${service}: gone after ${seconds(stoppedMs)} s (exit ${status}), all healthy and predicting after ${seconds(backMs)} s`,
@@ -174,17 +214,22 @@ async function interrupt(project: ComposeProject, service: string, how: Interrup
 
 /** Ends the emission, lets the rest drain, and counts in the archive's files. @throws Error where an event is missing */
 async function settleAccount(cubes: { cube1: ComposeProject; cube2: ComposeProject }): Promise<void> {
-  await output('docker', ['stop', '-t', '30', await cubes.cube1.container('emitter')])
+  await docker('stop', '-t', '30', await cubes.cube1.container('emitter'))
   const drained = async () => {
     const totals = await cubes.cube2.totals()
     return totals.emitted === totals.predicted + totals.deadLettered ? totals : undefined
   }
-  const totals: Totals = await until(drained, { withinMs: 900_000, everyMs: 1_000, what: 'an empty stream' })
+  const totals: Totals = await until(drained, {
+    withinMs: 900_000,
+    everyMs: 1_000,
+    what: 'an empty stream',
+    signal,
+  })
   const folder = mkdtempSync(join(tmpdir(), 'nustream-archived-'))
   try {
     const archive = await cubes.cube2.container('archive')
-    await output('docker', ['stop', '-t', '30', archive])
-    await output('docker', ['cp', `${archive}:/data/predictions`, folder])
+    await docker('stop', '-t', '30', archive)
+    await docker('cp', `${archive}:/data/predictions`, folder)
     const { rows, events } = await countArchived(join(folder, 'predictions'))
     say(
       `emitted ${totals.emitted} = predicted ${totals.predicted} + dead letters ${totals.deadLettered}; archived ${rows} rows, ${events} events`,
@@ -221,24 +266,16 @@ async function checkImage(): Promise<void> {
     '/app/web/node_modules',
   ]
   const script = `ls -d ${unwanted.join(' ')} 2>/dev/null; find /app -name '*.py' -o -name '*.ts' -o -name '*.test.*' -o -name '*.map'`
-  const found = await output('docker', [
-    'run',
-    '--rm',
-    '--entrypoint',
-    'sh',
-    'nustream',
-    '-c',
-    `${script}; true`,
-  ])
+  const found = await docker('run', '--rm', '--entrypoint', 'sh', 'nustream', '-c', `${script}; true`)
   if (found.trim() !== '') throw new Error(`the image holds what does not run:\n${found}`)
-  const layers = await output('docker', [
+  const layers = await docker(
     'history',
     '--no-trunc',
     '--human=false',
     '--format',
     '{{.Size}} {{.CreatedBy}}',
     'nustream',
-  ])
+  )
   const own = layers.split('\n').filter((line) => /COPY|mkdir \/data|chmod 755/.test(line))
   const megabytes = own.reduce((sum, line) => sum + Number.parseInt(line, 10), 0) / 1e6
   if (megabytes > OWN_MAX_MB) throw new Error(`the image adds ${megabytes.toFixed(0)} MB to its base`)
@@ -251,7 +288,7 @@ async function checkImage(): Promise<void> {
 async function checkHardening(project: ComposeProject): Promise<void> {
   const format =
     '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}'
-  for (const service of ['emitter', 'server', 'consumer', 'archive', 'display']) {
+  for (const service of OURS) {
     const seen = await project.inspect(service, format)
     if (seen !== '1000:1000 true [ALL] [no-new-privileges:true]')
       throw new Error(`${service} runs as ${seen}`)
@@ -270,7 +307,12 @@ async function checkTargets(project: ComposeProject): Promise<void> {
     const targets = JSON.parse(text) as [string, string][]
     return targets.length > 0 && targets.every(([, health]) => health === 'up') ? targets : undefined
   }
-  const targets = await until(allUp, { withinMs: 60_000, everyMs: 1_000, what: 'targets that are all up' })
+  const targets = await until(allUp, {
+    withinMs: 60_000,
+    everyMs: 1_000,
+    what: 'targets that are all up',
+    signal,
+  })
   say(`Prometheus scrapes ${targets.map(([instance]) => instance).join(', ')}`)
 }
 
@@ -303,6 +345,7 @@ async function checkDoor(cube1: ComposeProject, cube2: ComposeProject): Promise<
     'without TLS': [await doctor([url.replace('rediss', 'redis')]), false],
     'past the published port': [await doctor([`rediss://${inside}:6379`]), false],
   } as const
+  signal.throwIfAborted()
   for (const [what, [seen, wanted]] of Object.entries(tries))
     if (seen !== wanted) throw new Error(`cube 2 ${seen ? 'reached' : 'did not reach'} Redis ${what}`)
   say('cube 2 reaches Redis with TLS and password only; four other ways are refused')
@@ -315,7 +358,7 @@ async function checkSecrets(projects: readonly ComposeProject[], secrets: string
   }
   for (const project of projects) {
     for (const id of await project.containers()) {
-      const text = (await output('docker', ['inspect', id])) + (await output('docker', ['logs', id]))
+      const text = (await docker('inspect', id)) + (await docker('logs', id))
       if (text.includes(brokerPassword)) throw new Error(`container ${id} tells the password of Redis`)
     }
   }

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { until } from './until.ts'
 
@@ -13,6 +14,8 @@ export interface ProjectOptions {
   /** Path of the Compose file from the root of the repository. */
   readonly file: string
   readonly env: Readonly<Record<string, string>>
+  /** Ends whatever is under way but `remove`. */
+  readonly signal?: AbortSignal
 }
 
 /** Events by fate, as the broker counts them. */
@@ -22,27 +25,46 @@ export interface Totals {
   readonly deadLettered: number
 }
 
-/** Runs a program to its end and gives what it wrote to stdout. @throws Error with its stderr where it fails */
+/**
+ * Runs a program to its end and gives what it wrote to stdout. It has a process group of its own: Ctrl-C in the terminal
+ * is for the trial, which ends its programs by `signal`.
+ * @throws Error with its stderr where it fails, and the signal's reason where it aborts
+ */
 export async function output(
   command: string,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { env = {}, signal }: { env?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined } = {},
 ): Promise<string> {
-  const options = {
+  signal?.throwIfAborted()
+  const child = spawn(command, args, {
     cwd: root,
     env: { ...process.env, ...env },
-    maxBuffer: 2 ** 26,
-    timeout: COMMAND_WITHIN_MS,
-  }
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const child = execFile(command, args, options, (error, stdout, stderr) => {
-    const shown = `${command} ${args.join(' ').slice(0, 200)}`
-    if (error) reject(new Error(`${shown} failed: ${stderr.slice(-2000)}`, { cause: error }))
-    else resolve(stdout)
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  child.stdin?.end()
-  await once(child, 'close').catch(() => undefined)
-  return await promise
+  const end = () => endGroup(child.pid)
+  const timer = setTimeout(end, COMMAND_WITHIN_MS)
+  signal?.addEventListener('abort', end)
+  try {
+    const texts = [text(child.stdout), text(child.stderr)] as const
+    const [status, by] = (await once(child, 'close')) as [number | null, string | null]
+    signal?.throwIfAborted()
+    const [stdout, stderr] = await Promise.all(texts)
+    if (status === 0) return stdout
+    const shown = `${command} ${args.join(' ').slice(0, 200)}`
+    throw new Error(`${shown} failed (${status ?? by}): ${stderr.slice(-2000)}`)
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', end)
+  }
+}
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGTERM')
+  } catch {
+    // It has just ended by itself.
+  }
 }
 
 /** The services of one Compose file, as an operator handles them. */
@@ -54,40 +76,49 @@ export class ComposeProject {
   }
 
   compose(...args: string[]): Promise<string> {
+    return this.#compose(args, this.options.signal)
+  }
+
+  #compose(args: readonly string[], signal?: AbortSignal): Promise<string> {
     const { tool, project, file, env } = this.options
     const [program, ...words] = tool
-    return output(program, [...words, '-p', project, '-f', file, ...args], env)
+    return output(program, [...words, '-p', project, '-f', file, ...args], { env, signal })
+  }
+
+  docker(...args: string[]): Promise<string> {
+    return output('docker', args, { signal: this.options.signal })
   }
 
   /** Every container of the project, running or not. */
   async containers(): Promise<readonly string[]> {
     const label = `label=com.docker.compose.project=${this.options.project}`
-    return (await output('docker', ['ps', '-aq', '--filter', label])).split('\n').filter(Boolean)
+    return (await this.docker('ps', '-aq', '--filter', label)).split('\n').filter(Boolean)
   }
 
   async container(service: string): Promise<string> {
     const labels = [`project=${this.options.project}`, `service=${service}`]
     const filters = labels.flatMap((label) => ['--filter', `label=com.docker.compose.${label}`])
-    const [id] = (await output('docker', ['ps', '-aq', ...filters])).split('\n').filter(Boolean)
+    const [id] = (await this.docker('ps', '-aq', ...filters)).split('\n').filter(Boolean)
     if (id === undefined) throw new Error(`${this.options.project} has no container of ${service}`)
     return id
   }
 
   async inspect(service: string, format: string): Promise<string> {
-    return (await output('docker', ['inspect', '-f', format, await this.container(service)])).trim()
+    return (await this.docker('inspect', '-f', format, await this.container(service))).trim()
   }
 
   async exec(service: string, ...command: string[]): Promise<string> {
-    return await output('docker', ['exec', await this.container(service), ...command])
+    return await this.docker('exec', await this.container(service), ...command)
   }
 
   /** Resolves when Docker calls every one of them healthy. */
   async healthy(services: readonly string[], withinMs = 300_000): Promise<void> {
+    const { signal } = this.options
     for (const service of services) {
       const isHealthy = async () => (await this.inspect(service, '{{.State.Health.Status}}')) === 'healthy'
-      await until(isHealthy, { withinMs, everyMs: 500, what: `a healthy ${service}` }).catch(
+      await until(isHealthy, { withinMs, everyMs: 500, what: `a healthy ${service}`, signal }).catch(
         async (cause: unknown) => {
-          const logs = await output('docker', ['logs', '--tail', '20', await this.container(service)])
+          const logs = await this.docker('logs', '--tail', '20', await this.container(service))
           const health = await this.inspect(service, '{{json .State}}')
           throw new Error(`${service} is not healthy: ${health.slice(-600)}\n${logs}`, { cause })
         },
@@ -107,8 +138,8 @@ export class ComposeProject {
     return { emitted: fate('emitted'), predicted: fate('predicted'), deadLettered: fate('dead_lettered') }
   }
 
-  /** Stops all, and removes containers, networks and volumes. */
+  /** Stops all, and removes containers, networks and volumes, whatever the signal says. */
   async remove(): Promise<void> {
-    await this.compose('down', '-v', '--remove-orphans', '-t', '5')
+    await this.#compose(['down', '-v', '--remove-orphans', '-t', '5'])
   }
 }
