@@ -18,7 +18,7 @@ RUN node_modules/.bin/tsc -p tsconfig.build.json && node_modules/.bin/vite build
 RUN npm prune --omit=dev --no-audit --no-fund --loglevel=error \
  && cd node_modules/onnxruntime-node/bin/napi-v* \
  && find . -mindepth 2 -maxdepth 2 ! -path "./linux/$(node -p process.arch)" -exec rm -rf {} + \
- && cd /build && find node_modules dist \( -name '*.map' -o -name '*.ts' -o -name '*.[cm]ts' -o -name '*.md' -o -name '*.gyp' \) -type f -delete \
+ && cd /build && find node_modules dist \( -name '*.map' -o -name '*.ts' -o -name '*.[cm]ts' -o -name '*.test.*js' -o -name '*.md' -o -name '*.gyp' \) -type f -delete \
  && find node_modules -type d \( -name test -o -name benchmark \) -prune -exec rm -rf {} + \
  && find node_modules -type d -empty -delete
 

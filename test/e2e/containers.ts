@@ -255,10 +255,12 @@ async function countArchived(folder: string): Promise<{ rows: number; events: nu
 
 /** The image is small and holds what runs, nothing else. */
 async function checkImage(): Promise<void> {
-  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { devDependencies: object }
-  const packages = Object.keys(manifest.devDependencies).map((name) => `/app/node_modules/${name}`)
+  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { dev?: true }>
+  }
+  const packages = Object.keys(lock.packages).filter((path) => lock.packages[path].dev)
   const unwanted = [
-    ...packages,
+    ...packages.map((path) => `/app/${path}`),
     '/app/training',
     '/app/test',
     '/app/src',
