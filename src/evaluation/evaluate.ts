@@ -4,6 +4,7 @@ import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import { selectEvents } from '../event/select.ts'
 import { type Blame, isAnswer, searchCulprit } from '../inference/culprit.ts'
+import { isTooLate } from '../inference/http.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
 import type { EventSource } from '../source/source.ts'
 import { Column } from './columns.ts'
@@ -156,13 +157,16 @@ async function answerChunk(
 
 /**
  * A batch on which the model fails as a whole is halved until the event at fault stands alone, so that its neighbours are
- * answered; whatever else is wrong ends the evaluation.
+ * answered. A server too slow for it is asked again, as it then is for fewer events at once. Whatever else is wrong ends
+ * the evaluation.
  */
 async function ask(inferrer: Inferrer, batch: EventBatch, signal: AbortSignal): Promise<Inference> {
+  let triesLeft = 1 + Math.ceil(Math.log2(eventCount(batch) || 1)) // down to one event
   const attempt = async (part: EventBatch): Promise<Inference | Blame> => {
     try {
       return await inferrer.infer(part, signal)
     } catch (error) {
+      if (isTooLate(error) && --triesLeft > 0) return await attempt(part)
       if (error instanceof EventError) return { reason: 'model_failed', error }
       if (!(error instanceof UnavailableError) || error.code !== 'model_worker_died') throw error
       return { reason: 'model_worker_died', error }

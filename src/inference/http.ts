@@ -162,7 +162,7 @@ class HttpInferrer implements Inferrer {
 }
 
 /** The server is there and has not answered in time, by its own clock (504) or by ours. */
-function isTooLate(error: unknown): boolean {
+export function isTooLate(error: unknown): boolean {
   if (!(error instanceof UnavailableError)) return false
   return error.cause instanceof NoAnswerInTime || error.cause instanceof GatewayTimeout
 }

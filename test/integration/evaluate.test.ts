@@ -2,16 +2,21 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { answerEvents, assertSameEvents, type EvaluatedChunk } from '../../src/evaluation/evaluate.ts'
 import { toJson } from '../../src/evaluation/report.ts'
 import { openSubmission } from '../../src/evaluation/submission.ts'
+import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
+import { openHttpInferrer } from '../../src/inference/http.ts'
+import type { Inference } from '../../src/inference/inferrer.ts'
 import { openLocalModel } from '../../src/inference/local.ts'
 import { writeKaggle } from '../../src/source/kaggle-write.ts'
 import { openSource } from '../../src/source/open.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { FaultyInferrer, onEvent, TestInferrer } from '../support/faulty-inferrer.ts'
 import { startNustream } from '../support/nustream.ts'
+import { startServer } from '../support/start-server.ts'
 
 let folder: string
 let data: string
@@ -21,6 +26,21 @@ beforeAll(async () => {
   await writeKaggle({ dir: data, events: 300, seed: 21, eventsPerFile: 150 })
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
+
+/** Takes its time for each event. */
+class SlowInferrer extends TestInferrer {
+  readonly #msPerEvent: number
+
+  constructor(msPerEvent: number) {
+    super(1)
+    this.#msPerEvent = msPerEvent
+  }
+
+  override async infer(batch: EventBatch): Promise<Inference> {
+    await setTimeout(eventCount(batch) * this.#msPerEvent)
+    return await super.infer(batch)
+  }
+}
 
 const signal = new AbortController().signal
 const open = () => openSource(`kaggle:${data}`)
@@ -66,6 +86,23 @@ describe('answerEvents()', () => {
       expect([...answers.error.keys()].filter((event) => Number.isNaN(answers.error[event]))).toEqual([77])
     },
   )
+
+  it('gets its answers from a model server that is too slow for the whole chunk', async (test) => {
+    const model = new SlowInferrer(5)
+    const { url } = await startServer(test, { model, limits: { batchEventsMax: 1 } })
+    await using inferrer = await openHttpInferrer(url, { timeoutMs: 700 })
+    const { answers } = await answerEvents({ source: await open(), inferrer, signal })
+    expect(answers.predicted).toBe(300)
+    expect(Math.max(...model.asked)).toBe(150)
+    expect(Math.min(...model.asked)).toBeLessThan(100)
+  })
+
+  it('ends where the model server is too slow for a single event', async (test) => {
+    const { url } = await startServer(test, { model: new SlowInferrer(300) })
+    await using inferrer = await openHttpInferrer(url, { timeoutMs: 50 })
+    const evaluating = answerEvents({ source: await open(), inferrer, signal, eventsMax: 4 })
+    await expect(evaluating).rejects.toMatchObject({ code: 'model_unreachable' })
+  })
 
   it('ends where the model server is away', async () => {
     const away = new FaultyInferrer(new TestInferrer(), () => 'away')
