@@ -24,6 +24,7 @@ from nustream_training.onnx_graph import open_session, session_options
 
 WINDOW_EVENTS = 1024
 PRODUCT = (1536, 1024, 1024)
+PRODUCT_NAME = "matrix product"
 
 
 def main() -> None:
@@ -38,15 +39,21 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         arguments = [(options, seed) for seed in range(options.workers)]
         per_worker = pool.starmap(measure, arguments, chunksize=1)
-    for name in per_worker[0]:
-        total = sum(statistics.median(rounds[name]) for rounds in per_worker)
-        print(f"{name:40} {total:10,.0f}")
+    for folder in options.folders:
+        pulses = np.mean([window_lengths(read_manifest(folder), options.events, seed) for _, seed in arguments])
+        print(f"{folder!s:40} {_total(per_worker, str(folder))} events/s of {pulses:.0f} pulses")
+    print(f"{PRODUCT_NAME:40} {_total(per_worker, PRODUCT_NAME)} GFLOP/s")
+
+
+def _total(per_worker: list[dict[str, list[float]]], name: str) -> str:
+    total = sum(statistics.median(rounds[name]) for rounds in per_worker)
+    return f"{total:10,.0f}" if total >= 100 else f"{total:10.2f}"
 
 
 def measure(options: argparse.Namespace, seed: int) -> dict[str, list[float]]:
     """events/s of each folder and 10⁹ operations/s of the matrix product, per round."""
     tasks = {str(folder): network_task(folder, options.tokens, options.events, seed) for folder in options.folders}
-    tasks["matrix product, GFLOP/s"] = product_task()
+    tasks[PRODUCT_NAME] = product_task()
     clock = time.process_time if options.cpu else time.perf_counter
     speeds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(options.rounds):
@@ -58,7 +65,7 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, list[float]]:
 
 
 def network_task(folder: Path, tokens: int, events: int, seed: int):
-    manifest = json.loads((folder / "model.json").read_text())
+    manifest = read_manifest(folder)
     session = open_session(str(folder / "model.onnx"))
     runs = draw_runs(manifest, tokens, events, np.random.default_rng(seed))
 
@@ -70,10 +77,19 @@ def network_task(folder: Path, tokens: int, events: int, seed: int):
     return task, events
 
 
+def read_manifest(folder: Path) -> Manifest:
+    return json.loads((folder / "model.json").read_text())
+
+
+def window_lengths(manifest: Manifest, events: int, seed: int | np.random.Generator) -> np.ndarray:
+    """Pulses that the network sees of each event of a window, longest first."""
+    most = manifest["pulses"]["max"] or 1024
+    return np.sort(np.minimum(draw_lengths(np.random.default_rng(seed), events), most))[::-1]
+
+
 def draw_runs(manifest: Manifest, tokens: int, events: int, rng: np.random.Generator) -> list[Tensors]:
     """Tensors of a window of events."""
-    most = manifest["pulses"]["max"] or 1024
-    lengths = np.sort(np.minimum(draw_lengths(rng, events), most))[::-1]
+    lengths = window_lengths(manifest, events, rng)
     runs = []
     while len(lengths):
         taken = lengths[: max(1, tokens // lengths[0])]
