@@ -4,8 +4,7 @@
 import { HELP, readOptions } from './cubes/options.ts'
 import { runCubes } from './cubes/run.ts'
 import { openTerminal } from './cubes/terminal.ts'
-
-const PARENT_POLL_MS = 500
+import { listenForTheEnd } from './the-end.ts'
 
 process.exit(await main(process.argv.slice(2)))
 
@@ -32,26 +31,4 @@ async function main(args: readonly string[]): Promise<number> {
     terminal.say(`nustream: ${(error as Error).message}`)
     return 1
   }
-}
-
-/** SIGINT, SIGTERM, a closed terminal, or the end of the program that started this one: stop. A second one: at once. */
-function listenForTheEnd() {
-  const stop = new AbortController()
-  const kill = new AbortController()
-  let first: string | undefined
-  const end = (name: string) => {
-    if (first !== undefined) kill.abort()
-    first ??= name
-    stop.abort()
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => end(name))
-  const parent = process.ppid
-  // Set by scripts/run.mjs; without it this may be a service whose starter is free to go.
-  if (process.env['NUSTREAM_DOOR'] !== undefined)
-    setInterval(
-      () => process.ppid !== parent && first === undefined && end('orphaned'),
-      PARENT_POLL_MS,
-    ).unref()
-  const exitCode = () => (first === undefined || first === 'SIGTERM' ? 0 : first === 'SIGINT' ? 130 : 1)
-  return { signal: stop.signal, killed: kill.signal, exitCode }
 }

@@ -19,7 +19,7 @@ const tasks = {
   check: async () => (await lint()) || (await types()) || vitest(['--project', 'unit']),
   test: () => test(),
   chaos: () => node(['test/e2e/chaos.ts', ...args]),
-  containers: () => node(['test/e2e/containers.ts', ...args]),
+  containers: () => watched('test/e2e/containers.ts', root),
   bench: () => bench(),
   cubes: () => cubes(),
   build: () => build(),
@@ -116,11 +116,15 @@ async function cubes() {
     await ensurePrometheus()
     if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
   }
-  // Nothing may outlive whoever asked for it: this watches npm, and the script watches this.
+  return watched('scripts/cubes.ts', process.env.INIT_CWD ?? root)
+}
+
+/** A script that starts what must not outlive whoever asked for it: this watches npm, and the script watches this. */
+function watched(script, cwd) {
   const npmPid = process.env.npm_lifecycle_event ? starterPid() : undefined
   if (npmPid !== undefined) setInterval(() => isAlive(npmPid) || process.exit(1), 500).unref()
   process.env.NUSTREAM_DOOR = String(process.pid)
-  return node([join(root, 'scripts/cubes.ts'), ...args], process.env.INIT_CWD ?? root)
+  return node([join(root, script), ...args], cwd)
 }
 
 /** The npm that started this, which may have a shell in between. */

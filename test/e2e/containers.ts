@@ -6,7 +6,7 @@
  *   npm run containers [-- --tool docker-compose] [--stage laptop|cubes] [--rate 300]
  *                            [--model nano] [--without grafana] [--no-build]
  *
- * Ctrl-C, SIGTERM or a closed terminal ends it; its containers, networks and volumes are removed in any case.
+ * Ctrl-C, SIGTERM, a closed terminal or the end of npm ends it; its containers, networks and volumes are removed in any case.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { listenForTheEnd } from '../../scripts/the-end.ts'
 import { ComposeProject, output, type Totals } from '../support/compose.ts'
 import { until } from '../support/until.ts'
 
@@ -49,30 +50,22 @@ const OWN_MAX_MB = 160
 /** How long each service is away. */
 const AWAY_MS = 3_000
 const without = new Set(values.without.split(','))
-const ending = new AbortController()
-const { signal } = ending
+const { signal, exitCode } = listenForTheEnd()
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
   // Whoever reads may be gone before everything has been removed.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-  for (const [name, status] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ] as const)
-    process.on(name, () => {
-      if (!signal.aborted) say(`${name}: removing the containers, networks and volumes of this trial`)
-      ending.abort(status)
-    })
+  const told = () => say('ending: the containers, networks and volumes of this trial are removed first')
+  signal.addEventListener('abort', told)
   try {
     return await tryAll()
   } catch (error) {
     // Something that could not be removed comes as a SuppressedError.
     if (!signal.aborted || error instanceof SuppressedError) throw error
     say('ended early: nothing is said of the account')
-    return signal.reason
+    return exitCode() || 143
   }
 }
 
@@ -87,7 +80,10 @@ async function tryAll(): Promise<number> {
   say(
     `Docker Engine ${engine.trim()}, ${(await output(tool[0], [...tool.slice(1), 'version'], { signal })).split('\n')[0]}`,
   )
-  if (!values['no-build']) await docker('build', '-q', '-t', 'nustream', '.')
+  const file = 'deploy/compose.yaml'
+  // One image for all files.
+  if (!values['no-build'])
+    await new ComposeProject({ tool, project: 'nustream', file, env: {}, signal }).compose('build', 'emitter')
   await checkImage()
   if (values.stage !== 'cubes') await laptop(tool)
   if (values.stage !== 'laptop') await twoCubes(tool)
@@ -172,9 +168,7 @@ function open(stack: AsyncDisposableStack, project: ComposeProject): ComposeProj
 
 async function start(project: ComposeProject, services: readonly string[]): Promise<void> {
   await project.remove()
-  const ours = services.find((service) => ['emitter', 'server'].includes(service)) ?? 'emitter'
-  if (!values['no-build']) await project.compose('build', ours)
-  await project.compose('up', '-d', ...(values['no-build'] ? ['--no-build'] : []), ...services)
+  await project.compose('up', '-d', '--no-build', ...services)
 }
 
 interface Interruption {

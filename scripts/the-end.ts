@@ -1,0 +1,32 @@
+const PARENT_POLL_MS = 500
+
+export interface TheEnd {
+  /** Aborts when it is time to stop. */
+  readonly signal: AbortSignal
+  /** Aborts when it is time to stop at once. */
+  readonly killed: AbortSignal
+  /** What a program that stopped in order exits with. */
+  exitCode(): number
+}
+
+/** SIGINT, SIGTERM, a closed terminal, or the end of the program that started this one: stop. A second one: at once. */
+export function listenForTheEnd(): TheEnd {
+  const stop = new AbortController()
+  const kill = new AbortController()
+  let first: string | undefined
+  const end = (name: string) => {
+    if (first !== undefined) kill.abort()
+    first ??= name
+    stop.abort()
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => end(name))
+  const parent = process.ppid
+  // Set by scripts/run.mjs; without it this may be a service whose starter is free to go.
+  if (process.env['NUSTREAM_DOOR'] !== undefined)
+    setInterval(
+      () => process.ppid !== parent && first === undefined && end('orphaned'),
+      PARENT_POLL_MS,
+    ).unref()
+  const exitCode = () => (first === undefined || first === 'SIGTERM' ? 0 : first === 'SIGINT' ? 130 : 1)
+  return { signal: stop.signal, killed: kill.signal, exitCode }
+}
