@@ -53,7 +53,7 @@ describe('makeReport()', () => {
 
   it('gives mean, median and intervals of the events with truth', () => {
     expect(report).toMatchObject({ events: 5, eventsWithTruth: 4 })
-    expect(one).toMatchObject({ events: 4, eventsPerSecond: 3, calibration: null })
+    expect(one).toMatchObject({ events: 4, eventsPerSecond: 2.5, calibration: null })
     expect(one.meanAngularErrorRad).toBeCloseTo(0.25, 12)
     expect(one.medianAngularErrorRad).toBeCloseTo(0.25, 12)
     const [low, high] = one.meanAngularErrorIntervalRad ?? [0, 0]

@@ -130,7 +130,7 @@ function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: R
     failed,
     failedExamples,
     degenerate,
-    eventsPerSecond: seconds > 0 ? Math.round(events / seconds) : 0,
+    eventsPerSecond: seconds > 0 ? rounded(events / seconds) : 0,
     ...summarise(error, bootstrap),
     quantilesRad: quantilesOf(error),
     byPulseCount: summariseByBin(error, known(facts.pulses), PULSE_EDGES, bootstrap),
@@ -139,6 +139,11 @@ function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: R
     cumulative: shares.map((share, i) => ({ angleRad: ANGLES[i], share })),
     calibration: calibration ?? null,
   }
+}
+
+/** Whole where it is large; a large network on a CPU makes a few events/s. */
+function rounded(eventsPerSecond: number): number {
+  return eventsPerSecond < 100 ? Number(eventsPerSecond.toPrecision(2)) : Math.round(eventsPerSecond)
 }
 
 function summariseByTopology(
