@@ -109,6 +109,7 @@ async function laptop(tool: readonly string[]): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const)
     for (const service of services) await interrupt(all, service, { signal, services, watcher: all })
   if (services.includes('prometheus')) await checkTargets(all)
+  if (services.includes('mlflow')) await checkRuns(all)
   await settleAccount({ cube1: all, cube2: all })
 }
 
@@ -144,6 +145,7 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
       await interrupt(cube2, service, { signal, services: services2, watcher: cube2 })
   }
   if (services2.includes('prometheus')) await checkTargets(cube2)
+  if (services2.includes('mlflow')) await checkRuns(cube2)
   await checkSecrets([cube1, cube2], secrets)
   await settleAccount({ cube1, cube2 })
 }
@@ -310,6 +312,25 @@ async function checkTargets(project: ComposeProject): Promise<void> {
     signal,
   })
   say(`Prometheus scrapes ${targets.map(([instance]) => instance).join(', ')}`)
+}
+
+/** MLflow holds the run of the consumer that was stopped in order, with what it measured. */
+async function checkRuns(project: ComposeProject): Promise<void> {
+  const script = `
+    const url = 'http://mlflow:5000/api/2.0/mlflow'
+    const found = await (await fetch(url + '/experiments/get-by-name?experiment_name=nustream')).json()
+    const body = JSON.stringify({ experiment_ids: [found.experiment.experiment_id] })
+    const headers = { 'content-type': 'application/json' }
+    const { runs } = await (await fetch(url + '/runs/search', { method: 'POST', headers, body })).json()
+    console.log(JSON.stringify(runs.map(({ info, data }) => [info.status, data.metrics?.length ?? 0])))`
+  const runs = JSON.parse(await project.exec('consumer', 'node', '--input-type=module', '-e', script)) as [
+    string,
+    number,
+  ][]
+  const finished = runs.filter(([status, metrics]) => status === 'FINISHED' && metrics > 0)
+  if (finished.length === 0)
+    throw new Error(`MLflow holds no finished run with metrics: ${JSON.stringify(runs)}`)
+  say(`MLflow holds ${runs.length} runs of consumers; ${finished.length} finished in order, with metrics`)
 }
 
 /** The only way from cube 2 to cube 1 is TLS with the password, through the published port. */
