@@ -72,7 +72,12 @@ class OwnMlServer implements MlServer {
   async restart(): Promise<void> {
     const command = join(environment, 'bin/mlserver')
     // A process group of its own, so that its workers end with it.
-    const child = spawn(command, ['start', this.#dir], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    // In its own folder: it leaves files of metrics where it is started.
+    const child = spawn(command, ['start', this.#dir], {
+      cwd: this.#dir,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.#child = child
     const listen = (chunk: Buffer) => {
       this.#log = `${this.#log}${chunk}`.slice(-4_000)
