@@ -101,14 +101,25 @@ describe('npm run cubes', () => {
     await until(() => !isAnyAlive(pids), { withinMs: 30_000, everyMs: 100, what: 'the end of every part' })
   })
 
-  it('stops everything, and says why, when a part cannot run', async ({ onTestFinished }) => {
-    const cubes = startCubes({ onTestFinished }, ['--no-mlflow', '--source', 'nonsense'])
+  it.for([
+    {
+      what: 'is set wrongly',
+      source: 'nonsense',
+      says: /emitter ended with exit code 2 .*no source "nonsense"/,
+    },
+    {
+      what: 'cannot run',
+      source: `parquet:${import.meta.filename}`,
+      says: /emitter ended with exit code 1 after 2 restarts .*cubes\.test\.ts/,
+    },
+  ])('stops everything, and says why, when a part $what', async ({ source, says }, { onTestFinished }) => {
+    const cubes = startCubes({ onTestFinished }, ['--no-mlflow', '--source', source])
     const seen = new Set<number>()
     const timer = setInterval(() => cubes.descendants().forEach((pid) => void seen.add(pid)), 500)
     const code = await cubes.ended
     clearInterval(timer)
     expect(code).toBe(1)
-    expect(cubes.stderr()).toMatch(/emitter ended with exit code 1 after 2 restarts .*no source "nonsense"/)
+    expect(cubes.stderr()).toMatch(says)
     expect(seen.size).toBeGreaterThan(6)
     await until(() => !isAnyAlive([...seen]), { withinMs: 5_000, what: 'the end of every part' })
   })
