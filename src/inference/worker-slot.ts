@@ -3,6 +3,11 @@ import { UnavailableError } from '../errors.ts'
 import type { GraphInfo } from './tensor.ts'
 import type { FromWorker, Job, JobAnswer, ToWorker } from './worker-messages.ts'
 
+// From 1.29 on ONNX Runtime tells its maker which networks it runs, and keeps a name of the machine in the home folder,
+// unless the environment of the process forbids it. A worker has only a copy of that, so it is said here.
+// biome-ignore lint/style/noProcessEnv: it is the library that reads it, not a setting of ours
+process.env['ORT_DISABLE_TELEMETRY'] ??= '1'
+
 export interface WorkerSource {
   readonly url: URL
   readonly workerData: unknown
