@@ -1,5 +1,10 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { openBroker } from '../../src/broker/open.ts'
 import { startNustream } from '../support/nustream.ts'
+import { until } from '../support/until.ts'
 
 const CHANCE_RAD = Math.PI / 2
 
@@ -33,8 +38,12 @@ describe('nustream up', () => {
   })
 
   it('drains, prints the account and ends with 130 when interrupted', async ({ onTestFinished }) => {
-    const up = startNustream(['up', '--rate', '500', '--port', '0', '--json'], { onTestFinished })
-    await new Promise((resolve) => setTimeout(resolve, 4_000))
+    const broker = `sqlite:${join(mkdtempSync(join(tmpdir(), 'nustream-up-')), 'stream.db')}`
+    await using onlooker = await openBroker(broker)
+    const args = ['up', '--rate', '500', '--port', '0', '--json', '--broker', broker]
+    const up = startNustream(args, { onTestFinished })
+    const predicted = async () => (await onlooker.totals()).predicted > 0
+    await until(predicted, { withinMs: 60_000, what: 'the first prediction' })
     expect(await up.kill('SIGINT')).toBe(130)
     const account = lastLine(up.stdout()) as Record<string, number>
     expect(account['emitted']).toBeGreaterThan(0)
