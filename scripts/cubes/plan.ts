@@ -7,6 +7,8 @@ import type { PartPlan } from './part.ts'
 import type { Listener, Ports } from './ports.ts'
 import { prometheusCommand } from './prometheus.ts'
 
+/** Nothing that Redis has answered is lost when it is killed: it writes before it answers. */
+const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction']
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
 export type PartName = Listener
@@ -76,7 +78,7 @@ function redisPlan(port: number, folder: string): PartPlan {
   return {
     name: 'redis',
     cube: 1,
-    command: ['redis-server', ...flags, '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'],
+    command: ['redis-server', ...flags, ...DURABLE],
     cwd: dir,
     logFile: join(folder, 'logs', 'redis.log'),
     address: `redis://127.0.0.1:${port}`,

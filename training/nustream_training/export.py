@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     # The exporter's notes on packages that it could use and that nobody needs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.manual_seed(options.seed)
+    torch.set_num_threads(1)  # sums in the same order each time
     try:
         if options.what == "run":
             return export_run(options)
