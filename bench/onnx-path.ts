@@ -22,10 +22,10 @@ const { values } = parseArgs({
       default: ['test/fixtures/models/transformer-d64x4', 'models/nano'],
     },
     // Enough that the end of a round, when a thread has nothing left to do, hardly counts.
-    events: { type: 'string', default: '16384' },
+    events: { type: 'string', default: '49152' },
     batch: { type: 'string', default: '512' },
     threads: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '5' },
   },
 })
 const events = Number(values.events)

@@ -24,8 +24,8 @@ const WAITING_EVENTS_MAX = 65_536
 const TOKENS_PER_RUN_MIN = 256
 
 /** A job costs two messages between threads, so a full window goes out as few jobs; but enough to end together. */
-const JOBS_PER_WORKER = 2
-const RUNS_PER_JOB_MAX = 8
+const JOBS_PER_WORKER = 3
+const RUNS_PER_JOB_MAX = 6
 
 /** One call of `infer`. Its events may share runs with those of other calls. */
 interface Request {
