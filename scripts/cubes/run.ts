@@ -66,8 +66,8 @@ export async function runCubes({ options, terminal, signal, killed }: RunInput):
   const stopping = AbortSignal.any([signal, failure.signal])
   try {
     await whileRunning(stopping, async () => {
-      await startInOrder(parts, terminal)
-      await followToTheEnd({ options, terminal, parts, folder, ports, stopping })
+      const before = await startInOrder(parts, terminal)
+      await followToTheEnd({ options, terminal, parts, folder, ports, stopping, before })
     })
   } finally {
     terminal.say('stopping')
@@ -96,8 +96,11 @@ function makeFolders(folder: string, fresh: boolean): void {
     mkdirSync(join(folder, name), { recursive: true })
 }
 
-/** What others lean on first; the emitter last, so that no event is late because something still starts. */
-async function startInOrder(parts: Parts, terminal: Terminal): Promise<void> {
+/**
+ * What others lean on first; the emitter last, so that no event is late because something still starts. Answers what
+ * Redis had counted before anybody emitted or consumed.
+ */
+async function startInOrder(parts: Parts, terminal: Terminal): Promise<Totals> {
   const start = async (names: readonly PartName[]) => {
     const started = names.flatMap((name) => parts.get(name) ?? [])
     for (const part of started) part.start()
@@ -106,9 +109,16 @@ async function startInOrder(parts: Parts, terminal: Terminal): Promise<void> {
   }
   terminal.say('starting')
   await start(['redis', 'prometheus', 'mlflow'])
+  const before = await totalsOf(parts)
   await start(['server', 'display', 'archive'])
   await start(['consumer'])
   await start(['emitter'])
+  return before
+}
+
+async function totalsOf(parts: Parts): Promise<Totals> {
+  await using broker = await openBroker(parts.get('redis')?.plan.address ?? '')
+  return await broker.totals()
 }
 
 interface Following {
@@ -118,6 +128,8 @@ interface Following {
   readonly folder: string
   readonly ports: Ports
   readonly stopping: AbortSignal
+  /** What Redis had counted before this run. */
+  readonly before: Totals
 }
 
 async function followToTheEnd(following: Following): Promise<void> {
@@ -127,7 +139,6 @@ async function followToTheEnd(following: Following): Promise<void> {
     `See it at ${parts.get('display')?.plan.address}/   (Ctrl-C stops everything; state in ${folder}/state.json)`,
   )
   await using broker = await openBroker(`redis://127.0.0.1:${ports.redis}`)
-  const before = await broker.totals()
   const model = await modelOf(`${parts.get('consumer')?.plan.address}/health`)
   const startedAt = performance.now()
   const status = terminal.follow({ broker, parts: [...parts.values()], eventsMax: options.events })
@@ -143,7 +154,6 @@ async function followToTheEnd(following: Following): Promise<void> {
   const totals = await broker.totals()
   printAccount(following, {
     model,
-    before,
     totals,
     seconds,
     logFile: parts.get('consumer')?.plan.logFile ?? '',
@@ -179,14 +189,13 @@ async function modelOf(url: string): Promise<ModelIdentity | undefined> {
 
 interface Counted {
   readonly model: ModelIdentity | undefined
-  readonly before: Totals
   readonly totals: Totals
   readonly seconds: number
   readonly logFile: string
 }
 
 /** The account of this run. Events that waited in Redis before it count as emitted by it. */
-function printAccount({ options }: Following, { model, before, totals, seconds, logFile }: Counted): void {
+function printAccount({ options, before }: Following, { model, totals, seconds, logFile }: Counted): void {
   const predicted = totals.predicted - before.predicted
   const deadLettered = totals.deadLettered - before.deadLettered
   const waited = before.emitted - before.predicted - before.deadLettered
