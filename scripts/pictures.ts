@@ -30,7 +30,7 @@ const FRAMES_A_SECOND = 10
 const LAST_FRAMES = 14
 
 const { url, process: stream } = await startShownStream([
-  ...['--source', values.source, '--model', values.model, '--rate', '250'],
+  ...['--source', values.source, '--model', values.model, '--rate', '250', '--name', 'telescope'],
 ])
 const chromium = await startChromium()
 const folder = mkdtempSync(join(tmpdir(), 'nustream-pictures-'))
