@@ -1,10 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { sliceEvents } from '../../src/event/event-batch.ts'
 import { buildBuildTensors } from '../../src/inference/build-tensors.ts'
 import type { ModelManifest } from '../../src/inference/manifest.ts'
 import { type OnnxSession, openOnnxSession } from '../../src/inference/onnx-session.ts'
 import { type PackedEvents, unpackEvents } from '../../src/inference/packed-events.ts'
 import { outputNames } from '../../src/inference/read-output.ts'
-import { buildSelectPulses } from '../../src/inference/select-pulses.ts'
+import { wholeRun } from '../../src/inference/select-pulses.ts'
 import type { NamedTensors } from '../../src/inference/tensor.ts'
 
 /** What a bare worker gets: the runs whose tensors it makes before the clock starts. */
@@ -54,18 +55,13 @@ function buildRuns(
   runSizes: readonly number[],
 ): NamedTensors[] {
   const batch = unpackEvents(events)
-  const select = buildSelectPulses(manifest.pulses)
   const build = buildBuildTensors(manifest)
   let from = 0
   return runSizes.map((size) => {
-    const indices = Int32Array.from({ length: size }, (_, i) => from + i)
-    const chosen = Array.from(indices, (event) => [...select(batch, event)])
-    const starts = new Int32Array(size + 1)
-    for (const [i, rows] of chosen.entries()) starts[i + 1] = starts[i] + rows.length
+    const run = wholeRun(sliceEvents(batch, from, from + size), manifest.pulses)
     from += size
-    const tensors = build({ batch, events: indices, starts, rows: Int32Array.from(chosen.flat()) })
     // The builder's buffers are its own: the next run overwrites them.
-    return structuredClone(tensors)
+    return structuredClone(build(run))
   })
 }
 

@@ -5,7 +5,7 @@ import type { Answers } from './answers.ts'
 import { buildBuildTensors } from './build-tensors.ts'
 import type { ModelManifest } from './manifest.ts'
 import { type ParityEvent, type ParityFixture, toEventBatch } from './parity-fixture.ts'
-import { buildSelectPulses } from './select-pulses.ts'
+import { wholeRun } from './select-pulses.ts'
 import type { Tensor } from './tensor.ts'
 
 /** How near a model came to its fixture. */
@@ -60,13 +60,7 @@ export function checkParityTensors(fixture: ParityFixture, manifest: ModelManife
 }
 
 function buildTensorsOf(fixture: ParityFixture, manifest: ModelManifest): Readonly<Record<string, Tensor>> {
-  const batch = toEventBatch(fixture.events)
-  const select = buildSelectPulses(manifest.pulses)
-  const chosen = fixture.events.map((_, event) => [...select(batch, event)])
-  const starts = new Int32Array(chosen.length + 1)
-  for (const [i, rows] of chosen.entries()) starts[i + 1] = starts[i] + rows.length
-  const events = Int32Array.from(fixture.events.keys())
-  return buildBuildTensors(manifest)({ batch, events, starts, rows: Int32Array.from(chosen.flat()) })
+  return buildBuildTensors(manifest)(wholeRun(toEventBatch(fixture.events), manifest.pulses))
 }
 
 /** Opening angle between expected and got, rad. */

@@ -2,7 +2,7 @@ import type { EventBatch } from '../event/event-batch.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
 import { firstHlcTime, firstTime, rawEventColumn } from './event-columns.ts'
 import type { FeatureSpec } from './manifest.ts'
-import { buildNormalise } from './normalise.ts'
+import { buildNormalise, rememberCharges } from './normalise.ts'
 import { sensorColumn } from './sensor-columns.ts'
 
 /** Events that go through a network together, with the pulses that it sees of each. */
@@ -75,29 +75,30 @@ function buildWriteFeature(placed: Placed): WriteFeatures {
 
 /**
  * All columns that depend on the sensor alone, from one table with the values of a sensor side by side: between two
- * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once. A row of the table is a
- * whole pulse, with gaps for what the other columns write afterwards.
+ * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once.
  */
 function writeSensorColumns(columns: readonly Placed[], isDouble: boolean): WriteFeatures {
   const [{ width }] = columns
   const table = interleave(columns, isDouble)
   return ({ batch, rows, starts }, e, into, at) => {
     const { sensorIds } = batch
-    for (let i = starts[e], to = starts[e + 1], out = at; i < to; i++) {
-      let from = sensorIds[rows[i]] * width
-      for (const end = out + width; out < end; out++, from++) into[out] = table[from]
+    for (let column = 0; column < columns.length; column++) {
+      let out = at + columns[column].position
+      for (let i = starts[e], to = starts[e + 1]; i < to; i++, out += width) {
+        into[out] = table[sensorIds[rows[i]] * columns.length + column]
+      }
     }
   }
 }
 
-/** [SENSOR_COUNT × values of a pulse] */
+/** [SENSOR_COUNT × columns] */
 function interleave(columns: readonly Placed[], isDouble: boolean): Floats {
-  const [{ width }] = columns
-  const table = isDouble ? new Float64Array(SENSOR_COUNT * width) : new Float32Array(SENSOR_COUNT * width)
-  for (const { spec, position } of columns) {
+  const size = SENSOR_COUNT * columns.length
+  const table = isDouble ? new Float64Array(size) : new Float32Array(size)
+  for (const [column, { spec }] of columns.entries()) {
     const values = sensorColumn(spec) ?? []
     const normalise = buildNormalise(spec)
-    for (const [sensor, value] of values.entries()) table[sensor * width + position] = normalise(value)
+    for (const [sensor, value] of values.entries()) table[sensor * columns.length + column] = normalise(value)
   }
   return table
 }
@@ -126,7 +127,7 @@ function writeTime(
 }
 
 function writeCharge({ spec, position, width }: Placed): WriteFeatures {
-  const normalise = buildNormalise(spec)
+  const normalise = rememberCharges(buildNormalise(spec))
   return ({ batch, rows, starts }, e, into, at) => {
     const { charges } = batch
     for (let i = starts[e], to = starts[e + 1], out = at + position; i < to; i++, out += width) {

@@ -67,6 +67,7 @@ interface Line {
  */
 export function buildLineFit(): (batch: EventBatch, event: number) => LineFit {
   const select = buildSelectPulses(LINE_FIT_PULSES)
+  let rows = new Int32Array(1024)
   const pulses: Pulses = {
     count: 0,
     x: new Float64Array(PULSES_MAX),
@@ -76,7 +77,9 @@ export function buildLineFit(): (batch: EventBatch, event: number) => LineFit {
     weight: new Float64Array(PULSES_MAX),
   }
   return (batch, event) => {
-    gather(pulses, batch, select(batch, event))
+    const all = batch.offsets[event + 1] - batch.offsets[event]
+    if (rows.length < all) rows = new Int32Array(2 * all)
+    gather(pulses, batch, rows.subarray(0, select(batch, event, rows, 0)))
     dropLate(pulses)
     const robust = fitHuber(pulses)
     const line = robust && (fitNear(pulses, robust) ?? robust)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { NustreamError } from '../errors.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
 import { type Answers, addFault, createAnswers } from './answers.ts'
 import { type BuildTensors, buildBuildTensors } from './build-tensors.ts'
 import type { Executor } from './executor.ts'
@@ -66,9 +66,10 @@ export async function answerAll(
   runSizes: readonly number[],
 ): Promise<Answers> {
   const answers = createAnswers(eventCount(batch), parts)
+  const rows = new Int32Array(pulseCount(batch))
   let from = 0
   for (const size of runSizes) {
-    const run = chooseRun(parts, { batch, answers, from, to: from + size })
+    const run = chooseRun(parts, { batch, answers, rows, from, to: from + size })
     if (run.events.length) await answerRun(parts, run, answers)
     from += size
   }
@@ -78,38 +79,43 @@ export async function answerAll(
 interface Part {
   readonly batch: EventBatch
   readonly answers: Answers
+  /** Room for all rows of the batch. */
+  readonly rows: Int32Array
   readonly from: number
   readonly to: number
 }
 
 /** Events `from` to `to` that the model can take; the others become faults. */
-function chooseRun({ manifest, select }: Parts, { batch, answers, from, to }: Part): Run {
+function chooseRun({ manifest, select }: Parts, { batch, answers, rows, from, to }: Part): Run {
   const { pulses, limits } = manifest
   const events = new Int32Array(to - from)
   const starts = new Int32Array(to - from + 1)
-  let rows = new Int32Array(batch.offsets[to] - batch.offsets[from])
+  const first = batch.offsets[from] - batch.offsets[0]
   let count = 0
   for (let event = from; event < to; event++) {
-    const chosen = select(batch, event)
-    if (chosen.length < pulses.min) {
-      const message = `the event has ${chosen.length} pulses; the model needs at least ${pulses.min} (pulses.min)`
+    const chosen = select(batch, event, rows, first + starts[count])
+    if (chosen < pulses.min) {
+      const message = `the event has ${chosen} pulses; the model needs at least ${pulses.min} (pulses.min)`
       addFault(answers, event, 'model_failed', message)
-    } else if (chosen.length > limits.pulsesPerEvent) {
+    } else if (chosen > limits.pulsesPerEvent) {
       const most = `${limits.pulsesPerEvent} (limits.pulsesPerEvent in model.json)`
       addFault(
         answers,
         event,
         'model_failed',
-        `the event has ${chosen.length} pulses; the model takes at most ${most}`,
+        `the event has ${chosen} pulses; the model takes at most ${most}`,
       )
     } else {
-      rows.set(chosen, starts[count])
-      starts[count + 1] = starts[count] + chosen.length
+      starts[count + 1] = starts[count] + chosen
       events[count++] = event
     }
   }
-  rows = rows.subarray(0, starts[count])
-  return { batch, events: events.subarray(0, count), rows, starts: starts.subarray(0, count + 1) }
+  return {
+    batch,
+    events: events.subarray(0, count),
+    rows: rows.subarray(first, first + starts[count]),
+    starts: starts.subarray(0, count + 1),
+  }
 }
 
 /** Halves a run on which the network throws, until the one event at fault stands alone. */

@@ -26,11 +26,13 @@ export function packEvents(events: readonly EventAt[], blocks: Blocks): PackedEv
   for (const [i, { batch, event }] of events.entries()) {
     const from = batch.offsets[event]
     const to = batch.offsets[event + 1]
-    into.times.set(batch.times.subarray(from, to), at)
-    into.charges.set(batch.charges.subarray(from, to), at)
-    into.sensorIds.set(batch.sensorIds.subarray(from, to), at)
-    into.auxiliary.set(batch.auxiliary.subarray(from, to), at)
-    at += to - from
+    const { times, charges, sensorIds, auxiliary } = batch
+    for (let row = from; row < to; row++, at++) {
+      into.times[at] = times[row]
+      into.charges[at] = charges[row]
+      into.sensorIds[at] = sensorIds[row]
+      into.auxiliary[at] = auxiliary[row]
+    }
     into.offsets[i + 1] = at
   }
   return packed

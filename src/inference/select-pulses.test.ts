@@ -42,6 +42,12 @@ const cases: { name: string; spec: Partial<PulsesSpec>; from?: EventBatch; rows:
     spec: { max: 4, prefer: 'hlc', by: 'charge' },
     rows: [1, 3, 4, 5],
   },
+  {
+    name: 'auxiliary ones to fill up, spread in time',
+    spec: { max: 5, prefer: 'hlc', by: 'spread' },
+    rows: [0, 1, 2, 3, 5],
+  },
+  { name: 'a spread of the non-auxiliary', spec: { max: 2, prefer: 'hlc', by: 'spread' }, rows: [1, 3] },
   { name: 'the earliest of the non-auxiliary', spec: { max: 2, prefer: 'hlc' }, rows: [1, 3] },
   { name: 'no more than there are', spec: { max: 6, prefer: 'hlc', by: 'charge' }, rows: [0, 1, 2, 3, 4, 5] },
   { name: 'only non-auxiliary ones', spec: { keep: 'hlc', hlcMin: 3 }, rows: [1, 3, 5] },
@@ -64,8 +70,10 @@ const cases: { name: string; spec: Partial<PulsesSpec>; from?: EventBatch; rows:
 
 describe('buildSelectPulses()', () => {
   it.each(cases)('takes $name', ({ spec, from = batch, rows }) => {
-    const select = buildSelectPulses({ ...plain, ...spec })
-    expect(Array.from(select(from, 0), (row) => row - 2)).toEqual(rows)
+    const into = new Int32Array(10)
+    const chosen = buildSelectPulses({ ...plain, ...spec })(from, 0, into, 3)
+    expect(Array.from(into.subarray(3, 3 + chosen), (row) => row - 2)).toEqual(rows)
+    expect([...into.subarray(0, 3)]).toEqual([0, 0, 0])
   })
 
   it('takes 178,250 pulses of one event', () => {
@@ -79,8 +87,8 @@ describe('buildSelectPulses()', () => {
       charges: times,
       auxiliary: new Uint8Array(pulses),
     }
-    const rows = buildSelectPulses({ ...plain, max: 128, by: 'charge' })(huge, 0)
-    expect(rows).toHaveLength(128)
+    const rows = new Int32Array(pulses)
+    expect(buildSelectPulses({ ...plain, max: 128, by: 'charge' })(huge, 0, rows, 0)).toBe(128)
     expect(times[rows[0]]).toBe(pulses - 128)
     expect(times[rows[127]]).toBe(pulses - 1)
   })

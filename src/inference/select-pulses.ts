@@ -1,25 +1,24 @@
-import type { EventBatch } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
+import type { Run } from './features.ts'
 import type { PulsesSpec } from './manifest.ts'
 
-/** Rows of one event that a model sees, in the order in which it sees them. */
-export type SelectPulses = (batch: EventBatch, event: number) => Int32Array
-
 /**
- * The selection of a manifest (docs/models.md, `pulses`). The returned function gives a view of a buffer that its next
- * call overwrites. Linear in the number of pulses, except where an event must be sorted.
+ * Writes the rows of one event that a model sees to `into[at]` and on, in the order in which it sees them. Returns how
+ * many they are. Needs room for all rows of the event: what lies behind the chosen ones is overwritten too.
  */
+export type SelectPulses = (batch: EventBatch, event: number, into: Int32Array, at: number) => number
+
+/** The selection of a manifest (docs/models.md, `pulses`). Linear in the number of pulses, except where it must sort. */
 export function buildSelectPulses(spec: PulsesSpec): SelectPulses {
-  let buffer = new Int32Array(1024)
-  return (batch, event) => {
-    const from = batch.offsets[event]
-    const to = batch.offsets[event + 1]
-    if (buffer.length < to - from) buffer = new Int32Array(2 * (to - from))
-    const kept = keep(batch, from, to, { spec, buffer })
-    const isCut = spec.max !== null && kept.length > spec.max
-    if (isCut || spec.order === 'time') sortByTime(kept, batch.times)
-    const chosen = isCut ? cut(kept, batch, spec) : kept
-    if (spec.order === 'charge') sortByCharge(chosen, batch.charges)
-    if (spec.order === 'as-given' && isCut) chosen.sort()
+  return (batch, event, into, at) => {
+    const kept = keep(batch, event, spec, { into, at })
+    const isCut = spec.max !== null && kept > spec.max
+    if ((isCut || spec.order === 'time') && !isInTime(into, at, at + kept, batch.times)) {
+      sortByTime(into.subarray(at, at + kept), batch.times)
+    }
+    const chosen = isCut ? cut(into.subarray(at, at + kept), batch, spec) : kept
+    if (spec.order === 'charge') sortByCharge(into.subarray(at, at + chosen), batch.charges)
+    if (spec.order === 'as-given' && isCut) into.subarray(at, at + chosen).sort()
     return chosen
   }
 }
@@ -29,102 +28,105 @@ export function selectedAtMost(spec: PulsesSpec, pulses: number): number {
   return spec.max === null ? pulses : Math.min(pulses, spec.max)
 }
 
-interface KeepInto {
-  readonly spec: PulsesSpec
-  readonly buffer: Int32Array
+/** All events of a batch as one run. */
+export function wholeRun(batch: EventBatch, spec: PulsesSpec): Run {
+  const select = buildSelectPulses(spec)
+  const events = Int32Array.from({ length: eventCount(batch) }, (_, event) => event)
+  const starts = new Int32Array(events.length + 1)
+  const rows = new Int32Array(pulseCount(batch))
+  for (const event of events) starts[event + 1] = starts[event] + select(batch, event, rows, starts[event])
+  return { batch, events, starts, rows: rows.subarray(0, starts[events.length]) }
 }
 
-function keep(batch: EventBatch, from: number, to: number, { spec, buffer }: KeepInto): Int32Array {
+/** Rows of an event before any cut. */
+function keep(
+  { offsets, auxiliary }: EventBatch,
+  event: number,
+  spec: PulsesSpec,
+  { into, at }: { into: Int32Array; at: number },
+): number {
+  const from = offsets[event]
+  const to = offsets[event + 1]
   if (spec.keep === 'hlc') {
-    let kept = 0
-    for (let row = from; row < to; row++) if (batch.auxiliary[row] === 0) buffer[kept++] = row
-    if (kept >= spec.hlcMin) return buffer.subarray(0, kept)
+    let out = at
+    for (let row = from; row < to; row++) if (auxiliary[row] === 0) into[out++] = row
+    if (out - at >= spec.hlcMin) return out - at
   }
-  for (let row = from; row < to; row++) buffer[row - from] = row
-  return buffer.subarray(0, to - from)
+  for (let row = from, out = at; row < to; row++, out++) into[out] = row
+  return to - from
 }
 
-/** The `max` pulses of `rows` (in time order, more than `max`) that the manifest prefers, in time order. */
-function cut(rows: Int32Array, batch: EventBatch, spec: PulsesSpec): Int32Array {
+/** Moves the `max` rows that the manifest prefers to the front, in time order. `rows`, in time order, are more. */
+function cut(rows: Int32Array, batch: EventBatch, spec: PulsesSpec): number {
   const max = spec.max ?? rows.length
-  if (spec.prefer === 'none') return cutClass(rows, max, batch, spec)
-  if (spec.by === 'time') return cutEarliest(rows, max, batch.auxiliary)
-  const { hlc, others } = byClass(rows, batch.auxiliary)
-  if (hlc.length >= max) return cutClass(hlc, max, batch, spec)
-  return merge(hlc, cutClass(others, max - hlc.length, batch, spec), batch.times)
+  if (spec.by !== 'charge') return thin(rows, max, batch.auxiliary, spec)
+  sortByCharge(rows, batch.charges)
+  if (spec.prefer === 'hlc') thin(rows, max, batch.auxiliary, { prefer: 'hlc', by: 'time' })
+  sortByTime(rows.subarray(0, max), batch.times)
+  return max
 }
 
-/** Non-auxiliary pulses and the others, each in the order of `rows`. */
-function byClass(rows: Int32Array, auxiliary: Uint8Array): { hlc: Int32Array; others: Int32Array } {
-  const both = new Int32Array(rows.length)
-  let [first, last] = [0, rows.length]
-  for (const row of rows) {
-    if (auxiliary[row] === 0) both[first++] = row
-    else both[--last] = row
-  }
-  return { hlc: both.subarray(0, first), others: both.subarray(first).reverse() }
-}
-
-/** All of two lists that are in time order, in time order. */
-function merge(a: Int32Array, b: Int32Array, times: Float32Array): Int32Array {
-  const merged = new Int32Array(a.length + b.length)
-  let [i, j] = [0, 0]
-  for (let at = 0; at < merged.length; at++) {
-    const isNextOfB = i === a.length || (j < b.length && isBefore(b[j], a[i], times))
-    merged[at] = isNextOfB ? b[j++] : a[i++]
-  }
-  return merged
-}
-
-/** In time; ties in row order. */
-function isBefore(row: number, other: number, times: Float32Array): boolean {
-  const later = times[row] - times[other]
-  return later < 0 || (later === 0 && row < other)
-}
-
-/** The earliest non-auxiliary pulses, filled up with the earliest auxiliary ones: in one pass, in place. */
-function cutEarliest(rows: Int32Array, max: number, auxiliary: Uint8Array): Int32Array {
-  let hlc = 0
-  for (let i = 0; i < rows.length && hlc < max; i++) if (auxiliary[rows[i]] === 0) hlc++
-  let others = max - hlc
+/**
+ * Takes `max` rows to the front, in the order in which they are: as many of the preferred class as there are. Of a class
+ * evenly spread ones, or the first.
+ */
+function thin(
+  rows: Int32Array,
+  max: number,
+  auxiliary: Uint8Array,
+  { prefer, by }: Pick<PulsesSpec, 'prefer' | 'by'>,
+): number {
+  const lastPreferred = prefer === 'hlc' ? 0 : 1
+  let all = 0
+  for (let i = 0; i < rows.length; i++) if (auxiliary[rows[i]] <= lastPreferred) all++
+  const preferred = new Share(all, Math.min(all, max), by)
+  const others = new Share(rows.length - all, max - preferred.wanted, by)
   let taken = 0
   for (let i = 0; taken < max; i++) {
     const row = rows[i]
-    if (auxiliary[row] === 0) {
-      if (hlc-- > 0) rows[taken++] = row
-    } else if (others-- > 0) rows[taken++] = row
+    const share = auxiliary[row] <= lastPreferred ? preferred : others
+    if (share.takesNext()) rows[taken++] = row
   }
-  return rows.subarray(0, max)
+  return max
 }
 
-/** `count` pulses of one class, in time order. */
-function cutClass(rows: Int32Array, count: number, batch: EventBatch, spec: PulsesSpec): Int32Array {
-  if (count >= rows.length) return rows
-  switch (spec.by) {
-    case 'time':
-      return rows.subarray(0, count)
-    case 'charge':
-      return sortByTime(sortByCharge(rows.slice(), batch.charges).subarray(0, count), batch.times)
-    case 'spread':
-      return spread(rows, count)
+/** Which of the rows of one class are taken: the first ones, or as many spread evenly, the first among them. */
+class Share {
+  readonly wanted: number
+  readonly #all: number
+  readonly #isSpread: boolean
+  #seen = 0
+  #taken = 0
+  #next = 0
+
+  constructor(all: number, wanted: number, by: PulsesSpec['by']) {
+    this.wanted = wanted
+    this.#all = all
+    this.#isSpread = by === 'spread'
+  }
+
+  takesNext(): boolean {
+    if (this.#seen++ < this.#next || this.#taken === this.wanted) return false
+    this.#taken++
+    this.#next = this.#isSpread ? Math.floor((this.#taken * this.#all) / this.wanted) : this.#taken
+    return true
   }
 }
 
-/** `count` of the rows, as far apart as they can be, the first among them. */
-function spread(rows: Int32Array, count: number): Int32Array {
-  const chosen = new Int32Array(count)
-  for (let i = 0; i < count; i++) chosen[i] = rows[Math.floor((i * rows.length) / count)]
-  return chosen
-}
-
-/** In place; ties in row order. Events nearly always are in time order already. */
-function sortByTime(rows: Int32Array, times: Float32Array): Int32Array {
-  for (let i = 1; i < rows.length; i++) {
-    if (isBefore(rows[i], rows[i - 1], times)) return rows.sort((a, b) => times[a] - times[b] || a - b)
+/** Events nearly always are in time order already; ties are in row order. */
+function isInTime(rows: Int32Array, from: number, to: number, times: Float32Array): boolean {
+  for (let i = from + 1; i < to; i++) {
+    const later = times[rows[i]] - times[rows[i - 1]]
+    if (later < 0 || (later === 0 && rows[i] < rows[i - 1])) return false
   }
-  return rows
+  return true
 }
 
-function sortByCharge(rows: Int32Array, charges: Float32Array): Int32Array {
-  return rows.sort((a, b) => charges[b] - charges[a] || a - b)
+function sortByTime(rows: Int32Array, times: Float32Array): void {
+  rows.sort((a, b) => times[a] - times[b] || a - b)
+}
+
+/** Ties in row order. */
+function sortByCharge(rows: Int32Array, charges: Float32Array): void {
+  rows.sort((a, b) => charges[b] - charges[a] || a - b)
 }
