@@ -71,6 +71,12 @@ describe('buildLineFit()', () => {
     expect(fitted([...track(2, 1), ...noise])).toEqual(fitted(track(2, 1)))
   })
 
+  it('takes an event of many thousand pulses, from its first to its last', () => {
+    const pulses = track(2, 1).flatMap((pulse) => Array.from({ length: 100 }, () => pulse))
+    expect(pulses.length).toBeGreaterThan(4_000)
+    expect(angularDistance(fitted(pulses), { azimuth: 2, zenith: 1 })).toBeLessThan(0.08)
+  })
+
   it('is hardly misled by light that comes late', () => {
     const pulses = track(2, 1)
     const late = pulses

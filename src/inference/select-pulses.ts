@@ -59,9 +59,11 @@ function keep(
 /** Moves the `max` rows that the manifest prefers to the front, in time order. `rows`, in time order, are more. */
 function cut(rows: Int32Array, batch: EventBatch, spec: PulsesSpec): number {
   const max = spec.max ?? rows.length
-  if (spec.by !== 'charge') return thin(rows, max, batch.auxiliary, spec)
+  const { prefer, by } = spec
+  if (by !== 'charge') return thin(rows, max, batch.auxiliary, { prefer, isSpread: by === 'spread' })
   sortByCharge(rows, batch.charges)
-  if (spec.prefer === 'hlc') thin(rows, max, batch.auxiliary, { prefer: 'hlc', by: 'time' })
+  // The brightest are the first ones now.
+  if (prefer === 'hlc') thin(rows, max, batch.auxiliary, { prefer: 'hlc', isSpread: false })
   sortByTime(rows.subarray(0, max), batch.times)
   return max
 }
@@ -74,13 +76,13 @@ function thin(
   rows: Int32Array,
   max: number,
   auxiliary: Uint8Array,
-  { prefer, by }: Pick<PulsesSpec, 'prefer' | 'by'>,
+  { prefer, isSpread }: Pick<PulsesSpec, 'prefer'> & { isSpread: boolean },
 ): number {
   const lastPreferred = prefer === 'hlc' ? 0 : 1
   let all = 0
   for (let i = 0; i < rows.length; i++) if (auxiliary[rows[i]] <= lastPreferred) all++
-  const preferred = new Share(all, Math.min(all, max), by)
-  const others = new Share(rows.length - all, max - preferred.wanted, by)
+  const preferred = new Share(all, Math.min(all, max), isSpread)
+  const others = new Share(rows.length - all, max - preferred.wanted, isSpread)
   let taken = 0
   for (let i = 0; taken < max; i++) {
     const row = rows[i]
@@ -99,10 +101,10 @@ class Share {
   #taken = 0
   #next = 0
 
-  constructor(all: number, wanted: number, by: PulsesSpec['by']) {
+  constructor(all: number, wanted: number, isSpread: boolean) {
     this.wanted = wanted
     this.#all = all
-    this.#isSpread = by === 'spread'
+    this.#isSpread = isSpread
   }
 
   takesNext(): boolean {
