@@ -4,7 +4,7 @@ import { execFileSync, spawn as spawnChild } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, dirname, join, resolve } from 'node:path'
+import { delimiter, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const NODE_MAJOR = 24
@@ -82,12 +82,14 @@ async function test() {
   const vitestStatus = await vitest(reporters)
   const pytestStatus = await spawn(
     python(),
-    ['-m', 'pytest', '-q', `--junitxml=${pytestReport}`],
+    ['-m', 'pytest', '-q', '-rs', `--junitxml=${pytestReport}`],
     join(root, 'training'),
   )
   const counts = [vitestCounts(vitestReport), pytestCounts(pytestReport)]
   const passed = counts.reduce((sum, count) => sum + count.passed, 0)
   const failed = counts.reduce((sum, count) => sum + count.failed, 0)
+  for (const name of skippedByVitest(vitestReport))
+    process.stdout.write(`skipped, as this machine lacks what it needs: ${name}\n`)
   process.stdout.write(`\n${passed} passed, ${failed} failed\n`)
   return vitestStatus || pytestStatus || (failed > 0 || passed === 0 ? 1 : 0)
 }
@@ -99,6 +101,16 @@ function vitestCounts(path) {
     (file) => file.status === 'failed' && file.assertionResults.length === 0,
   )
   return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length }
+}
+
+/** pytest names its own with the reason. */
+function skippedByVitest(path) {
+  if (!existsSync(path)) return []
+  return JSON.parse(readFileSync(path, 'utf8')).testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status }) => status === 'skipped')
+      .map(({ fullName }) => `${relative(root, name)}: ${fullName}`),
+  )
 }
 
 function pytestCounts(path) {
