@@ -2,9 +2,9 @@
 import { parseArgs } from 'node:util'
 import { angularDistance } from '../src/event/direction.ts'
 import { sliceEvents } from '../src/event/event-batch.ts'
-import { buildLineFitExecutor } from '../src/inference/linefit-executor.ts'
-import { openLocalModel } from '../src/inference/local.ts'
-import { madeUpEvents } from '../src/inference/warm-up.ts'
+import { buildLineFitExecutor } from '../src/inference/linefit/executor.ts'
+import { openLocalModel } from '../src/inference/network/local.ts'
+import { madeUpEvents } from '../src/inference/network/warm-up.ts'
 import { simulateEvents } from '../src/simulator/simulate.ts'
 import { median, writeResult } from './support/result.ts'
 

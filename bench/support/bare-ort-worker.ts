@@ -1,12 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { sliceEvents } from '../../src/event/event-batch.ts'
-import { buildBuildTensors } from '../../src/inference/build-tensors.ts'
-import type { ModelManifest } from '../../src/inference/manifest.ts'
-import { type OnnxSession, openOnnxSession } from '../../src/inference/onnx-session.ts'
-import { type PackedEvents, unpackEvents } from '../../src/inference/packed-events.ts'
-import { outputNames } from '../../src/inference/read-output.ts'
-import { wholeRun } from '../../src/inference/select-pulses.ts'
-import type { NamedTensors } from '../../src/inference/tensor.ts'
+import type { ModelManifest } from '../../src/inference/model/manifest.ts'
+import { type OnnxSession, openOnnxSession } from '../../src/inference/network/onnx-session.ts'
+import { type PackedEvents, unpackEvents } from '../../src/inference/network/packed-events.ts'
+import { buildBuildTensors } from '../../src/inference/tensors/build-tensors.ts'
+import { outputNames } from '../../src/inference/tensors/read-output.ts'
+import { wholeRun } from '../../src/inference/tensors/select-pulses.ts'
+import type { NamedTensors } from '../../src/inference/tensors/tensor.ts'
 
 /** What a bare worker gets: the runs whose tensors it makes before the clock starts. */
 export interface BareWork {

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Broker, Totals } from '../../src/broker/broker.ts'
+import type { Broker, Totals } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import { renderAccount, toAccount } from '../../src/cli/account.ts'
 import type { ModelIdentity } from '../../src/inference/inferrer.ts'

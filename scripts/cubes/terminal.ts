@@ -1,4 +1,4 @@
-import type { Broker } from '../../src/broker/broker.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import { renderStatus } from '../../src/cli/status-line.ts'
 import type { Part } from './part.ts'
 

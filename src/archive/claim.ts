@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { tryLockFile } from '../broker/sqlite-lock.ts'
+import { tryLockFile } from '../broker/sqlite/lock.ts'
 
 export interface ClaimOptions {
   readonly dir: string

@@ -1,7 +1,7 @@
 import { toUnixMs } from '../event/event-batch.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { type ColumnArray, openParquetWriter, type ParquetColumn } from '../parquet/write.ts'
+import { type ColumnArray, openParquetWriter, type ParquetColumn } from '../formats/parquet/write.ts'
 
 /** The columns of an archived prediction, one row per event. Angles in radians, times in UTC; null where not known. */
 const COLUMNS = [

@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { StoredPredictions } from '../broker/broker.ts'
+import type { StoredPredictions } from '../broker/contract.ts'
 import { EventError, UsageError } from '../errors.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { decodePredictionBatch } from '../event/prediction-wire.ts'

@@ -1,7 +1,7 @@
 import { UsageError } from '../errors.ts'
-import type { Broker } from './broker.ts'
+import type { Broker } from './contract.ts'
 import type { BrokerOptions } from './options.ts'
-import { openSqliteBroker } from './sqlite.ts'
+import { openSqliteBroker } from './sqlite/broker.ts'
 
 /**
  * Opens the broker that `url` names: `redis://…`, `rediss://…`, `redis+cluster://…`, `rediss+cluster://…` or
@@ -13,7 +13,7 @@ export async function openBroker(url: string, options: BrokerOptions = {}): Prom
   if (url.startsWith('sqlite:')) return await openSqliteBroker(sqlitePath(url), options)
   if (/^rediss?(\+cluster)?:\/\//i.test(url)) {
     // Loaded on demand: a pipeline on SQLite needs no Redis client.
-    const { openRedisBroker } = await import('./redis.ts')
+    const { openRedisBroker } = await import('./redis/broker.ts')
     return await openRedisBroker(url, options)
   }
   const scheme = /^[a-z0-9+.-]+:/i.exec(url)?.[0] ?? ''

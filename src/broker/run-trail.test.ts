@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { RunPosition } from './broker.ts'
+import type { RunPosition } from './contract.ts'
 import { RunTrail, type Trailing } from './run-trail.ts'
 
 function at(sequence: number, over: Partial<RunPosition> = {}): RunPosition {

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts'
-import type { LostStep, RunPosition } from './broker.ts'
+import type { LostStep, RunPosition } from './contract.ts'
 
 /** Steps before its own that each stored position remembers at least: five seconds of the detector in batches of 256. */
 const TRAIL_MIN = 64

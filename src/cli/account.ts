@@ -1,4 +1,4 @@
-import type { Totals } from '../broker/broker.ts'
+import type { Totals } from '../broker/contract.ts'
 import type { ModelIdentity } from '../inference/inferrer.ts'
 
 /** What became of every event of a run: emitted = predicted + deadLettered once the stream is drained. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import type { Broker, StoredDeadLetter } from '../broker/broker.ts'
+import type { Broker, StoredDeadLetter } from '../broker/contract.ts'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import { renderTable } from '../evaluation/table.ts'

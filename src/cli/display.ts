@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/contract.ts'
 import { createDisplay, type Display } from '../display/display.ts'
 import { displayMetrics } from '../display/metrics.ts'
 import type { TelemetryServer } from '../telemetry/server.ts'

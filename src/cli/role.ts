@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/contract.ts'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'

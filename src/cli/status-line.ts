@@ -1,4 +1,4 @@
-import type { Broker, Totals } from '../broker/broker.ts'
+import type { Broker, Totals } from '../broker/contract.ts'
 
 const REFRESH_MS = 500
 

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/contract.ts'
 import { consume } from '../consumer/consume.ts'
 import { consumerMetrics } from '../consumer/metrics.ts'
 import type { ConsumeReport } from '../consumer/report.ts'

@@ -1,14 +1,13 @@
 import { ok } from 'node:assert/strict'
+import { OutOfTime, sleep, within } from '../async/deadline.ts'
+import { type BackoffOptions, createBackoff } from '../async/retry.ts'
 import { EventError, UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
-import { type Blame, isAnswer, searchCulprit } from '../inference/culprit.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
+import { type Blame, isAnswer, searchCulprit } from '../inference/remote/culprit.ts'
 import { NO_TRACER, type Tracer, traced } from '../telemetry/tracing.ts'
-import { OutOfTime, within } from '../telemetry/within.ts'
-import { type BackoffOptions, createBackoff } from './backoff.ts'
 import type { RetryReason } from './metrics.ts'
 import type { Slots } from './slots.ts'
-import { waitMs } from './wait.ts'
 
 export interface AskOptions {
   readonly inferrer: Inferrer
@@ -77,7 +76,8 @@ async function tryUpTo(
     const world = result instanceof UnavailableError ? result : undefined
     if (options.stopping.aborted) throw world ?? options.stopping.reason
     options.onRetry(world?.code ?? (result as Blame).reason, world ?? (result as Blame).error)
-    await waitMs(backoff.nextMs(world?.retryAfterSeconds), options.stopping)
+    await sleep(backoff.nextMs(world?.retryAfterSeconds), options.stopping)
+    options.stopping.throwIfAborted()
   }
 }
 
@@ -132,7 +132,8 @@ async function wasReady({ inferrer, backoff, stopping, onRetry }: AskOptions): P
       if (!(error instanceof UnavailableError || error instanceof OutOfTime)) throw error
       const world = error instanceof UnavailableError ? error : undefined
       onRetry(world?.code ?? 'model_timeout', error)
-      await waitMs(pauses.nextMs(world?.retryAfterSeconds), stopping)
+      await sleep(pauses.nextMs(world?.retryAfterSeconds), stopping)
+      stopping.throwIfAborted()
     }
   }
 }

@@ -1,6 +1,6 @@
-import type { Delivery } from '../broker/broker.ts'
+import { within } from '../async/deadline.ts'
+import type { Delivery } from '../broker/contract.ts'
 import { UnavailableError } from '../errors.ts'
-import { within } from '../telemetry/within.ts'
 import { putBack, reconstruct } from './reconstruct.ts'
 import type { ConsumeReport } from './report.ts'
 import { type ConsumeOptions, createRun, type Run } from './run.ts'

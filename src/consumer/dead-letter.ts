@@ -1,4 +1,4 @@
-import type { DeadLetter, Delivery } from '../broker/broker.ts'
+import type { DeadLetter, Delivery } from '../broker/contract.ts'
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import { selectEvents } from '../event/select.ts'

@@ -1,4 +1,4 @@
-import type { BatchMessage, Delivery } from '../broker/broker.ts'
+import type { BatchMessage, Delivery } from '../broker/contract.ts'
 import { type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 

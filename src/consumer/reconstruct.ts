@@ -1,4 +1,6 @@
-import type { Delivery, Settlement, SettleResult } from '../broker/broker.ts'
+import { sleep, untilAborted } from '../async/deadline.ts'
+import { createBackoff } from '../async/retry.ts'
+import type { Delivery, Settlement, SettleResult } from '../broker/contract.ts'
 import { EventError, UnavailableError } from '../errors.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
@@ -7,13 +9,11 @@ import { type DecodedEvents, decodeEvents } from '../event/wire.ts'
 import type { Inference, ModelIdentity } from '../inference/inferrer.ts'
 import { messaging, traced } from '../telemetry/tracing.ts'
 import { askModel } from './ask-model.ts'
-import { createBackoff } from './backoff.ts'
 import { batchDeadLetter, eventDeadLetter, type Reason } from './dead-letter.ts'
 import { timesPutBack, toParts } from './parts.ts'
 import { recordDelivery, recordSettled } from './record.ts'
 import type { Run } from './run.ts'
 import { goodIndices, toFate } from './settlement.ts'
-import { untilAborted, waitMs } from './wait.ts'
 
 /**
  * The path of one delivery: decode and check, ask the model, settle. When it returns the broker knows the fate of
@@ -157,7 +157,8 @@ async function patiently(store: () => Promise<SettleResult>, run: Run): Promise<
       if (!(error instanceof UnavailableError)) throw error
       metrics.retries.inc({ reason: error.code })
       limit(error.code, (repeats) => log.warn({ err: error, repeats }, 'broker asked again'))
-      await waitMs(pauses.nextMs(error.retryAfterSeconds), giveUp)
+      await sleep(pauses.nextMs(error.retryAfterSeconds), giveUp)
+      giveUp.throwIfAborted()
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { Delivery, Settlement, SettleResult } from '../broker/broker.ts'
+import type { Delivery, Settlement, SettleResult } from '../broker/contract.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import type { Run } from './run.ts'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
-import type { Delivery } from '../broker/broker.ts'
+import type { Delivery } from '../broker/contract.ts'
 import { sliceEvents } from '../event/event-batch.ts'
 import { decodePredictionBatch } from '../event/prediction-wire.ts'
 import { selectEvents } from '../event/select.ts'

@@ -1,4 +1,4 @@
-import type { DeadLetter, Delivery, Settlement } from '../broker/broker.ts'
+import type { DeadLetter, Delivery, Settlement } from '../broker/contract.ts'
 import type { EventFault } from '../event/check.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import type { Heartbeat } from '../broker/broker.ts'
+import type { Heartbeat } from '../broker/contract.ts'
 import { UnavailableError } from '../errors.ts'
 import { consumerMetrics } from './metrics.ts'
 import { watchBacklog } from './watch-backlog.ts'

@@ -1,5 +1,5 @@
-import type { Broker, Heartbeat } from '../broker/broker.ts'
-import { within } from '../telemetry/within.ts'
+import { within } from '../async/deadline.ts'
+import type { Broker, Heartbeat } from '../broker/contract.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
 export interface WatchBacklogOptions {

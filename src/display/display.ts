@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/contract.ts'
 import { listen } from '../telemetry/listen.ts'
 import type { TelemetryOptions, TelemetryServer } from '../telemetry/server.ts'
 import { Browsers } from './browsers.ts'

@@ -1,4 +1,4 @@
-import type { Backlog, Totals } from '../broker/broker.ts'
+import type { Backlog, Totals } from '../broker/contract.ts'
 import { openingAngles } from '../event/opening-angles.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { LogHistogram } from '../telemetry/log-histogram.ts'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
 import { UTC_UNKNOWN } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { buildLineFit } from '../inference/linefit.ts'
+import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { Join } from './join.ts'
 import { sampleEvents } from './sample.ts'
 

@@ -1,4 +1,4 @@
-import type { StoredPredictions } from '../broker/broker.ts'
+import type { StoredPredictions } from '../broker/contract.ts'
 import { angularDistance } from '../event/direction.ts'
 import { toUnixMs } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'

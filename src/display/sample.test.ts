@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
 import { concatEvents } from '../event/select.ts'
-import { buildLineFit } from '../inference/linefit.ts'
+import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { sampleEvents } from './sample.ts'
 
 const choice = (random: number, pulsesMax = 1_500) => ({

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { BatchMessage } from '../broker/broker.ts'
+import type { BatchMessage } from '../broker/contract.ts'
 import { fromSourceVector } from '../event/direction.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
 import { decodeEvents } from '../event/wire.ts'
-import type { LineFit } from '../inference/linefit.ts'
+import type { LineFit } from '../inference/linefit/linefit.ts'
 import type { DrawnEvent, DrawnPulses } from './messages.ts'
 
 /** An event that was seen on its way to the model and waits for its prediction. */

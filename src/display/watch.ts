@@ -1,16 +1,15 @@
 import type { Logger } from 'pino'
+import { sleep, within } from '../async/deadline.ts'
 import type {
   BatchMessage,
   Broker,
   Heartbeat,
   StoredDeadLetter,
   StoredPredictions,
-} from '../broker/broker.ts'
-import { pause } from '../broker/change.ts'
+} from '../broker/contract.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { decodePredictionBatch } from '../event/prediction-wire.ts'
-import { buildLineFit } from '../inference/linefit.ts'
-import { within } from '../telemetry/within.ts'
+import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { Figures } from './figures.ts'
 import { Join, toKappa, utcOf } from './join.ts'
 import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'
@@ -97,7 +96,7 @@ export class Watch {
 
   /** The last look at a stream that has been drained: its predictions, too, have been read by then. Never throws. */
   async lastLook(): Promise<void> {
-    await pause(LAST_READ_MS, this.#options.signal)
+    await sleep(LAST_READ_MS, this.#options.signal)
     await this.look()
   }
 
@@ -121,7 +120,7 @@ export class Watch {
   async #restWhileNobodyLooks(signal: AbortSignal): Promise<void> {
     for (let restedMs = 0; restedMs < ALONE_MS && !signal.aborted; restedMs += ALONE_LOOK_MS) {
       if (this.#options.view.isLookedAt) return
-      await pause(ALONE_LOOK_MS, signal)
+      await sleep(ALONE_LOOK_MS, signal)
     }
   }
 
@@ -130,7 +129,7 @@ export class Watch {
     let readUntilMs = performance.now() + READ_MS
     for await (const stored of broker.predictions({ last: HISTORY_BATCHES, signal })) {
       if (performance.now() > readUntilMs) {
-        await pause(REST_MS, signal)
+        await sleep(REST_MS, signal)
         readUntilMs = performance.now() + READ_MS
       }
       this.#join.addPredictions(stored)

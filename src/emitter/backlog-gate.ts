@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Broker } from '../broker/broker.ts'
+import type { Broker } from '../broker/contract.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import { settledOrAborted } from './settled-or-aborted.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Broker, RunPosition } from '../broker/broker.ts'
+import type { Broker, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { RunPosition } from '../broker/broker.ts'
+import type { RunPosition } from '../broker/contract.ts'
 import type { EventErrorCode } from '../errors.ts'
 
 /** What one published batch held. */

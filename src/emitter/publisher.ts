@@ -1,4 +1,4 @@
-import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/broker.ts'
+import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/contract.ts'
 import { concatEvents } from '../event/select.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'

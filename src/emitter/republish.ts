@@ -1,4 +1,4 @@
-import type { Broker, LostStep, RunPosition } from '../broker/broker.ts'
+import type { Broker, LostStep, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { formBatches } from './form-batches.ts'

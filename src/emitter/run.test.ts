@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { RunPosition } from '../broker/broker.ts'
+import type { RunPosition } from '../broker/contract.ts'
 import { toRunStart, toStepPlace, toStoredPlace } from './run.ts'
 
 const place = { pass: 2, at: '{"in":"x"}', skip: 17 }

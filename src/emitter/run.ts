@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { LostStep, RunPosition } from '../broker/broker.ts'
+import type { LostStep, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 
 /** A place between two events of a source. */

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import { UsageError } from '../errors.ts'
-import { resolveModelFolder } from './bundled.ts'
 import type { Inferrer } from './inferrer.ts'
-import { openLocalModel } from './local.ts'
+import { resolveModelFolder } from './model/bundled.ts'
+import { openLocalModel } from './network/local.ts'
 
 export interface OpenInferrerOptions {
   /** Worker threads of a model in this process; default: one per core. */
@@ -31,12 +31,12 @@ export async function openInferrer(spec: string, options: OpenInferrerOptions = 
         `--infer-url says where the network of a model folder runs, and "${spec}" is no folder; give --model FOLDER`,
       )
     }
-    const { openRemoteNetwork } = await import('./remote-network.ts')
+    const { openRemoteNetwork } = await import('./remote/remote-network.ts')
     const { inferUrl, inferEvents: eventsPerRequest, ...rest } = options
     return openRemoteNetwork(resolveModelFolder(spec), inferUrl, { ...rest, eventsPerRequest })
   }
   if (!isUrl(spec)) return openLocalModel(spec, options)
-  const { openHttpInferrer } = await import('./http.ts')
+  const { openHttpInferrer } = await import('./remote/http.ts')
   return openHttpInferrer(spec, options)
 }
 

@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../inference/tensor.ts'
+import type { TensorInfo } from '../inference/tensors/tensor.ts'
 import { show } from './json-values.ts'
 import { RequestError } from './request-error.ts'
 

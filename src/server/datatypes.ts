@@ -1,4 +1,4 @@
-import type { Dtype } from '../inference/tensor.ts'
+import type { Dtype } from '../inference/tensors/tensor.ts'
 
 /** Least and greatest value of an integer type; undefined for floating point and bool. */
 export function integerRange(dtype: Dtype): readonly [bigint, bigint] | undefined {

@@ -1,6 +1,6 @@
 import type { EventBatch } from '../event/event-batch.ts'
 import type { Inference } from '../inference/inferrer.ts'
-import type { NamedTensors } from '../inference/tensor.ts'
+import type { NamedTensors } from '../inference/tensors/tensor.ts'
 import { Coalescer } from './coalesce.ts'
 import { eventWork } from './event-work.ts'
 import type { PredictParts } from './infer-events.ts'

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Registry } from 'prom-client'
+import { within } from '../async/deadline.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
-import { within } from '../telemetry/within.ts'
 import { healthSchema, metricsSchema } from './schemas.ts'
 import type { TokenCheck } from './token.ts'
 

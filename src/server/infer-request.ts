@@ -1,4 +1,4 @@
-import { datatypeOf } from '../inference/datatypes.ts'
+import { datatypeOf } from '../inference/tensors/datatypes.ts'
 import {
   arrayOf,
   elementCount,
@@ -6,7 +6,7 @@ import {
   type NamedTensors,
   type Tensor,
   type TensorInfo,
-} from '../inference/tensor.ts'
+} from '../inference/tensors/tensor.ts'
 import { checkShape, DimensionSizes } from './check-shape.ts'
 import { isRecord, show } from './json-values.ts'
 import { RequestError } from './request-error.ts'

@@ -1,7 +1,7 @@
 import { checkEvents } from '../event/check.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { Inference } from '../inference/inferrer.ts'
-import type { GraphInfo, NamedTensors, Tensor, TensorData } from '../inference/tensor.ts'
+import type { GraphInfo, NamedTensors, Tensor, TensorData } from '../inference/tensors/tensor.ts'
 import { RequestError } from './request-error.ts'
 
 /**

@@ -1,4 +1,10 @@
-import { arrayOf, type Dtype, elementCount, type Tensor, type TensorData } from '../inference/tensor.ts'
+import {
+  arrayOf,
+  type Dtype,
+  elementCount,
+  type Tensor,
+  type TensorData,
+} from '../inference/tensors/tensor.ts'
 import { integerRange } from './datatypes.ts'
 import { show } from './json-values.ts'
 import { RequestError } from './request-error.ts'

@@ -1,4 +1,4 @@
-import { arrayOf, type NamedTensors, type Tensor } from '../inference/tensor.ts'
+import { arrayOf, type NamedTensors, type Tensor } from '../inference/tensors/tensor.ts'
 
 /** Rows along the first axis of a tensor. */
 export function rowsOf({ shape }: Tensor): number {

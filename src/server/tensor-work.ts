@@ -1,7 +1,7 @@
 import { EventError } from '../errors.ts'
-import type { LocalModel } from '../inference/local.ts'
-import type { ModelManifest } from '../inference/manifest.ts'
-import type { GraphInfo, NamedTensors } from '../inference/tensor.ts'
+import type { ModelManifest } from '../inference/model/manifest.ts'
+import type { LocalModel } from '../inference/network/local.ts'
+import type { GraphInfo, NamedTensors } from '../inference/tensors/tensor.ts'
 import type { Work } from './coalesce.ts'
 import { joinRows, sharesRows, sliceRows } from './tensor-rows.ts'
 

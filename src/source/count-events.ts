@@ -1,5 +1,5 @@
-import { openDuckDb } from '../parquet/duckdb.ts'
-import { countRows, readEventIds } from '../parquet/read.ts'
+import { openDuckDb } from '../formats/parquet/duckdb.ts'
+import { countRows, readEventIds } from '../formats/parquet/read.ts'
 
 /** Some seconds of reading event ids; beyond it a count is not worth its wait. */
 const ROWS_MAX = 100_000_000

@@ -1,6 +1,6 @@
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch, Truth } from '../event/event-batch.ts'
-import type { PulseFault, PulseRows } from '../parquet/read.ts'
+import type { PulseFault, PulseRows } from '../formats/parquet/read.ts'
 import { EventBuilder } from './event-builder.ts'
 import type { SeenIds } from './seen-ids.ts'
 import type { RejectedEvent } from './source.ts'

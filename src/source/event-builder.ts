@@ -1,5 +1,5 @@
 import type { EventBatch, Truth } from '../event/event-batch.ts'
-import type { PulseRows } from '../parquet/read.ts'
+import type { PulseRows } from '../formats/parquet/read.ts'
 
 const INITIAL_PULSES = 32_768
 

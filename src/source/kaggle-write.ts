@@ -8,7 +8,7 @@ import {
   type ParquetColumn,
   type ParquetWriter,
   UnwritableError,
-} from '../parquet/write.ts'
+} from '../formats/parquet/write.ts'
 import { simulateInWorkers } from './simulation.ts'
 
 export interface WriteKaggleOptions {

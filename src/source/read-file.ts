@@ -1,6 +1,6 @@
 import type { Truth } from '../event/event-batch.ts'
-import type { DuckDb } from '../parquet/duckdb.ts'
-import { readEventIds, readPulses } from '../parquet/read.ts'
+import type { DuckDb } from '../formats/parquet/duckdb.ts'
+import { readEventIds, readPulses } from '../formats/parquet/read.ts'
 import { EventAssembler, type FileChunk, type FilePlace } from './event-assembler.ts'
 import { SeenIds } from './seen-ids.ts'
 

@@ -1,5 +1,5 @@
 import type { Truth } from '../event/event-batch.ts'
-import type { TruthTable } from '../parquet/read-truth.ts'
+import type { TruthTable } from '../formats/parquet/read-truth.ts'
 
 /** Looks up the truth of events; NaN for one that the table does not have. Fastest when asked in the table's order. */
 export function createTruthLookup(table: TruthTable): (eventIds: BigInt64Array) => Truth {

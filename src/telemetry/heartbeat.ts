@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { Gauge, type Registry } from 'prom-client'
-import type { Broker } from '../broker/broker.ts'
-import { within } from './within.ts'
+import { within } from '../async/deadline.ts'
+import type { Broker } from '../broker/contract.ts'
 
 export interface HeartbeatOptions {
   readonly broker?: Pick<Broker, 'beat' | 'leave'>

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
+import { within } from '../async/deadline.ts'
 import { type Listening, type ListenOptions, listen } from './listen.ts'
 import { maskSecrets } from './secrets.ts'
-import { within } from './within.ts'
 
 /** How a part is. `live`: restarting would not help it. `ready`: it can do its work now. */
 export interface Health {

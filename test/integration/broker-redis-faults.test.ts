@@ -1,16 +1,7 @@
 import { expect, it } from 'vitest'
-import {
-  batch,
-  bytes,
-  ids,
-  onlook,
-  predicted,
-  settleAll,
-  take,
-  text,
-} from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import type { BrokerOptions } from '../../src/broker/options.ts'
+import { batch, bytes, ids, onlook, predicted, settleAll, take, text } from '../conformance/broker/support.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
 import { redisCommand } from '../support/redis-command.ts'

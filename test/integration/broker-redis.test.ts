@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, type TestContext } from 'vitest'
-import { describeBroker } from '../../src/broker/conformance.ts'
-import type { BrokerHome } from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
+import { describeBroker } from '../conformance/broker/conformance.ts'
+import type { BrokerHome } from '../conformance/broker/support.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 
 let redis: RedisServer

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'vitest'
-import { describeBroker } from '../../src/broker/conformance.ts'
-import type { BrokerHome } from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
+import { describeBroker } from '../conformance/broker/conformance.ts'
+import type { BrokerHome } from '../conformance/broker/support.ts'
 
 for (const partitions of [1, 3]) {
   describeBroker(`SQLite broker of ${partitions} partition(s)`, (t) => openSqliteHome(t, partitions))

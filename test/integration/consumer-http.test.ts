@@ -1,7 +1,7 @@
 import { describe, expect, it, type TestContext } from 'vitest'
-import type { Broker } from '../../src/broker/broker.ts'
-import { openHttpInferrer } from '../../src/inference/http.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
+import { openHttpInferrer } from '../../src/inference/remote/http.ts'
 import { openHome } from '../support/broker-homes.ts'
 import {
   expectedAzimuths,

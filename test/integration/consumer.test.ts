@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest'
-import type { Broker } from '../../src/broker/broker.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import type { EventBatch } from '../../src/event/event-batch.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEvents } from '../../src/event/wire.ts'

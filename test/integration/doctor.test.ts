@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
-import { batch } from '../../src/broker/conformance-support.ts'
 import { openBroker } from '../../src/broker/open.ts'
+import { batch } from '../conformance/broker/support.ts'
 import { startNustream } from '../support/nustream.ts'
 
 it('doctor misses a consumer where batches have waited for long, and only then', async (t) => {

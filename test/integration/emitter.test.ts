@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import type { Broker, Delivery } from '../../src/broker/broker.ts'
+import type { Broker, Delivery } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import { type EmitOptions, type EmitReport, emit } from '../../src/emitter/emit.ts'
 import { emitterMetrics } from '../../src/emitter/metrics.ts'

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { listModels, showModel, verifyModel } from '../../src/inference/models.ts'
+import { listModels, showModel, verifyModel } from '../../src/inference/model/models.ts'
 import { SUM_GRAPH, SUM_MANIFEST, writeModelFolder } from '../support/model-folder.ts'
 import { toParity } from '../support/parity.ts'
 import { makeEvents } from '../support/plain-events.ts'

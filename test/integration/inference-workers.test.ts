@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { EventBatch } from '../../src/event/event-batch.ts'
-import { Scheduler, type SchedulerOptions } from '../../src/inference/scheduler.ts'
-import { WorkerPool, type WorkerPoolOptions } from '../../src/inference/worker-pool.ts'
+import { Scheduler, type SchedulerOptions } from '../../src/inference/network/scheduler.ts'
+import { WorkerPool, type WorkerPoolOptions } from '../../src/inference/network/worker-pool.ts'
 import { makeEvents } from '../support/plain-events.ts'
 import { until } from '../support/until.ts'
 

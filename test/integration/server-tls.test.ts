@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openHttpInferrer } from '../../src/inference/http.ts'
+import { openHttpInferrer } from '../../src/inference/remote/http.ts'
 import { makeEvents } from '../support/plain-events.ts'
 import { startServer } from '../support/start-server.ts'
 

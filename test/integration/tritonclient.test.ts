@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { openLocalModel } from '../../src/inference/local.ts'
+import { openLocalModel } from '../../src/inference/network/local.ts'
 import { SUM_GRAPH, SUM_MANIFEST, writeModelFolder } from '../support/model-folder.ts'
 import { openPython, runPython } from '../support/python.ts'
 import { startServer } from '../support/start-server.ts'

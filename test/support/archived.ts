@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { openDuckDb, queryRows } from '../../src/parquet/duckdb.ts'
+import { openDuckDb, queryRows } from '../../src/formats/parquet/duckdb.ts'
 
 /** One row of the archive, as a person reading the files sees it. */
 export interface ArchivedPrediction {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Broker } from '../../src/broker/broker.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import type { BrokerOptions } from '../../src/broker/options.ts'
 import { type Owner, startRedis } from './redis.ts'

@@ -5,8 +5,9 @@
  * `hold` borrows and never settles; `settle` borrows and settles until killed; `emit` publishes and goes on where its
  * run stands.
  */
-import { batch, predicted } from '../../src/broker/conformance-support.ts'
+
 import { openBroker } from '../../src/broker/open.ts'
+import { batch, predicted } from '../conformance/broker/support.ts'
 
 const [, , url = '', role = '', name = '', count = '0'] = process.argv
 const options = { visibilityMs: 400, retryMaxMs: 50, upkeepMs: 100, waitForBroker: true }

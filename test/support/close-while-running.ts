@@ -1,5 +1,5 @@
-import { openLocalModel } from '../../src/inference/local.ts'
-import { madeUpEvents } from '../../src/inference/warm-up.ts'
+import { openLocalModel } from '../../src/inference/network/local.ts'
+import { madeUpEvents } from '../../src/inference/network/warm-up.ts'
 
 /** Asks a model for much, closes it at once and exits: exit code 0 only where no run was active any more. */
 const model = await openLocalModel(process.argv[2], { threads: 2 })

@@ -1,4 +1,4 @@
-import type { Broker } from '../../src/broker/broker.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
 
 export interface PredictedEvent {

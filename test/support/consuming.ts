@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
-import type { Broker } from '../../src/broker/broker.ts'
+import type { Broker } from '../../src/broker/contract.ts'
 import { consume } from '../../src/consumer/consume.ts'
 import { consumerMetrics } from '../../src/consumer/metrics.ts'
 import type { ConsumeReport } from '../../src/consumer/report.ts'

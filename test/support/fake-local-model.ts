@@ -1,6 +1,6 @@
 import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
 import type { Inference } from '../../src/inference/inferrer.ts'
-import type { LocalModel } from '../../src/inference/local.ts'
+import type { LocalModel } from '../../src/inference/network/local.ts'
 
 export interface FakeLocalModel extends LocalModel {
   /** Batches under way now. */

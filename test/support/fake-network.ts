@@ -1,5 +1,5 @@
-import type { ModelManifest } from '../../src/inference/manifest.ts'
-import type { NamedTensors } from '../../src/inference/tensor.ts'
+import type { ModelManifest } from '../../src/inference/model/manifest.ts'
+import type { NamedTensors } from '../../src/inference/tensors/tensor.ts'
 import type { ServedModel } from '../../src/server/tensor-door.ts'
 import { fakeModel } from './fake-model.ts'
 

@@ -1,4 +1,4 @@
-import { untilAborted } from '../../src/consumer/wait.ts'
+import { untilAborted } from '../../src/async/deadline.ts'
 import { EventError, UnavailableError } from '../../src/errors.ts'
 import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
 import type { Inference, Inferrer } from '../../src/inference/inferrer.ts'

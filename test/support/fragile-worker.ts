@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
-import { answersOf, unpackEvents } from '../../src/inference/packed-events.ts'
-import type { FromWorker, ToWorker } from '../../src/inference/worker-messages.ts'
+import { answersOf, unpackEvents } from '../../src/inference/network/packed-events.ts'
+import type { FromWorker, ToWorker } from '../../src/inference/network/worker-messages.ts'
 
 /**
  * A model's worker that breaks on command: azimuth is the first pulse's sensor id. An event whose first time is 1 kills

@@ -1,4 +1,4 @@
-import type { BatchMessage } from '../../src/broker/broker.ts'
+import type { BatchMessage } from '../../src/broker/contract.ts'
 import type { EventBatch } from '../../src/event/event-batch.ts'
 import { encodeEventBatch } from '../../src/event/wire.ts'
 

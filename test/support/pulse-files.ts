@@ -1,4 +1,4 @@
-import { openDuckDb, queryRows } from '../../src/parquet/duckdb.ts'
+import { openDuckDb, queryRows } from '../../src/formats/parquet/duckdb.ts'
 import type { EventSource, RejectedEvent, SourceChunk, SourceReadOptions } from '../../src/source/source.ts'
 
 /** Writes what a query gives to a Parquet file: DuckDB casts, so any column type can be made. */

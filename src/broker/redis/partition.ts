@@ -1,0 +1,346 @@
+import { randomUUID } from 'node:crypto'
+import type {
+  Backlog,
+  BatchMessage,
+  DeadLetter,
+  Delivery,
+  OnlookerOptions,
+  Settlement,
+  SettleResult,
+  StoredDeadLetter,
+  StoredPredictions,
+  Totals,
+} from '../contract.ts'
+import type { BrokerSettings } from '../options.ts'
+import {
+  type RedisLoan,
+  readEntries,
+  type StreamEntry,
+  toDeadLetter,
+  toDelivery,
+  toLoan,
+  toPredictions,
+} from './entry.ts'
+import { type PartitionKeys, partitionKeys } from './keys.ts'
+import type { RedisArgument, RedisLink } from './link.ts'
+import { backlogScript } from './scripts/backlog.ts'
+import { groupScript } from './scripts/group.ts'
+import { holdScript } from './scripts/hold.ts'
+import { releaseScript, renewScript } from './scripts/lease.ts'
+import { publishScript } from './scripts/publish.ts'
+import { replayScript } from './scripts/replay.ts'
+import { settleScript, splitScript } from './scripts/settle.ts'
+import { streamIdScript } from './scripts/stream-id.ts'
+import { trimScript } from './scripts/trim.ts'
+
+/** Waiting for a batch to look at ends after this, so that closing is prompt and partitions take turns. */
+const SAMPLE_BLOCK_MS = 200
+/** Predictions read at once, about ten kilobytes each. */
+const PREDICTIONS_AT_ONCE = 16
+
+export interface PartitionPublication {
+  readonly message: BatchMessage | undefined
+  readonly deadLetters: readonly DeadLetter[]
+  /** The run, where it must stand in this partition, and its new position as JSON. */
+  readonly step: { readonly run: string; readonly expected: number; readonly position: string } | undefined
+}
+
+/** One partition in Redis: each method is one command or script, tried once. */
+export class RedisPartition {
+  readonly index: number
+  readonly keys: PartitionKeys
+  readonly link: RedisLink
+  readonly #settings: BrokerSettings
+
+  constructor(index: number, link: RedisLink, settings: BrokerSettings) {
+    this.index = index
+    this.keys = partitionKeys(settings.stream, index)
+    this.link = link
+    this.#settings = settings
+  }
+
+  get address(): string {
+    return this.link.address
+  }
+
+  /** A connection of its own, for a read that blocks. */
+  openLink(): RedisLink {
+    return this.link.another()
+  }
+
+  /** Asks for nothing but where the keys are: a redirection is followed until the node that has them answers. */
+  async find(): Promise<void> {
+    await this.link.send(['EXISTS', this.keys.batches])
+  }
+
+  /** `stored`, `repeat`, or the position found as JSON when the run stands elsewhere. */
+  async publish({ message, deadLetters, step }: PartitionPublication): Promise<string> {
+    const { batches, deadLetters: letters, runs, totals, settled } = this.keys
+    const reply = await this.link.runForSure(
+      publishScript,
+      [batches, letters, runs, totals, settled],
+      [
+        message ? '1' : '0',
+        message?.batchId ?? '',
+        asBuffer(message?.payload),
+        `${message?.events ?? 0}`,
+        `${Math.round(message?.emittedAtMs ?? 0)}`,
+        step?.run ?? '',
+        `${step?.expected ?? 0}`,
+        step?.position ?? '',
+        ...deadLetterArguments(deadLetters, message?.traceparent ?? ''),
+      ],
+    )
+    return String(reply)
+  }
+
+  /** The stored position of a run as JSON. */
+  async position(run: string): Promise<string | undefined> {
+    const reply = await this.link.send(['HGET', this.keys.runs, run])
+    return reply === null ? undefined : String(reply)
+  }
+
+  async settle(delivery: Delivery, settlement: Settlement): Promise<SettleResult> {
+    const { predictions, predicted, deadLetters } = settlement
+    return await this.#once(settleScript, delivery, [
+      predictions ? '1' : '0',
+      asBuffer(predictions),
+      `${predicted}`,
+      ...deadLetterArguments(deadLetters),
+    ])
+  }
+
+  async split(delivery: Delivery, parts: readonly BatchMessage[]): Promise<SettleResult> {
+    const fields = parts.flatMap(({ batchId, payload, events, emittedAtMs, traceparent = '' }) => [
+      batchId,
+      asBuffer(payload),
+      `${events}`,
+      `${Math.round(emittedAtMs)}`,
+      traceparent,
+    ])
+    return await this.#once(splitScript, delivery, fields)
+  }
+
+  async release(deliveryIds: readonly string[]): Promise<void> {
+    await this.link.run(releaseScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+  }
+
+  /** Returns the loans that are no longer their consumer's. */
+  async renew(deliveryIds: readonly string[]): Promise<string[]> {
+    const reply = await this.link.run(renewScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    const lost = new Set(Array.isArray(reply) ? reply.map(String) : [])
+    return deliveryIds.filter((id) => lost.has(toLoan(id).entryId))
+  }
+
+  /** Makes the consumer group, and the stream with it, unless they are there. */
+  async ensureGroup(): Promise<void> {
+    await this.link.run(groupScript, [this.keys.batches], [this.#settings.group])
+  }
+
+  /**
+   * Takes over up to `max` loans that nobody has renewed for `idleMs`, or with `formerlyOf` those that a consumer held
+   * in a former life. Each counts one more attempt. Loans in `known` are alive.
+   */
+  async claim(
+    consumer: string,
+    { max, idleMs, formerlyOf, known = new Set() }: ClaimFrom,
+  ): Promise<Delivery[]> {
+    const { batches } = this.keys
+    const { group } = this.#settings
+    const of = formerlyOf === undefined ? [] : [formerlyOf]
+    // Those that are known take places in the list, so it asks for that many more.
+    const range = ['IDLE', `${idleMs}`, '-', '+', `${max + known.size}`, ...of]
+    const pending = readPending(await this.link.send(['XPENDING', batches, group, ...range]))
+    const abandoned = pending.filter(({ entryId }) => !known.has(entryId)).slice(0, max)
+    if (abandoned.length === 0) return []
+    const ids = abandoned.map(({ entryId }) => entryId)
+    const entries = readEntries(
+      await this.link.send(['XCLAIM', batches, group, consumer, `${idleMs}`, ...ids]),
+    )
+    this.#tellOfDeleted(ids, entries.length)
+    const attempts = new Map(abandoned.map(({ entryId, attempt }) => [entryId, attempt + 1]))
+    return entries.map((entry) => toDelivery(entry, this.index, attempts.get(entry.id) ?? 1, consumer))
+  }
+
+  async backlog(): Promise<Backlog> {
+    const { batches, totals } = this.keys
+    const reply = await this.link.run(backlogScript, [batches, totals], [this.#settings.group])
+    const [unread = 0, onLoan = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
+    return { unreadBatches: unread, onLoanBatches: onLoan, events, oldestAgeMs: age }
+  }
+
+  async totals(): Promise<Totals> {
+    const names = ['emitted', 'predicted', 'dead_lettered']
+    const reply = await this.link.send(['HMGET', this.keys.totals, ...names])
+    const [emitted = 0, predicted = 0, deadLettered = 0] = Array.isArray(reply)
+      ? reply.map((n) => Number(n ?? 0))
+      : []
+    return { emitted, predicted, deadLettered }
+  }
+
+  /** The id of the stream: `proposed` where it has none. Only of the first partition. */
+  async streamId(proposed: string): Promise<string> {
+    return String(await this.link.run(streamIdScript, [this.keys.totals], [proposed]))
+  }
+
+  /** Predictions and dead letters are let go only by who consumes: an emitter or onlooker takes none from anybody. */
+  async trim(isConsumer: boolean): Promise<void> {
+    const { batches, predictions, settled, totals, groups, readers, deadLetters } = this.keys
+    const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
+      this.#settings
+    const { deadLettersMax, log } = this.#settings
+    const gone = await this.link.run(
+      trimScript,
+      [batches, predictions, settled, totals, groups, readers, deadLetters],
+      [
+        isConsumer ? group : '',
+        `${idleMaxMs}`,
+        isConsumer ? `${predictionsMax}` : '',
+        `${predictionsMaxAgeMs ?? ''}`,
+        `${settledMax}`,
+        `${settledMaxAgeMs}`,
+        isConsumer ? `${deadLettersMax}` : '',
+      ],
+    )
+    if (Number(gone) > 0) log?.warn({ gone, deadLettersMax }, 'too many dead letters, the oldest are let go')
+  }
+
+  async predictions(after: string): Promise<StoredPredictions[]> {
+    const range = [`(${after}`, '+', 'COUNT', `${PREDICTIONS_AT_ONCE}`]
+    const reply = await this.link.send(['XRANGE', this.keys.predictions, ...range])
+    return readEntries(reply).map((entry) => toPredictions(entry, this.index))
+  }
+
+  /** The cursor after which an onlooker reads on; `0-0` is before all. */
+  async startCursor({ after, live, last }: OnlookerOptions): Promise<string> {
+    const before = live ? 0 : last
+    if (before === undefined) return after?.get(this.index) ?? '0-0'
+    const count = `${before + 1}`
+    const reply = await this.link.send(['XREVRANGE', this.keys.predictions, '+', '-', 'COUNT', count])
+    return readEntries(reply)[before]?.id ?? '0-0'
+  }
+
+  /**
+   * The newest batch in the stream, or where that is `seen` the next to come, waiting for it a moment on `link`. Reads
+   * without a group, which Redis keeps no account of.
+   */
+  async newestBatch(link: RedisLink, seen: string | undefined): Promise<NewestBatch | undefined> {
+    const { batches } = this.keys
+    const [newest] = readEntries(await link.send(['XREVRANGE', batches, '+', '-', 'COUNT', '1']))
+    if (newest && newest.id !== seen) return toNewest(newest, this.index)
+    const how = ['COUNT', '1', 'BLOCK', `${SAMPLE_BLOCK_MS}`, 'STREAMS', batches, newest?.id ?? '$']
+    const reply = await link.send(['XREAD', ...how], SAMPLE_BLOCK_MS)
+    const stream: unknown = Array.isArray(reply) ? reply[0] : undefined
+    const [next] = readEntries(Array.isArray(stream) ? stream[1] : undefined)
+    return next && toNewest(next, this.index)
+  }
+
+  async holdPredictions(reader: string, cursor: string): Promise<void> {
+    await this.link.run(holdScript, [this.keys.readers], [reader, cursor])
+  }
+
+  async deadLetters(limit: number): Promise<StoredDeadLetter[]> {
+    const reply = await this.link.send(['XREVRANGE', this.keys.deadLetters, '+', '-', 'COUNT', `${limit}`])
+    return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))
+  }
+
+  async deadLetter(entryId: string): Promise<StoredDeadLetter | undefined> {
+    const reply = await this.link.send(['XRANGE', this.keys.deadLetters, entryId, entryId])
+    return readEntries(reply).map((entry) => toDeadLetter(entry, this.index))[0]
+  }
+
+  async replayDeadLetter(entryId: string): Promise<boolean> {
+    const { batches, deadLetters, totals } = this.keys
+    const batchId = `replay-${randomUUID()}`
+    const reply = await this.link.runForSure(
+      replayScript,
+      [batches, deadLetters, totals],
+      [entryId, batchId, `${Date.now()}`],
+    )
+    return reply === 1
+  }
+
+  async dropDeadLetter(entryId: string): Promise<boolean> {
+    return (await this.link.send(['XDEL', this.keys.deadLetters, entryId])) === 1
+  }
+
+  async #once(script: typeof settleScript, delivery: Delivery, args: RedisArgument[]): Promise<SettleResult> {
+    const { batches, predictions, deadLetters, settled, totals } = this.keys
+    const { entryId, counted } = toLoan(delivery.deliveryId)
+    const keys = [batches, predictions, deadLetters, settled, totals]
+    const reply = await this.link.runForSure(script, keys, [
+      this.#settings.group,
+      entryId,
+      delivery.batchId,
+      `${counted}`,
+      ...args,
+    ])
+    return String(reply) === 'repeat' ? 'repeat' : 'settled'
+  }
+
+  #loanArguments(deliveryIds: readonly string[]): string[] {
+    const loans = deliveryIds.map(toLoan)
+    return [
+      this.#settings.group,
+      ...loans.flatMap((loan) => [loan.entryId, loan.consumer, `${loan.attempt}`]),
+    ]
+  }
+
+  /** Redis takes an entry that was deleted under its pending list off that list when it is claimed. */
+  #tellOfDeleted(wanted: readonly string[], found: number): void {
+    if (found === wanted.length) return
+    const gone = wanted.length - found
+    this.#settings.log?.warn(
+      { partition: this.index, gone, of: wanted },
+      'batches gone: deleted or claimed by another',
+    )
+  }
+}
+
+export interface ClaimFrom {
+  readonly max: number
+  readonly idleMs: number
+  readonly formerlyOf?: string
+  readonly known?: ReadonlySet<string>
+}
+
+export interface NewestBatch {
+  readonly id: string
+  readonly message: BatchMessage
+}
+
+function toNewest(entry: StreamEntry, partition: number): NewestBatch {
+  const { batchId, payload, events, emittedAtMs } = toDelivery(entry, partition, 0, '')
+  return { id: entry.id, message: { batchId, payload, events, emittedAtMs } }
+}
+
+function readPending(reply: unknown): Pick<RedisLoan, 'entryId' | 'attempt'>[] {
+  if (!Array.isArray(reply)) return []
+  return reply.flatMap((row: unknown) =>
+    Array.isArray(row) ? [{ entryId: String(row[0]), attempt: Number(row[3]) }] : [],
+  )
+}
+
+/** The number of events that the dead letters stand for, what comes between, then each as JSON and payload. */
+function deadLetterArguments(letters: readonly DeadLetter[], ...between: string[]): RedisArgument[] {
+  const events = letters.reduce((sum, letter) => sum + letter.events, 0)
+  const pairs = letters.flatMap((letter) => {
+    const fields = {
+      batch_id: letter.batchId,
+      event_id: letter.eventId?.toString(),
+      code: letter.code,
+      message: letter.message,
+      attempts: `${letter.attempts}`,
+      events: `${letter.events}`,
+      died_at_ms: `${Math.round(letter.diedAtMs)}`,
+    }
+    return [JSON.stringify(fields), asBuffer(letter.payload)]
+  })
+  return [`${events}`, ...between, ...pairs]
+}
+
+/** The same bytes as a Buffer, which is what the client sends without a copy. */
+function asBuffer(bytes: Uint8Array | undefined): Buffer {
+  if (!bytes) return Buffer.alloc(0)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,152 @@
+import { join } from 'node:path'
+import { NustreamError } from '../../errors.ts'
+import { type EventBatch, eventCount, pulseCount } from '../../event/event-batch.ts'
+import { type Answers, addFault, createAnswers } from '../answers.ts'
+import type { ModelManifest } from '../model/manifest.ts'
+import { type BuildTensors, buildBuildTensors } from '../tensors/build-tensors.ts'
+import type { Run } from '../tensors/features.ts'
+import { buildReadOutput, outputNames, type ReadOutput } from '../tensors/read-output.ts'
+import { buildSelectPulses, type SelectPulses } from '../tensors/select-pulses.ts'
+import type { Executor } from './executor.ts'
+import { type OnnxSession, openOnnxSession } from './onnx-session.ts'
+
+export interface OnnxExecutorOptions {
+  /** Answers hold the network's own vectors too; only for outputs that are vectors. */
+  readonly keepsVectors?: boolean
+}
+
+/** @throws Error of ONNX Runtime when the folder's network cannot be loaded */
+export async function openOnnxExecutor(
+  folder: string,
+  manifest: ModelManifest,
+  { keepsVectors = false }: OnnxExecutorOptions = {},
+): Promise<Executor> {
+  const session = await openOnnxSession(join(folder, 'model.onnx'))
+  const parts = { ...networkParts(manifest, { keepsVectors }), session }
+  return {
+    graph: session.graph,
+    answer: (batch, runSizes) => answerAll(parts, batch, runSizes),
+    runTensors: (inputs, outputs) => session.run(inputs, outputs),
+    release: () => session.release(),
+  }
+}
+
+/** What turns events into tensors and tensors into answers; it takes no part in how the network is run. */
+export function networkParts(
+  manifest: ModelManifest,
+  { keepsVectors = false }: OnnxExecutorOptions = {},
+): Omit<Parts, 'session'> {
+  return {
+    manifest,
+    select: buildSelectPulses(manifest.pulses),
+    buildTensors: buildBuildTensors(manifest),
+    readOutput: buildReadOutput(manifest.output),
+    outputs: outputNames(manifest.output),
+    keepsVectors,
+  }
+}
+
+export interface Parts {
+  readonly manifest: ModelManifest
+  /** Reads the tensors before it returns its promise: the next run is made in the same memory. */
+  readonly session: Pick<OnnxSession, 'run'>
+  /** Once it aborts, what fails says nothing about events. */
+  readonly signal?: AbortSignal | undefined
+  readonly select: SelectPulses
+  readonly buildTensors: BuildTensors
+  readonly readOutput: ReadOutput
+  readonly outputs: readonly string[]
+  readonly keepsVectors: boolean
+}
+
+/** Answers all events of a batch; `runSizes` are consecutive events that share a run and sum to all of them. */
+export async function answerAll(
+  parts: Parts,
+  batch: EventBatch,
+  runSizes: readonly number[],
+): Promise<Answers> {
+  const answers = createAnswers(eventCount(batch), parts)
+  const rows = new Int32Array(pulseCount(batch))
+  let from = 0
+  for (const size of runSizes) {
+    const run = chooseRun(parts, { batch, answers, rows, from, to: from + size })
+    if (run.events.length) await answerRun(parts, run, answers)
+    from += size
+  }
+  return answers
+}
+
+interface Part {
+  readonly batch: EventBatch
+  readonly answers: Answers
+  /** Room for all rows of the batch. */
+  readonly rows: Int32Array
+  readonly from: number
+  readonly to: number
+}
+
+/** Events `from` to `to` that the model can take; the others become faults. */
+function chooseRun({ manifest, select }: Parts, { batch, answers, rows, from, to }: Part): Run {
+  const { pulses, limits } = manifest
+  const events = new Int32Array(to - from)
+  const starts = new Int32Array(to - from + 1)
+  const first = batch.offsets[from] - batch.offsets[0]
+  let count = 0
+  for (let event = from; event < to; event++) {
+    const chosen = select(batch, event, rows, first + starts[count])
+    if (chosen < pulses.min) {
+      const message = `the event has ${chosen} pulses; the model needs at least ${pulses.min} (pulses.min)`
+      addFault(answers, event, 'model_failed', message)
+    } else if (chosen > limits.pulsesPerEvent) {
+      const most = `${limits.pulsesPerEvent} (limits.pulsesPerEvent in model.json)`
+      addFault(
+        answers,
+        event,
+        'model_failed',
+        `the event has ${chosen} pulses; the model takes at most ${most}`,
+      )
+    } else {
+      starts[count + 1] = starts[count] + chosen
+      events[count++] = event
+    }
+  }
+  return {
+    batch,
+    events: events.subarray(0, count),
+    rows: rows.subarray(first, first + starts[count]),
+    starts: starts.subarray(0, count + 1),
+  }
+}
+
+/** Halves a run on which the network throws, until the one event at fault stands alone. */
+async function answerRun(parts: Parts, run: Run, answers: Answers): Promise<void> {
+  try {
+    const outputs = await parts.session.run(parts.buildTensors(run), parts.outputs)
+    parts.readOutput(outputs, run.events, answers)
+  } catch (error) {
+    // A world that is away, and the end of all asking, are no fault of these events.
+    if (parts.signal?.aborted || (error instanceof NustreamError && error.disposition !== 'reject'))
+      throw error
+    if (run.events.length === 1) {
+      addFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
+      return
+    }
+    const middle = Math.ceil(run.events.length / 2)
+    await answerRun(parts, partOfRun(run, 0, middle), answers)
+    await answerRun(parts, partOfRun(run, middle, run.events.length), answers)
+  }
+}
+
+function partOfRun(run: Run, from: number, to: number): Run {
+  const starts = run.starts.slice(from, to + 1)
+  return {
+    batch: run.batch,
+    events: run.events.subarray(from, to),
+    rows: run.rows.subarray(starts[0], starts[to - from]),
+    starts: starts.map((start) => start - run.starts[from]),
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

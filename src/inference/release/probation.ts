@@ -1,0 +1,104 @@
+import { UsageError } from '../../errors.ts'
+import { type EventBatch, eventCount } from '../../event/event-batch.ts'
+import { selectEvents } from '../../event/select.ts'
+import type { Inference, Inferrer } from '../inferrer.ts'
+import { madeUpEvents } from '../network/warm-up.ts'
+
+/** So many more batches failed than done end the probation: one may be an accident. */
+const BAD_BATCHES = 3
+/** Long enough for models that refuse short events. */
+const TRIAL_PULSES = [128, 256, 512, 1024]
+const KEPT_EVENTS = 32
+const KEPT_PULSES_MAX = 50_000
+const KEEP_EVERY_MS = 1_000
+
+/** A few of the latest events that a model answered, for trying another on. */
+export class RecentEvents {
+  #kept: EventBatch | undefined
+  #keptAt = Number.NEGATIVE_INFINITY
+
+  get events(): EventBatch | undefined {
+    return this.#kept
+  }
+
+  /** Keeps a copy of some of the answered events, now and then: costs nothing most of the time. */
+  offer(batch: EventBatch, { faults }: Inference): void {
+    const now = performance.now()
+    if (now - this.#keptAt < KEEP_EVERY_MS) return
+    const faulty = new Set(faults.map(({ index }) => index))
+    const indices: number[] = []
+    let pulses = 0
+    for (let i = 0; i < eventCount(batch) && indices.length < KEPT_EVENTS; i++) {
+      pulses += batch.offsets[i + 1] - batch.offsets[i]
+      if (pulses > KEPT_PULSES_MAX) break
+      if (!faulty.has(i)) indices.push(i)
+    }
+    if (indices.length === 0) return
+    this.#kept = selectEvents(batch, Int32Array.from(indices))
+    this.#keptAt = now
+  }
+}
+
+/**
+ * Asks a model that is to take over for directions of events that the one before could do, and of made-up ones.
+ * @throws UsageError `model_trial_failed` where it fails on most of them; UnavailableError where its workers die
+ */
+export async function tryCandidate(candidate: Inferrer, recent: EventBatch | undefined): Promise<void> {
+  for (const events of [recent, madeUpEvents(TRIAL_PULSES)]) {
+    if (events === undefined || eventCount(events) === 0) continue
+    const { faults } = await candidate.infer(events).catch((cause: unknown) => {
+      throw failed(`${candidate.model.name} ${candidate.model.version} throws: ${messageOf(cause)}`, cause)
+    })
+    if (2 * faults.length <= eventCount(events)) continue
+    const what = `${faults.length} of ${eventCount(events)} events that a model can do`
+    throw failed(`${candidate.model.name} ${candidate.model.version} fails on ${what}: ${faults[0].message}`)
+  }
+}
+
+export interface ProbationOptions {
+  /** Does what `next` cannot, until `isOver`. */
+  readonly previous: Inferrer
+  readonly isOver: () => boolean
+  /** `next` fails where `previous` does not. May be called more than once. */
+  readonly onFailure: (reason: Error) => void
+}
+
+/**
+ * `next` as an inferrer on probation: a batch of which it cannot do most events is answered by `previous`, so that no
+ * request is lost to it. Where that goes on, `onFailure` is told.
+ */
+export function onProbation<Model extends Inferrer>(next: Model, options: ProbationOptions): Model {
+  const { previous, isOver, onFailure } = options
+  let bad = 0
+  const infer = async (batch: EventBatch, signal?: AbortSignal): Promise<Inference> => {
+    if (isOver()) return next.infer(batch, signal)
+    const events = eventCount(batch)
+    const answer = await next.infer(batch, signal).catch((error: unknown) => toError(error))
+    signal?.throwIfAborted()
+    if (!(answer instanceof Error) && 2 * answer.faults.length <= events) {
+      bad = Math.max(0, bad - 1)
+      return answer
+    }
+    const before = await previous.infer(batch, signal)
+    // Events that neither can do are bad events.
+    if (2 * before.faults.length > events) return before
+    bad++
+    const why = answer instanceof Error ? answer.message : answer.faults[0].message
+    if (bad >= BAD_BATCHES)
+      onFailure(failed(`it failed on ${bad} batches that the one before could do: ${why}`, answer))
+    return before
+  }
+  return { ...next, infer }
+}
+
+function failed(message: string, cause?: unknown): UsageError {
+  return new UsageError('model_trial_failed', message, { cause })
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,286 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { NustreamError, UnavailableError } from '../../errors.ts'
+import type { EventBatch } from '../../event/event-batch.ts'
+import { createRepeatLimit } from '../../telemetry/repeat-limit.ts'
+import type { LocalModel } from '../network/local.ts'
+import type { ModelRelease, ModelSource } from './model-source.ts'
+import { onProbation, RecentEvents, tryCandidate } from './probation.ts'
+import type { RollOutMetrics } from './roll-out-metrics.ts'
+
+export interface RollOutOptions {
+  readonly source: ModelSource
+  /** Loads a model folder, proves it on its parity fixture and warms it. */
+  readonly open: (folder: string) => Promise<LocalModel>
+  /** Asked for a newer release this often, a tenth more or less. */
+  readonly pollMs: number
+  /** The model before is kept so long after a swap, for the case that the new one fails. */
+  readonly probationMs?: number
+  readonly metrics: RollOutMetrics
+  readonly log: Logger
+}
+
+/** How the roll-out stands, for people. */
+export interface RollOutStatus {
+  readonly release: string
+  /** Why the source could not be asked the last time, with the time since when. */
+  readonly away: string | undefined
+  /** A release that the source offers and that failed here. */
+  readonly refused: string | undefined
+}
+
+/** Whoever takes a new release back is in a hurry: the source is asked at least so often during its probation. */
+const PROBATION_ASKS = 5
+
+interface InUse {
+  readonly release: ModelRelease
+  readonly model: LocalModel
+}
+
+/**
+ * Keeps the model of a source in use: a new release is loaded beside the old, proved and tried, and takes over without a
+ * request lost; one that fails is refused, or taken back, and the old one stays.
+ */
+export class RollOut implements AsyncDisposable {
+  readonly #options: RollOutOptions
+  readonly #recent = new RecentEvents()
+  readonly #limit = createRepeatLimit(60_000)
+  readonly #stopping = new AbortController()
+  #inUse: InUse
+  #away: { readonly reason: string; readonly since: string } | undefined
+  #refused: { readonly release: ModelRelease; readonly reason: string } | undefined
+  #following: Promise<void> = Promise.resolve()
+
+  /**
+   * Opens the release that the source offers; where the source is away, or its release fails here, the one that proved
+   * good the last time.
+   * @throws what the source or the model threw where there is no such release
+   */
+  static async open(options: RollOutOptions): Promise<RollOut> {
+    const { source, log, metrics } = options
+    let wanted: ModelRelease | undefined
+    try {
+      wanted = await source.newest()
+      metrics.registryUp(true)
+      const rollOut = new RollOut(options, await load(options, wanted))
+      await source.markGood(wanted)
+      return rollOut
+    } catch (error) {
+      const good = isHeld(error, wanted) ? await source.lastGood() : undefined
+      if (good === undefined || good.key === wanted?.key) throw error
+      const rollOut = new RollOut(options, await load(options, good))
+      if (wanted === undefined) rollOut.#noteAway(error)
+      else rollOut.#refuse(wanted, error, 'refused')
+      log.warn({ spec: source.spec, using: nameOf(good) }, 'the model that proved good the last time is used')
+      return rollOut
+    }
+  }
+
+  private constructor(options: RollOutOptions, first: InUse) {
+    this.#options = options
+    this.#inUse = first
+  }
+
+  /** The model in use, for whoever serves it first. */
+  get model(): LocalModel {
+    return this.#watched(this.#inUse.model)
+  }
+
+  get status(): RollOutStatus {
+    return {
+      release: nameOf(this.#inUse.release),
+      away: this.#away && `${this.#away.reason} (since ${this.#away.since})`,
+      refused: this.#refused && `${nameOf(this.#refused.release)}: ${this.#refused.reason}`,
+    }
+  }
+
+  /** From now on newer releases take over. `swap` puts a model in place and resolves when the one before is idle. */
+  follow(swap: (model: LocalModel) => Promise<void>): void {
+    if (this.#options.source.changes) this.#following = this.#follow(swap)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort()
+    await this.#following
+    await this.#inUse.model[Symbol.asyncDispose]()
+  }
+
+  async #follow(swap: (model: LocalModel) => Promise<void>): Promise<void> {
+    const { pollMs } = this.#options
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      await sleep(pollMs * (0.9 + 0.2 * Math.random()), undefined, { signal }).catch(() => {})
+      if (!signal.aborted) await this.#look(swap)
+    }
+  }
+
+  /** Never throws. */
+  async #look(swap: (model: LocalModel) => Promise<void>): Promise<void> {
+    const { signal } = this.#stopping
+    const release = await this.#ask(signal)
+    if (release === undefined) return
+    if (release.key !== this.#refused?.release.key) this.#forgive()
+    if (release.key === this.#inUse.release.key || this.#refused) return
+    try {
+      await this.#adopt(release, swap)
+    } catch (error) {
+      if (signal.aborted) return
+      if (error instanceof UnavailableError) this.#noteAway(error)
+      else this.#refuse(release, error, 'refused')
+    }
+  }
+
+  /** What the source offers now; undefined where it cannot be asked, which is said, or `signal` has aborted. */
+  async #ask(signal: AbortSignal): Promise<ModelRelease | undefined> {
+    const { source, metrics, log } = this.#options
+    try {
+      const release = await source.newest(signal)
+      if (this.#away) log.info({ spec: source.spec }, 'the model registry answers again')
+      this.#away = undefined
+      metrics.registryUp(true)
+      return release
+    } catch (error) {
+      if (!signal.aborted) this.#noteAway(error)
+      return undefined
+    }
+  }
+
+  /**
+   * Loads a release beside the one in use, tries it, puts it in place, and takes it back if it fails soon or the source
+   * offers the one before again.
+   */
+  async #adopt(release: ModelRelease, swap: (model: LocalModel) => Promise<void>): Promise<void> {
+    const { source, metrics, log } = this.#options
+    const previous = this.#inUse
+    log.info({ from: nameOf(previous.release), to: nameOf(release) }, 'loading a new release of the model')
+    const next = await load(this.#options, release, this.#recent.events, this.#stopping.signal)
+    let isOver = false
+    const failed = new AbortController()
+    const probation = {
+      previous: previous.model,
+      isOver: () => isOver,
+      onFailure: (reason: Error) => failed.abort(reason),
+    }
+    await swap(onProbation(this.#watched(next.model), probation))
+    this.#inUse = next
+    metrics.swapped('swapped')
+    log.info(
+      { model: nameOf(release), before: nameOf(previous.release) },
+      'a new release of the model answers',
+    )
+    const isWithdrawn = await this.#isWithdrawn(previous.release, failed.signal)
+    if (isWithdrawn || failed.signal.aborted) {
+      await swap(this.#watched(previous.model))
+      this.#inUse = previous
+      isOver = true
+      await next.model[Symbol.asyncDispose]()
+      if (isWithdrawn) this.#noteWithdrawn(release)
+      else this.#refuse(release, failed.signal.reason, 'rolled_back')
+      return
+    }
+    isOver = true
+    await previous.model[Symbol.asyncDispose]()
+    if (!this.#stopping.signal.aborted) await source.markGood(release)
+  }
+
+  /**
+   * Whether the source offers the release `before` again during the probation, when it can still be put back without
+   * loading it. Asked at the end for the last time; false at once when the new release fails.
+   */
+  async #isWithdrawn(before: ModelRelease, failed: AbortSignal): Promise<boolean> {
+    const { pollMs, probationMs = 30_000 } = this.#options
+    const signal = AbortSignal.any([this.#stopping.signal, failed])
+    const everyMs = Math.min(pollMs, probationMs / PROBATION_ASKS)
+    const endsAt = performance.now() + probationMs
+    do {
+      await sleep(everyMs, undefined, { signal }).catch(() => {})
+      if (!signal.aborted && (await this.#ask(signal))?.key === before.key) return true
+    } while (!signal.aborted && performance.now() < endsAt)
+    return false
+  }
+
+  #watched(model: LocalModel): LocalModel {
+    const infer = async (batch: EventBatch, signal?: AbortSignal) => {
+      const inference = await model.infer(batch, signal)
+      this.#recent.offer(batch, inference)
+      return inference
+    }
+    return { ...model, infer }
+  }
+
+  #forgive(): void {
+    this.#refused = undefined
+    this.#options.metrics.refused(false)
+  }
+
+  #refuse(release: ModelRelease, error: unknown, outcome: 'refused' | 'rolled_back'): void {
+    const { metrics, log } = this.#options
+    this.#refused = { release, reason: reasonOf(error) }
+    metrics.refused(true)
+    metrics.swapped(outcome)
+    const facts = { err: error, release: nameOf(release), keeps: nameOf(this.#inUse.release) }
+    log.error(
+      facts,
+      outcome === 'refused' ? 'a release of the model is refused' : 'a release of the model is taken back',
+    )
+  }
+
+  #noteWithdrawn(release: ModelRelease): void {
+    const { metrics, log } = this.#options
+    metrics.swapped('swapped')
+    const facts = { model: nameOf(this.#inUse.release), before: nameOf(release) }
+    log.info(facts, 'the release before is offered again and answers')
+  }
+
+  #noteAway(error: unknown): void {
+    const { metrics, log, source } = this.#options
+    metrics.registryUp(false)
+    this.#away = { reason: reasonOf(error), since: this.#away?.since ?? new Date().toISOString() }
+    this.#limit('away', (repeats) =>
+      log.warn(
+        { err: error, spec: source.spec, repeats },
+        'the model registry cannot be asked, the model stays',
+      ),
+    )
+  }
+}
+
+/** A model that is open, proved, tried, and named as its release. */
+async function load(
+  { source, open }: RollOutOptions,
+  release: ModelRelease,
+  recent?: EventBatch,
+  signal?: AbortSignal,
+): Promise<InUse> {
+  const model = await open(await source.fetch(release, signal))
+  try {
+    await tryCandidate(model, recent)
+  } catch (error) {
+    await model[Symbol.asyncDispose]()
+    throw error
+  }
+  return { release, model: named(model, release) }
+}
+
+/** The registry's name and version, which tell releases apart also where their manifests do not. */
+function named(model: LocalModel, { name, version }: ModelRelease): LocalModel {
+  const identity = { name, version }
+  return {
+    ...model,
+    model: identity,
+    infer: async (batch, signal) => ({ ...(await model.infer(batch, signal)), model: identity }),
+  }
+}
+
+/** Whether an older release may stand in: the source is away, or what it offers fails here. */
+function isHeld(error: unknown, wanted: ModelRelease | undefined): boolean {
+  return error instanceof UnavailableError || (wanted !== undefined && error instanceof NustreamError)
+}
+
+function nameOf({ name, version }: ModelRelease): string {
+  return `${name} ${version}`
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

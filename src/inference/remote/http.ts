@@ -1,0 +1,184 @@
+import type { DriftReference } from '../../drift/reference.ts'
+import { EventError, UnavailableError, UsageError } from '../../errors.ts'
+import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
+import { encodeEventBatch } from '../../event/wire.ts'
+import { collectAnswers } from '../collect-answers.ts'
+import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
+import { decodeAnswer } from './answer-wire.ts'
+import { type HttpAnswer, type HttpCaller, NoAnswerInTime, openHttpCaller } from './http-caller.ts'
+import { GatewayTimeout, refusal, unauthorized } from './http-refusal.ts'
+import { readServedReference } from './served-reference.ts'
+
+export interface HttpInferrerOptions {
+  /** Bearer token of the model server. */
+  readonly token?: string | undefined
+  /** For one batch, from the first byte sent to the last received. */
+  readonly timeoutMs?: number
+  /** Batches asked for at once; each has a connection of its own, which is kept open. */
+  readonly concurrency?: number
+  /** Certificate of the authority that signed the server's, where it is none that Node knows. */
+  readonly ca?: string | Buffer | undefined
+}
+
+const ARROW_TYPE = 'application/vnd.apache.arrow.stream'
+const READY_TIMEOUT_MS = 5_000
+const UNKNOWN: ModelIdentity = { name: 'unknown', version: 'unknown' }
+
+/**
+ * A model server of ours as an inferrer: batches travel as Arrow to `POST /predict`. A server that is away does not fail
+ * the opening: `infer` and `ready` say so, and its model's name is "unknown" until it has answered once.
+ * @throws UsageError when the URL is none, or the server does not take the token
+ */
+export async function openHttpInferrer(url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
+  const { concurrency = 4, timeoutMs = 30_000, token, ca } = options
+  const inferrer = new HttpInferrer(
+    openHttpCaller(toBase(url), { concurrency, token, ca }),
+    concurrency,
+    timeoutMs,
+  )
+  try {
+    await inferrer.ready()
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) {
+      await inferrer[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+  return inferrer
+}
+
+function toBase(url: string): URL {
+  const parsed = URL.parse(url)
+  if (parsed && /^https?:$/.test(parsed.protocol)) return parsed
+  throw new UsageError(
+    'flag_invalid',
+    `"${url}" is no URL of a model server; it looks like http://127.0.0.1:8500`,
+  )
+}
+
+class HttpInferrer implements Inferrer {
+  readonly concurrency: number
+  readonly #caller: HttpCaller
+  readonly #timeoutMs: number
+  #model = UNKNOWN
+  #reference: DriftReference | undefined
+  /** Events of one request: half of what the server was too slow for, twice of what it does with ease. */
+  #eventsMax = Number.POSITIVE_INFINITY
+
+  constructor(caller: HttpCaller, concurrency: number, timeoutMs: number) {
+    this.#caller = caller
+    this.concurrency = concurrency
+    this.#timeoutMs = timeoutMs
+  }
+
+  get model(): ModelIdentity {
+    return this.#model
+  }
+
+  get reference(): DriftReference | undefined {
+    return this.#reference
+  }
+
+  /**
+   * A server that is too slow for a batch in the time there is would be asked for the same in vain for ever: after such
+   * a failure fewer events go into a request, and the parts of a batch one after the other.
+   */
+  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+    const count = eventCount(batch)
+    if (count <= this.#eventsMax) return await this.#inferPart(batch, signal, traceparent)
+    const answers = collectAnswers(count, this.#model)
+    for (let from = 0; from < count; ) {
+      const part = sliceEvents(batch, from, Math.min(count, from + this.#eventsMax))
+      answers.add(from, await this.#inferPart(part, signal, traceparent))
+      from += eventCount(part)
+    }
+    return answers.whole()
+  }
+
+  async #inferPart(part: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+    const startedAt = performance.now()
+    try {
+      const inference = await this.#ask(part, signal, traceparent)
+      if (performance.now() - startedAt < this.#timeoutMs / 4) this.#eventsMax *= 2
+      return inference
+    } catch (error) {
+      if (isTooLate(error)) {
+        this.#eventsMax = Math.min(this.#eventsMax, Math.max(1, Math.ceil(eventCount(part) / 2)))
+      }
+      throw error
+    }
+  }
+
+  async #ask(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+    const answer = await this.#caller.call({
+      method: 'POST',
+      path: 'predict',
+      type: ARROW_TYPE,
+      body: encodeEventBatch(batch),
+      timeoutMs: this.#timeoutMs,
+      traceparent,
+      signal,
+    })
+    if (answer.status !== 200) throw refusal(this.#caller.name, answer, eventCount(batch))
+    const inference = this.#decode(answer, batch)
+    // Not waited for: a server that has swapped its model answers on, and drift may be noticed a little later.
+    void this.#learnModel(inference.model)
+    return inference
+  }
+
+  async ready(): Promise<void> {
+    const answer = await this.#caller.call({ method: 'GET', path: 'health', timeoutMs: READY_TIMEOUT_MS })
+    if (answer.status !== 200) throw refusal(this.#caller.name, answer, 0)
+    const health = readHealth(answer)
+    if (health.authorized === false) throw unauthorized(this.#caller.name)
+    await this.#learnModel({ name: String(health.model), version: String(health.version) })
+  }
+
+  /** Asks a model that is new to us what it was trained on; one that cannot be asked goes without. */
+  async #learnModel(model: ModelIdentity): Promise<void> {
+    const { name, version } = this.#model
+    if (model.name === name && model.version === version) return
+    this.#model = model
+    this.#reference = undefined
+    const call = { method: 'GET', path: 'model', timeoutMs: READY_TIMEOUT_MS } as const
+    const answer = await this.#caller.call(call).catch(() => undefined)
+    if (answer?.status === 200 && this.#model === model) this.#reference = readServedReference(answer.body)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#caller.close()
+  }
+
+  /** Whatever is wrong with an answer is the answer's fault: another batch may fare better. */
+  #decode({ body }: HttpAnswer, batch: EventBatch): Inference {
+    try {
+      return decodeAnswer(body, batch)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      const message = `${this.#caller.name} gave no answer in wire form: ${reason}`
+      throw new EventError('model_failed', message, { cause: error })
+    }
+  }
+}
+
+/** The server is there and has not answered in time, by its own clock (504) or by ours. */
+export function isTooLate(error: unknown): boolean {
+  if (!(error instanceof UnavailableError)) return false
+  return error.cause instanceof NoAnswerInTime || error.cause instanceof GatewayTimeout
+}
+
+interface Health {
+  readonly model?: unknown
+  readonly version?: unknown
+  readonly authorized?: unknown
+}
+
+function readHealth({ body }: HttpAnswer): Health {
+  try {
+    const health: unknown = JSON.parse(Buffer.from(body).toString())
+    if (typeof health === 'object' && health !== null && 'model' in health) return health
+  } catch {
+    // Said below: what is no JSON is no model server of ours either.
+  }
+  throw new UnavailableError('model_unreachable', 'what answers at /health is no nustream model server')
+}

@@ -1,0 +1,129 @@
+import type { InputSpec, ModelManifest } from '../model/manifest.ts'
+import { buildEventFeature, buildWriteFeatures, type Run } from './features.ts'
+import { storeAs } from './store-as.ts'
+import type { NamedTensors, Tensor } from './tensor.ts'
+
+/** Makes the input tensors of one run. They lie in buffers that the next call overwrites. */
+export type BuildTensors = (run: Run) => NamedTensors
+
+type BuildTensor = (run: Run, length: number) => Tensor
+
+export function buildBuildTensors(manifest: ModelManifest): BuildTensors {
+  const builders = manifest.inputs.map((spec) => [spec.name, builderOf(spec)] as const)
+  return (run) => {
+    const length = paddedLengthOf(run, manifest.paddedLength)
+    const tensors: Record<string, Tensor> = {}
+    for (const [name, build] of builders) tensors[name] = build(run, length)
+    return tensors
+  }
+}
+
+/** Padded length L of a run by the manifest's rule. */
+export function paddedLengthOf({ starts }: Run, rule: ModelManifest['paddedLength']): number {
+  if ('fixed' in rule) return rule.fixed
+  let longest = rule.min
+  for (let e = 1; e < starts.length; e++) longest = Math.max(longest, starts[e] - starts[e - 1])
+  return Math.ceil(longest / rule.multipleOf) * rule.multipleOf
+}
+
+function builderOf(spec: InputSpec): BuildTensor {
+  switch (spec.layout) {
+    case 'padded':
+    case 'padded-column':
+      return padded(spec)
+    case 'flat':
+    case 'flat-column':
+      return flat(spec)
+    case 'event':
+    case 'event-column':
+      return ofEvents(spec)
+    case 'mask':
+      return mask(spec)
+    case 'lengths':
+      return counted(spec, ({ starts }, e) => starts[e + 1] - starts[e], 0)
+    case 'offsets':
+      return counted(spec, ({ starts }, e) => starts[e], 1)
+    case 'event-index':
+      return eventIndex(spec)
+  }
+}
+
+type OfLayout<L extends InputSpec['layout']> = Extract<InputSpec, { layout: L }>
+
+function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
+  const write = buildWriteFeatures(spec.features, spec.dtype !== 'float32')
+  const width = spec.features.length
+  const store = storeAs(spec.dtype)
+  return (run, length) => {
+    const events = run.events.length
+    const into = store.values(events * length * width)
+    for (let e = 0; e < events; e++) {
+      const at = e * length * width
+      write(run, e, into, at)
+      into.fill(spec.padding, at + (run.starts[e + 1] - run.starts[e]) * width, at + length * width)
+    }
+    return store.tensor(spec.layout === 'padded' ? [events, length, width] : [events, length])
+  }
+}
+
+function flat(spec: OfLayout<'flat' | 'flat-column'>): BuildTensor {
+  const write = buildWriteFeatures(spec.features, spec.dtype !== 'float32')
+  const width = spec.features.length
+  const store = storeAs(spec.dtype)
+  return (run) => {
+    const pulses = run.rows.length
+    const into = store.values(pulses * width)
+    for (let e = 0; e < run.events.length; e++) write(run, e, into, run.starts[e] * width)
+    return store.tensor(spec.layout === 'flat' ? [pulses, width] : [pulses])
+  }
+}
+
+function ofEvents(spec: OfLayout<'event' | 'event-column'>): BuildTensor {
+  const values = spec.features.map(buildEventFeature)
+  const store = storeAs(spec.dtype)
+  return (run) => {
+    const events = run.events.length
+    const into = store.values(events * values.length)
+    for (let e = 0; e < events; e++) {
+      for (const [f, value] of values.entries()) into[e * values.length + f] = value(run, e)
+    }
+    return store.tensor(spec.layout === 'event' ? [events, values.length] : [events])
+  }
+}
+
+function mask(spec: OfLayout<'mask'>): BuildTensor {
+  const store = storeAs(spec.dtype)
+  const onPulse = spec.trueMeans === 'pulse' ? 1 : 0
+  return ({ events, starts }, length) => {
+    const into = store.values(events.length * length)
+    for (let e = 0; e < events.length; e++) {
+      const padding = e * length + starts[e + 1] - starts[e]
+      into.fill(onPulse, e * length, padding)
+      into.fill(1 - onPulse, padding, (e + 1) * length)
+    }
+    return store.tensor([events.length, length])
+  }
+}
+
+function counted(
+  spec: OfLayout<'lengths' | 'offsets'>,
+  value: (run: Run, e: number) => number,
+  extra: number,
+): BuildTensor {
+  const store = storeAs(spec.dtype)
+  return (run) => {
+    const size = run.events.length + extra
+    const into = store.values(size)
+    for (let e = 0; e < size; e++) into[e] = value(run, e)
+    return store.tensor([size])
+  }
+}
+
+function eventIndex(spec: OfLayout<'event-index'>): BuildTensor {
+  const store = storeAs(spec.dtype)
+  return ({ events, rows, starts }) => {
+    const into = store.values(rows.length)
+    for (let e = 0; e < events.length; e++) into.fill(e, starts[e], starts[e + 1])
+    return store.tensor([rows.length])
+  }
+}
