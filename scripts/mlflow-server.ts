@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../test/support/free-port.ts'
 import { ensureMlflow, QUIET_MLFLOW } from './mlflow-env.ts'
 
 export interface MlflowServerOptions {
@@ -132,13 +131,4 @@ class Server implements MlflowServer {
     await this.kill()
     process.off('exit', this.#killOnExit)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  // A server on a port has an AddressInfo.
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }

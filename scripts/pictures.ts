@@ -82,9 +82,10 @@ async function findTrack(seconds: number): Promise<EventRow> {
       const good = events.filter(({ errorRad, pulsesTotal }) => {
         return errorRad !== null && errorRad < 0.1 && pulsesTotal > 150 && pulsesTotal < 1_500
       })
-      const drawn = await Promise.all(
-        good.map(async ({ key }) => (await (await fetch(`${url}/api/events/${key}`)).json()) as DrawnEvent),
-      )
+      const answers = await Promise.all(good.map(({ key }) => fetch(`${url}/api/events/${key}`)))
+      // An event that has left the list meanwhile is answered with 404.
+      const found = answers.filter((answer) => answer.ok)
+      const drawn = (await Promise.all(found.map((answer) => answer.json()))) as DrawnEvent[]
       return drawn.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0]
     },
     { withinMs: 120_000, everyMs: 1_000, what: 'an event worth a picture' },

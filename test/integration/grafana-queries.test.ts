@@ -68,6 +68,7 @@ it('every panel of every dashboard has data when the roles run', {
     empty = answers.filter(({ has }) => !has).map(({ query }) => query)
     return empty.length === 0
   }
-  await until(look, { withinMs: 240_000, everyMs: 2_000, what: 'data in every panel' }).catch(() => {})
-  expect(empty).toEqual([])
+  const how = { withinMs: 240_000, everyMs: 2_000, what: 'data in every panel' }
+  const failure = await until(look, how).catch((error: unknown) => error)
+  expect(empty, String(failure)).toEqual([])
 })

@@ -169,7 +169,10 @@ describe('openHttpInferrer()', () => {
     const events = makeEvents(32)
     const inVain = { code: 'model_unreachable', message: expect.stringContaining('no answer within') }
     await expect(inferrer.infer(events)).rejects.toMatchObject(inVain)
-    await until(() => inferrer.infer(events), { what: 'an answer in parts' })
+    await until(() => inferrer.infer(events), {
+      what: 'an answer in parts',
+      notYet: (error) => error instanceof UnavailableError,
+    })
     expect(asked.at(-1)).toBeLessThan(32)
     const inParts = await inferrer.infer(events)
     msPerEvent = 0

@@ -134,18 +134,13 @@ describe.skipIf(isOffline)('models of a real MLflow registry', { timeout: 600_00
     const files = new URL(source.replace('mlflow-artifacts:', 'file:')).pathname
     const path = join(server.dir, 'artifacts', files, 'model.json')
     await writeFile(path, (await readFile(path, 'utf8')).replace('"version"', ' "version"'))
-    await expect(serve('--model', 'models:/forged@champion')).rejects.toMatchObject({
-      cause: expect.objectContaining({ message: expect.stringContaining('is not what was published') }),
-    })
+    await expect(serve('--model', 'models:/forged@champion')).rejects.toThrow('is not what was published')
   })
 
   it('what the registry does not have is named', async () => {
-    const started = serve('--model', 'models:/direction@nobody')
-    await expect(started).rejects.toMatchObject({
-      cause: expect.objectContaining({
-        message: expect.stringMatching(/has no alias "nobody" of a registered model "direction"/),
-      }),
-    })
+    await expect(serve('--model', 'models:/direction@nobody')).rejects.toThrow(
+      'has no alias "nobody" of a registered model "direction"',
+    )
   })
 
   it('with MLflow away a server goes on, and one that starts takes what proved good the last time', async () => {
@@ -163,6 +158,6 @@ describe.skipIf(isOffline)('models of a real MLflow registry', { timeout: 600_00
     expect(await second.ask()).toMatchObject({ model: 'away', version: '1' })
     expect(second.serving.stderr()).toContain('the model that proved good the last time is used')
     expect((await health(second)).details['model_registry_away']).toMatch(/cannot be reached/)
-    await expect(serve('--model', 'models:/nothing@champion')).rejects.toThrow()
+    await expect(serve('--model', 'models:/nothing@champion')).rejects.toThrow(/MLflow .*cannot be reached/)
   })
 })

@@ -11,7 +11,7 @@ import { collectLog } from '../support/log-lines.ts'
 import { startNustream } from '../support/nustream.ts'
 import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
-import { until } from '../support/until.ts'
+import { isUnreachable, until } from '../support/until.ts'
 
 const PARTITIONS = 8
 const QUICK = { retryMaxMs: 200, commandTimeoutMs: 2_000, connectTimeoutMs: 60_000 }
@@ -186,7 +186,11 @@ describe('a fail-over that takes acknowledged batches with it', () => {
     await replica.restart()
     expect(await publishing).toBe('stored')
     await master.kill9()
-    await until(async () => (await cluster.masterOf(key)) !== master, { withinMs: 90_000, everyMs: 50 })
+    await until(async () => (await cluster.masterOf(key)) !== master, {
+      withinMs: 90_000,
+      everyMs: 50,
+      notYet: isUnreachable,
+    })
     expect(await broker.totals()).toMatchObject({ emitted: 4 })
     await master.restart()
     await cluster.healthy(3)
@@ -258,9 +262,8 @@ async function losingMaster(stream: string, publish: () => Promise<void>) {
   await master.kill9()
   await replica.restart()
   const tookOver = async () => (await cluster.masterOf(key)) === replica
-  const promote = until(tookOver, { withinMs: 90_000, everyMs: 50, what: 'a new master' }).then(() =>
-    master.restart(),
-  )
+  const how = { withinMs: 90_000, everyMs: 50, what: 'a new master', notYet: isUnreachable }
+  const promote = until(tookOver, how).then(() => master.restart())
   return { promote, lost }
 }
 

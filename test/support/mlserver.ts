@@ -10,13 +10,13 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from './free-port.ts'
 import { runPython } from './python.ts'
 import type { Owner } from './redis.ts'
-import { until } from './until.ts'
+import { isUnreachable, until } from './until.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const requirements = join(root, 'test/support/mlserver-requirements.txt')
@@ -84,12 +84,14 @@ class OwnMlServer implements MlServer {
     }
     child.stdout?.on('data', listen)
     child.stderr?.on('data', listen)
-    const isReady = async () => (await fetch(`${this.url}/v2/models/${this.#model}/ready`)).ok
-    await until(isReady, { withinMs: READY_WITHIN_MS, everyMs: 200, what: 'MLServer' }).catch(
-      (cause: unknown) => {
-        throw new Error(`MLServer did not become ready:\n${this.#log}`, { cause })
-      },
-    )
+    const isReady = async () => {
+      if (child.exitCode !== null) throw new Error(`mlserver ended with ${child.exitCode}`)
+      return (await fetch(`${this.url}/v2/models/${this.#model}/ready`)).ok
+    }
+    const how = { withinMs: READY_WITHIN_MS, everyMs: 200, what: 'MLServer', notYet: isUnreachable }
+    await until(isReady, how).catch((cause: unknown) => {
+      throw new Error(`MLServer did not become ready:\n${this.#log}`, { cause })
+    })
   }
 
   async kill9(): Promise<void> {
@@ -126,14 +128,4 @@ async function install(): Promise<void> {
   await runPython('python3', ['-m', 'venv', environment], { withinMs: INSTALL_WITHIN_MS })
   await runPython(join(environment, 'bin/python'), pip, { withinMs: INSTALL_WITHIN_MS })
   writeFileSync(join(environment, '.requirements'), digest())
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1')
-  return address.port
 }

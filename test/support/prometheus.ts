@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { temporaryFolder } from './broker-homes.ts'
 import { freePort } from './free-port.ts'
 import type { Owner } from './redis.ts'
-import { until } from './until.ts'
+import { isUnreachable, until } from './until.ts'
 
 const UNPACKED = fileURLToPath(new URL('../../.tools/debian/usr/bin', import.meta.url))
 const PAGES = fileURLToPath(new URL('../../.tools/debian/usr/share/prometheus/web', import.meta.url))
@@ -95,7 +95,7 @@ export async function startPrometheus(
     if (child.exitCode !== null) throw new Error(`prometheus ended with ${child.exitCode}: ${log}`)
     return (await fetch(`${url}/-/ready`)).ok
   }
-  await until(isReady, { withinMs: 30_000, everyMs: 50, what: 'Prometheus' })
+  await until(isReady, { withinMs: 30_000, everyMs: 50, what: 'Prometheus', notYet: isUnreachable })
   return { ...askFrom(url), url, setTargets, log: () => log }
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { type Owner, type RedisServer, startRedis } from './redis.ts'
 import { redisCommand } from './redis-command.ts'
-import { until } from './until.ts'
+import { isUnreachable, until } from './until.ts'
 
 export interface RedisClusterOptions {
   readonly masters?: number
@@ -107,7 +107,7 @@ class Cluster implements RedisCluster {
         const links = await Promise.all(living.map((node) => this.command(node, 'INFO', 'replication')))
         return links.filter((link) => String(link).includes('master_link_status:up')).length >= replicas
       },
-      { ...WITHIN, what: 'a cluster in good health' },
+      { ...WITHIN, what: 'a cluster in good health', notYet: isUnreachable },
     )
   }
 

@@ -1,22 +1,32 @@
+import { SocketClosedUnexpectedlyError } from 'redis'
+
 export interface UntilOptions {
   /** Deadline; 10 s unless told. */
   readonly withinMs?: number
-  /** Pause between two looks; 10 ms unless told. */
+  /** Pause between two tries; 10 ms unless told. */
   readonly everyMs?: number
   /** What is waited for, for the message when it does not come. */
   readonly what?: string
   /** Ends the wait at once. */
   readonly signal?: AbortSignal | undefined
+  /** True for an error of the condition that means "not yet", such as `isUnreachable`. Any other error ends the wait. */
+  readonly notYet?: (error: unknown) => boolean
 }
 
 /**
- * Waits until `condition` gives something truthy and returns it. A condition that throws counts as "not yet"; its last
- * error becomes the cause of the failure.
- * @throws Error when the deadline passes first, and the signal's reason where it aborts
+ * Waits until `condition` gives something truthy and returns it.
+ * @throws what `condition` throws, at once, unless `notYet` accepts it; Error when the deadline passes first, with the
+ * last accepted error as its cause; the signal's reason where it aborts
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { withinMs = 10_000, everyMs = 10, what = 'the condition', signal }: UntilOptions = {},
+  {
+    withinMs = 10_000,
+    everyMs = 10,
+    what = 'the condition',
+    signal,
+    notYet = () => false,
+  }: UntilOptions = {},
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + withinMs
   let cause: unknown
@@ -27,10 +37,22 @@ export async function until<T>(
       if (value) return value
       cause = undefined
     } catch (error) {
+      if (!notYet(error)) throw error
       cause = error
     }
     if (performance.now() >= deadline)
       throw new Error(`${what} did not come within ${withinMs} ms`, { cause })
     await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
+}
+
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+
+/** True for the error of a connection that was refused or broke, also as the cause of another error: the server starts or ends. */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof SocketClosedUnexpectedlyError) return true
+  if ('code' in error && UNREACHABLE.has(String(error.code))) return true
+  if (error instanceof AggregateError && error.errors.some(isUnreachable)) return true
+  return isUnreachable(error.cause)
 }
