@@ -36,7 +36,7 @@ async function pass(url: string, batches: number, perSecond: number): Promise<Pa
   const publishing = publishAll(emitter, batches, perSecond)
   const stop = new AbortController()
   const settling = new Set<Promise<unknown>>()
-  const options = { consumer: 'bench', onLoanMax: ON_LOAN, signal: stop.signal }
+  const options = { consumer: 'bench', leasesMax: ON_LOAN, signal: stop.signal }
   for await (const delivery of consumer.deliveries(options)) {
     waitsMs.push(performance.timeOrigin + performance.now() - Number(delivery.batchId.split(' ')[1]))
     keep(settling, consumer.settle(delivery, { predictions, predicted: EVENTS, deadLetters: [] }))

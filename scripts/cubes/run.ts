@@ -170,8 +170,8 @@ async function followToTheEnd(following: Following): Promise<void> {
 
 async function untilDrained(broker: Broker, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const { unreadBatches, onLoanBatches } = await broker.backlog()
-    if (unreadBatches + onLoanBatches === 0) return
+    const { unreadBatches, leasedBatches } = await broker.backlog()
+    if (unreadBatches + leasedBatches === 0) return
     await new Promise((done) => setTimeout(done, DRAIN_POLL_MS))
   }
 }

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { OutOfTime, within } from '../async/deadline.ts'
-import type { Broker } from '../broker/contract.ts'
+import type { ReaderBroker } from '../broker/contract.ts'
 import { claimFolder } from './claim.ts'
 import { lastFiles, makeFolder } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
@@ -10,7 +10,7 @@ import { nextWithin } from './next-within.ts'
 import { ArchiveWriter } from './writer.ts'
 
 export interface ArchiveOptions {
-  readonly broker: Broker
+  readonly broker: ReaderBroker
   /** Holds what was archived and where to go on. Of several archives of one stream into it, one writes and the others stand by. */
   readonly dir: string
   /** A file is written as soon as it would have so many. */
@@ -69,7 +69,7 @@ export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
 }
 
 /** Waits for a broker that is away; undefined when stopped meanwhile. */
-async function streamIdOf(broker: Broker, signal: AbortSignal): Promise<string | undefined> {
+async function streamIdOf(broker: ReaderBroker, signal: AbortSignal): Promise<string | undefined> {
   const id = broker.streamId()
   for (;;) {
     try {

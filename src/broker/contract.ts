@@ -2,34 +2,34 @@ import type { EventErrorCode } from '../errors.ts'
 
 /** A batch on its way into the broker. */
 export interface BatchMessage {
-  /** Stable: a repeat of the same batch carries the same id and is predicted once. */
+  /** A repeat of the same batch has the same id and is predicted once. */
   readonly batchId: string
-  /** The events in wire form (docs/wire-format.md). The broker never looks inside. */
+  /** The events in wire form (docs/wire-format.md). The broker does not read it. */
   readonly payload: Uint8Array
   /** Events in the payload; 0 where the producer did not say. */
   readonly events: number
   /** Unix milliseconds when the first event of the batch was due to leave the emitter. */
   readonly emittedAtMs: number
-  /** The span that published it, as a W3C traceparent; its parts in other processes go on with that trace. */
+  /** The span that published the batch, as a W3C traceparent. Consumers continue that trace. */
   readonly traceparent?: string
 }
 
 /** How far an emitter has come in a named run. Stored in one step with the batch that it follows. */
 export interface RunPosition {
   readonly run: string
-  /** Batches published so far in this run, counted from 1; the broker refuses one that it has already seen. */
+  /** Number of this batch in the run, counted from 1. The broker stores each number once. */
   readonly sequence: number
-  /** Where the source goes on, in the source's own words. */
+  /** Where the source continues after this batch, in the source's own format. */
   readonly resume: string
-  /** Events that the run has emitted so far, rejected ones included. */
+  /** Events that the run has emitted so far, including rejected ones. */
   readonly emitted: number
-  /** The source has nothing more to give: a later start of the run begins anew. */
+  /** The source has ended. A later start of the run begins again. */
   readonly done: boolean
 }
 
-/** A step of a run that the broker had stored and lost again, while later steps are still there. */
+/** A step of a run that the broker had stored and has lost, while it still has later steps. */
 export interface LostStep {
-  /** Where the run stood before it; undefined: at its beginning. */
+  /** Where the run stood before it; undefined at the start of the run. */
   readonly before: RunPosition | undefined
   /** The position that was stored with it. */
   readonly position: RunPosition
@@ -37,15 +37,15 @@ export interface LostStep {
 
 /** Where a run stands. */
 export interface RunStanding extends RunPosition {
-  /** In order; to be made of the source again and published under the position that they had. Mostly absent. */
+  /** In order. The emitter reads these steps from the source again and publishes them under the same positions. */
   readonly lost?: readonly LostStep[]
 }
 
-/** A batch on loan from the broker to one consumer. It stays pending until settled, split or released. */
+/** A batch that the broker has leased to one consumer. It stays leased until it is settled, split or released. */
 export interface Delivery extends BatchMessage {
   readonly deliveryId: string
   readonly partition: number
-  /** 1 on the first delivery; counted by the broker over all consumers, so it survives their death. */
+  /** 1 on the first delivery. The broker counts over all consumers, so the count survives their end. */
   readonly attempt: number
 }
 
@@ -59,7 +59,7 @@ export interface DeadLetter {
   readonly attempts: number
   /** Wire form of the event alone, or the unreadable bytes, for inspection and replay. */
   readonly payload: Uint8Array
-  /** Events it stands for in the account: 1, or those of an unreadable batch (1 where unknown). */
+  /** Events that it counts for in the totals: 1, or those of an unreadable batch (1 where unknown). */
   readonly events: number
   readonly diedAtMs: number
 }
@@ -80,10 +80,10 @@ export interface Settlement {
 /** `repeat`: the batch id had been settled before, so nothing was stored again. */
 export type SettleResult = 'settled' | 'repeat'
 
-/** What waits: batches not yet settled (unread or on loan). */
+/** The batches that are not settled yet. */
 export interface Backlog {
   readonly unreadBatches: number
-  readonly onLoanBatches: number
+  readonly leasedBatches: number
   /** Events in both, where producers said how many. */
   readonly events: number
   /** Age of the oldest batch not yet settled, 0 when there is none. */
@@ -98,7 +98,7 @@ export interface Totals {
 }
 
 export interface StoredPredictions {
-  /** Ascending within a partition: read on after it. */
+  /** Ascends within a partition; reading continues after it. */
   readonly cursor: string
   readonly partition: number
   readonly batchId: string
@@ -114,51 +114,53 @@ export interface Heartbeat {
   readonly everyMs: number
   /** Where its /health and /metrics are. */
   readonly url: string | undefined
-  /** False once the broker has not heard for longer than the time to live; unless it left, the name is kept for a day. */
+  /** False after three missed beats. The name is kept for a day unless the process leaves. */
   readonly alive: boolean
 }
 
-/** How one onlooker reads stored predictions. An onlooker never takes them from others nor holds up trimming for ever. */
-export interface OnlookerOptions {
-  /** Per partition, the cursor to read on after; a partition that is missing starts at its oldest prediction kept. */
+/** Where a reader of stored predictions starts. */
+export interface PredictionsOptions {
+  /** Per partition, the cursor to continue after. A partition that is missing starts at its oldest stored prediction. */
   readonly after?: ReadonlyMap<number, string>
-  /** Start at what comes from now on instead. */
+  /** Start at predictions that are stored from now on. */
   readonly live?: boolean
-  /** Start at most so many batches before what comes from now on, per partition; wins over `after`. */
+  /** Start this many batches before the newest one of each partition; takes precedence over `after`. */
   readonly last?: number
   readonly signal: AbortSignal
 }
 
 export interface SampleOptions {
-  /** Pause after each batch. */
+  /** Pause after each batch, ms. */
   readonly everyMs: number
   readonly signal: AbortSignal
 }
 
 export interface DeliveryOptions {
-  /** Name of this consumer, unique among the living. */
+  /** Name of this consumer, unique among those that run. */
   readonly consumer: string
-  /** Deliveries lent at once at most: pulling is the back pressure. */
-  readonly onLoanMax: number
+  /** The most batches that this consumer holds at once. Pulling is the back pressure. */
+  readonly leasesMax: number
   readonly signal: AbortSignal
 }
 
-/**
- * The treaty between emitter, consumer and onlookers. Every method rides out a broker that is away by trying again
- * with back-off until its signal (or `close`) ends it, except where it says that it throws at once.
- * test/conformance/broker holds its properties; each implementation passes them on the real thing.
+/*
+ * The contract between the roles and the broker, one interface for each kind of use. Every method retries with back-off
+ * while the broker is unavailable, until its signal aborts or the broker is closed, except `ping`. A retry is safe: each
+ * step takes effect once. test/conformance/broker tests the contract on each backend.
  */
-export interface Broker extends AsyncDisposable {
-  readonly partitions: number
 
+/** What an emitter uses. */
+export interface EmitterBroker extends Pick<ReaderBroker, 'backlog'> {
   /**
-   * Stores the batch, the dead letters that the source made of unreadable events, and the position, in one atomic
-   * step. `repeat` when the position's sequence was stored before: then nothing is stored again. Also `repeat` when the
-   * broker has lost batches that this emitter had stored (a fail-over, a crash before its disk was written): then
-   * `position` tells a lower sequence, or which steps are lost, and the emitter goes back there.
-   * Without a position, `repeat` when the batch id was settled before.
-   * A message of undefined stores position and dead letters alone.
-   * @throws UsageError `run_taken` when the run has moved on by another emitter
+   * Stores the batch, the dead letters that the source made of unreadable events, and the position, in one atomic step.
+   * Without a message it stores position and dead letters alone.
+   *
+   * Returns `repeat`, and stores nothing, when
+   * - the position's sequence was stored before;
+   * - the broker has lost batches that this emitter had stored (a fail-over, a crash before its disk was written). Then
+   *   `position` returns a lower sequence or the lost steps, and the emitter continues from there;
+   * - there is no position, and the batch id was settled before.
+   * @throws UsageError `run_taken` when another emitter has continued the run
    */
   publish(
     message: BatchMessage | undefined,
@@ -167,66 +169,80 @@ export interface Broker extends AsyncDisposable {
   ): Promise<'stored' | 'repeat'>
 
   /**
-   * Where a run stands, or undefined for a run that is new.
-   * @throws UsageError `run_lost` when the broker has lost more of it than can be told where it was
+   * Where a run stands, or undefined for a new run.
+   * @throws UsageError `run_lost` when the broker has lost more steps than it can locate in the source
    */
   position(run: string): Promise<RunStanding | undefined>
+}
 
+/** What a consumer uses; its metrics also show the state of the stream. */
+export interface ConsumerBroker extends Pick<ReaderBroker, 'backlog' | 'totals' | 'heartbeats' | 'ping'> {
   /**
-   * Lends batches, oldest first within a partition, until aborted. Deliveries of a dead consumer come up again after
-   * the visibility timeout with a higher attempt. Loans of this consumer are kept alive while it holds them.
+   * Leases batches, oldest first within a partition, until aborted. A batch whose consumer has died is leased again after
+   * the visibility timeout, with a higher attempt. The leases of this consumer are renewed while it holds them.
    */
   deliveries(options: DeliveryOptions): AsyncIterable<Delivery>
 
-  /** Stores predictions and dead letters and acknowledges, in one atomic step keyed by batch id. */
+  /** Stores predictions and dead letters and ends the lease, in one atomic step, once for each batch id. */
   settle(delivery: Delivery, settlement: Settlement): Promise<SettleResult>
 
   /** Replaces the delivery by its parts, published at the end of the stream, in one atomic step. */
   split(delivery: Delivery, parts: readonly BatchMessage[]): Promise<SettleResult>
 
-  /** Gives the loan back unharmed: another consumer gets it at once and the attempt does not count. */
+  /** Ends the lease without an outcome: another consumer gets the batch at once, and the attempt does not count. */
   release(delivery: Delivery): Promise<void>
+}
 
+/** What the display, the archive and the status commands use. Reading takes nothing from the stream. */
+export interface ReaderBroker {
   backlog(): Promise<Backlog>
   totals(): Promise<Totals>
+  heartbeats(): Promise<Heartbeat[]>
+
+  /** One round trip. @throws UnavailableError at once when the broker is unavailable */
+  ping(): Promise<void>
 
   /**
-   * Eight hex digits that tell this stream from any other, so that a cursor is never taken for one of another stream.
-   * Made with the stream; one that was deleted and begun anew has another.
+   * Eight hex digits that identify this stream, so that a cursor is never used on another stream. A stream that was
+   * deleted and started again has another id.
    */
   streamId(): Promise<string>
 
-  /** Predictions in order within a partition, waiting for more until aborted. */
-  predictions(options: OnlookerOptions): AsyncIterable<StoredPredictions>
+  /** Predictions in order within a partition; waits for more until aborted. */
+  predictions(options: PredictionsOptions): AsyncIterable<StoredPredictions>
 
   /**
-   * A batch now and then, at most one per `everyMs`: the newest that waits, or else the next that is published. Nobody
-   * else notices: nothing is lent, no group is made and nothing is kept from trimming. Never the same batch twice in a
-   * row. For onlookers that want to see some events, not all.
-   */
-  samples(options: SampleOptions): AsyncIterable<BatchMessage>
-
-  /**
-   * Holds the trimming of predictions at what a named reader has taken, for a day after its last call; the archive
-   * calls it after each file.
+   * Delays trimming: predictions after the cursors in `taken` are kept for the named reader, for a day after its last
+   * call. The archive calls this after each file.
    */
   holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void>
 
-  /** Newest first. At most `deadLettersMax` are kept for each partition; the oldest go, and stay counted in `totals`. */
+  /**
+   * One batch per `everyMs` at most: the newest one that waits, or else the next one that is published. Sampling has no
+   * effect on the stream: it leases nothing, creates no group and delays no trimming. The same batch never comes twice in
+   * a row.
+   */
+  samples(options: SampleOptions): AsyncIterable<BatchMessage>
+
+  /** Newest first. At most `deadLettersMax` are kept for each partition; older ones are deleted, and `totals` still counts them. */
   deadLetters(options: { readonly limit: number }): Promise<StoredDeadLetter[]>
   deadLetter(id: string): Promise<StoredDeadLetter | undefined>
-  /** Publishes the payload again as a new batch and removes the dead letter, in one step. False if it is gone. */
+}
+
+/** What keeps the stream in order: heartbeats and decisions about dead letters. */
+export interface BrokerUpkeep {
+  beat(beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): Promise<void>
+  /** Removes the name of a process that ends normally from the heartbeats, so that no alert fires. Safe to repeat. */
+  leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void>
+
+  /** Publishes the payload again as a new batch and removes the dead letter, in one step. False if it no longer exists. */
   replayDeadLetter(id: string): Promise<boolean>
   dropDeadLetter(id: string): Promise<boolean>
+}
 
-  beat(beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): Promise<void>
-  /** Takes the name of a part that ends in order out of the heartbeats, so that nobody misses it. Harmless to repeat. */
-  leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void>
-  heartbeats(): Promise<Heartbeat[]>
+export interface Broker extends EmitterBroker, ConsumerBroker, ReaderBroker, BrokerUpkeep, AsyncDisposable {
+  readonly partitions: number
 
-  /** One round trip. @throws UnavailableError at once when the broker is away */
-  ping(): Promise<void>
-
-  /** Ends waits, returns what is on loan unread, closes connections. Idempotent. */
+  /** Ends all waits, releases leases whose batches were not read, and closes connections. Safe to repeat. */
   close(): Promise<void>
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import type { Broker } from '../broker/contract.ts'
+import type { ReaderBroker } from '../broker/contract.ts'
 import { createDisplay, type Display } from '../display/display.ts'
 import { displayMetrics } from '../display/metrics.ts'
 import type { TelemetryServer } from '../telemetry/server.ts'
@@ -73,7 +73,7 @@ export function sayIfMoved(config: { readonly port?: number | undefined }, { por
     console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
 }
 
-export function createRoleDisplay(broker: Broker, role: Role, token: string | undefined): Display {
+export function createRoleDisplay(broker: ReaderBroker, role: Role, token: string | undefined): Display {
   return createDisplay({
     broker,
     version: packageVersion(),

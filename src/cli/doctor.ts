@@ -77,9 +77,9 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
   try {
     await using broker = await openBroker(url, toBrokerOptions({ ...config, broker: url }))
     await broker.ping()
-    const { unreadBatches, onLoanBatches, oldestAgeMs } = await broker.backlog()
+    const { unreadBatches, leasedBatches, oldestAgeMs } = await broker.backlog()
     const totals = await broker.totals()
-    const waiting = `${unreadBatches} batches unread, ${onLoanBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
+    const waiting = `${unreadBatches} batches unread, ${leasedBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
     const account = `emitted ${totals.emitted}, predicted ${totals.predicted}, dead letters ${totals.deadLettered}`
     const beats = await broker.heartbeats()
     const missing = isUnattended(beats, oldestAgeMs) ? [NO_CONSUMER] : []

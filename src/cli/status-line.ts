@@ -1,4 +1,4 @@
-import type { Broker, Totals } from '../broker/contract.ts'
+import type { ReaderBroker, Totals } from '../broker/contract.ts'
 
 const REFRESH_MS = 500
 
@@ -8,7 +8,7 @@ export interface StatusOptions {
 }
 
 /** Keeps one line on the terminal up to date with how the stream is doing. Never throws. */
-export function showStatus(broker: Broker, { quiet, eventsMax }: StatusOptions): { end(): void } {
+export function showStatus(broker: ReaderBroker, { quiet, eventsMax }: StatusOptions): { end(): void } {
   if (quiet || !process.stderr.isTTY) return { end: () => {} }
   let last: { totals: Totals; atMs: number } | undefined
   let underWay = false

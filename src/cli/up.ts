@@ -184,7 +184,7 @@ async function waitUntilDrained(
   try {
     while (!ends.aborted) {
       const backlog = await settledOrAborted(broker.backlog(), ends)
-      if (backlog && backlog.unreadBatches + backlog.onLoanBatches === 0) return
+      if (backlog && backlog.unreadBatches + backlog.leasedBatches === 0) return
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
     }
   } finally {

@@ -72,7 +72,7 @@ export function consumeAsConfigured(
     broker,
     inferrer,
     consumer: role.instance,
-    onLoanMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
+    leasesMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
     attemptsMax: config.attemptsMax,
     shutdownMs: config.shutdownMs,
     metrics: consumerMetrics(role.registry),

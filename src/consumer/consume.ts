@@ -18,7 +18,7 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
   const { broker, metrics, backlogEveryMs, log, consumer, inferrer } = run
   const ended = new AbortController()
   watchBacklog({ broker, metrics, everyMs: backlogEveryMs, signal: ended.signal })
-  log.info({ consumer, model: inferrer.model, onLoanMax: run.onLoanMax }, 'consuming')
+  log.info({ consumer, model: inferrer.model, leasesMax: run.leasesMax }, 'consuming')
   try {
     let careful = false
     while (!run.stopping.aborted) {
@@ -46,12 +46,12 @@ const CALM_BATCHES = 4
  */
 async function takeUntilTurn(run: Run, careful: boolean): Promise<'careful' | 'usual'> {
   const { broker, consumer, metrics, stopping } = run
-  const onLoanMax = careful ? 1 : run.onLoanMax
+  const leasesMax = careful ? 1 : run.leasesMax
   const turn = new AbortController()
   const signal = AbortSignal.any([stopping, turn.signal])
   const held = new Set<Promise<void>>()
   let calm = 0
-  for await (const delivery of broker.deliveries({ consumer, onLoanMax, signal })) {
+  for await (const delivery of broker.deliveries({ consumer, leasesMax, signal })) {
     const isFirst = delivery.attempt === 1
     if (!careful && !isFirst) turn.abort()
     if (signal.aborted) {
@@ -64,7 +64,7 @@ async function takeUntilTurn(run: Run, careful: boolean): Promise<'careful' | 'u
       metrics.onLoan.dec()
     })
     held.add(settled)
-    if (held.size >= onLoanMax) await Promise.race(held)
+    if (held.size >= leasesMax) await Promise.race(held)
     calm = isFirst ? calm + 1 : 0
     if (careful && calm >= CALM_BATCHES) turn.abort()
   }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { BackoffOptions } from '../async/retry.ts'
-import type { Broker, Delivery } from '../broker/contract.ts'
+import type { ConsumerBroker, Delivery } from '../broker/contract.ts'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { createRepeatLimit, type RepeatLimit } from '../telemetry/repeat-limit.ts'
@@ -11,12 +11,12 @@ import { ConsumeTally } from './report.ts'
 import { createSlots, type Slots } from './slots.ts'
 
 export interface ConsumeOptions {
-  readonly broker: Broker
+  readonly broker: ConsumerBroker
   readonly inferrer: Inferrer
   /** Name of this consumer, unique among the living. */
   readonly consumer: string
   /** Batches on loan at once. Some more than the model can hold at once, so that it never waits for the broker. */
-  readonly onLoanMax: number
+  readonly leasesMax: number
   /** Times that a batch is lent before it is put back in parts, and an event before it is given up. */
   readonly attemptsMax: number
   readonly metrics: ConsumerMetrics

@@ -21,7 +21,7 @@ function watch(ping: () => Promise<void>, beats: readonly Heartbeat[] = []) {
   const stop = new AbortController()
   const broker = {
     ping: vi.fn(ping),
-    backlog: async () => ({ unreadBatches: 5, onLoanBatches: 2, events: 700, oldestAgeMs: 1_500 }),
+    backlog: async () => ({ unreadBatches: 5, leasedBatches: 2, events: 700, oldestAgeMs: 1_500 }),
     totals: async () => ({ emitted: 1_000, predicted: 290, deadLettered: 10 }),
     heartbeats: async () => [...beats],
   }

@@ -1,9 +1,9 @@
 import { within } from '../async/deadline.ts'
-import type { Broker, Heartbeat } from '../broker/contract.ts'
+import type { Heartbeat, ReaderBroker } from '../broker/contract.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
 export interface WatchBacklogOptions {
-  readonly broker: Pick<Broker, 'ping' | 'backlog' | 'totals' | 'heartbeats'>
+  readonly broker: Pick<ReaderBroker, 'ping' | 'backlog' | 'totals' | 'heartbeats'>
   readonly metrics: Pick<
     ConsumerMetrics,
     'brokerUp' | 'backlogBatches' | 'backlogEvents' | 'oldestAge' | 'totals' | 'roleBeat'
@@ -44,7 +44,7 @@ async function readInto(
   const [backlog, totals, beats] = await Promise.all([broker.backlog(), broker.totals(), broker.heartbeats()])
   metrics.brokerUp.set(1)
   metrics.backlogBatches.set({ state: 'unread' }, backlog.unreadBatches)
-  metrics.backlogBatches.set({ state: 'on_loan' }, backlog.onLoanBatches)
+  metrics.backlogBatches.set({ state: 'on_loan' }, backlog.leasedBatches)
   metrics.backlogEvents.set(backlog.events)
   metrics.oldestAge.set(backlog.oldestAgeMs / 1000)
   metrics.totals.set({ fate: 'emitted' }, totals.emitted)

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Broker } from '../broker/contract.ts'
+import type { ReaderBroker } from '../broker/contract.ts'
 import { listen } from '../telemetry/listen.ts'
 import type { TelemetryOptions, TelemetryServer } from '../telemetry/server.ts'
 import { Browsers } from './browsers.ts'
@@ -10,7 +10,7 @@ import { View } from './view.ts'
 import { Watch } from './watch.ts'
 
 export interface DisplayOptions {
-  readonly broker: Broker
+  readonly broker: ReaderBroker
   /** Of nustream, shown on the page. */
   readonly version: string
   readonly token?: string | undefined

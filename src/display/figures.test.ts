@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { Figures } from './figures.ts'
 
-const NO_BACKLOG = { unreadBatches: 0, onLoanBatches: 0, events: 0, oldestAgeMs: 0 }
+const NO_BACKLOG = { unreadBatches: 0, leasedBatches: 0, events: 0, oldestAgeMs: 0 }
 const totals = (emitted: number, predicted: number, deadLettered = 0) => ({
   emitted,
   predicted,

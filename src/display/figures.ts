@@ -58,7 +58,7 @@ export class Figures {
       ...rates,
       lag: {
         events: backlog.events,
-        batches: backlog.unreadBatches + backlog.onLoanBatches,
+        batches: backlog.unreadBatches + backlog.leasedBatches,
         oldestAgeMs: Math.round(backlog.oldestAgeMs),
       },
       latencyMs: quantilesOf(this.#recent),

@@ -2,8 +2,8 @@ import type { Logger } from 'pino'
 import { sleep, within } from '../async/deadline.ts'
 import type {
   BatchMessage,
-  Broker,
   Heartbeat,
+  ReaderBroker,
   StoredDeadLetter,
   StoredPredictions,
 } from '../broker/contract.ts'
@@ -20,7 +20,7 @@ import type { View } from './view.ts'
 import { Newest, type SkyPoint } from './window.ts'
 
 export interface WatchOptions {
-  readonly broker: Broker
+  readonly broker: ReaderBroker
   readonly view: View
   readonly metrics: DisplayMetrics
   readonly log: Logger

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Broker } from '../broker/contract.ts'
+import type { EmitterBroker } from '../broker/contract.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface GateOptions {
-  readonly broker: Broker
+  readonly broker: EmitterBroker
   /** Events that the broker may hold before publishing pauses. */
   readonly backlogMaxEvents: number
   readonly metrics: EmitterMetrics | undefined

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Broker, RunPosition } from '../broker/contract.ts'
+import type { EmitterBroker, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
@@ -15,7 +15,7 @@ import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface EmitOptions {
   readonly source: EventSource
-  readonly broker: Broker
+  readonly broker: EmitterBroker
   /**
    * Name of the run. A named run that is finished does nothing more. Without one the run is named by the source's
    * spec, and begins anew once it has finished.

@@ -1,4 +1,4 @@
-import type { BatchMessage, Broker, DeadLetter, RunPosition } from '../broker/contract.ts'
+import type { BatchMessage, DeadLetter, EmitterBroker, RunPosition } from '../broker/contract.ts'
 import { concatEvents } from '../event/select.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'
@@ -9,7 +9,7 @@ import { type EventPlace, type RunStart, toStoredPlace } from './run.ts'
 import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface PublisherOptions {
-  readonly broker: Broker
+  readonly broker: EmitterBroker
   readonly spec: string
   /** Events in a chunk of the source. */
   readonly chunkEvents: number

@@ -1,4 +1,4 @@
-import type { Broker, LostStep, RunPosition } from '../broker/contract.ts'
+import type { EmitterBroker, LostStep, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { formBatches } from './form-batches.ts'
@@ -10,7 +10,7 @@ import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface RepublishOptions {
   readonly source: EventSource
-  readonly broker: Broker
+  readonly broker: EmitterBroker
   /** Events of a chunk where the step itself does not say. */
   readonly chunkEvents: number
   readonly loop: boolean

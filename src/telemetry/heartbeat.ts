@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
 import { Gauge, type Registry } from 'prom-client'
 import { within } from '../async/deadline.ts'
-import type { Broker } from '../broker/contract.ts'
+import type { BrokerUpkeep } from '../broker/contract.ts'
 
 export interface HeartbeatOptions {
-  readonly broker?: Pick<Broker, 'beat' | 'leave'>
+  readonly broker?: Pick<BrokerUpkeep, 'beat' | 'leave'>
   readonly role: string
   readonly instance: string
   /** A reader may call this part dead after a few times this long. */

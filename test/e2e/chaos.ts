@@ -189,8 +189,8 @@ async function openSqliteStage(options: ChaosOptions): Promise<Stage> {
 async function isDrained(url: string): Promise<boolean> {
   try {
     await using broker = await openBroker(url)
-    const { unreadBatches, onLoanBatches } = await broker.backlog()
-    return unreadBatches + onLoanBatches === 0
+    const { unreadBatches, leasedBatches } = await broker.backlog()
+    return unreadBatches + leasedBatches === 0
   } catch {
     return false // the broker is just being restarted
   }

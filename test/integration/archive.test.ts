@@ -252,7 +252,7 @@ it('archive() leaves out what is no prediction, counts it, and goes on', async (
   const taking = new AbortController()
   for await (const delivery of broker.deliveries({
     consumer: 'foreign',
-    onLoanMax: 1,
+    leasesMax: 1,
     signal: taking.signal,
   })) {
     await broker.settle(delivery, { predictions: Buffer.from('noise'), predicted: 10, deadLetters: [] })

@@ -20,7 +20,7 @@ it('loses and doubles nothing while Redis is killed again and again under traffi
   const redis = await startRedis(t)
   const [emitter, consumer] = [await open(t, redis), await open(t, redis, { visibilityMs: 500 })]
   const total = 300
-  const consuming = settleAll(consumer, total, { withinMs: 60_000, onLoanMax: 8 })
+  const consuming = settleAll(consumer, total, { withinMs: 60_000, leasesMax: 8 })
   const emitting = (async () => {
     for (let sequence = 1; sequence <= total; sequence++) {
       const position = { run: 'r', sequence, resume: `${sequence}`, emitted: sequence * 4, done: false }
@@ -123,7 +123,7 @@ it('goes on after FLUSHALL, and after the stream or its group was deleted', asyn
   const broker = await open(t, redis)
   const seen: string[] = []
   const consuming = (async () => {
-    for await (const delivery of broker.deliveries({ consumer: 'c1', onLoanMax: 4, signal: t.signal })) {
+    for await (const delivery of broker.deliveries({ consumer: 'c1', leasesMax: 4, signal: t.signal })) {
       // A group that was made anew reads from the beginning, so what was settled and not yet trimmed comes again.
       if ((await broker.settle(delivery, predicted(delivery))) === 'settled') seen.push(delivery.batchId)
     }
@@ -195,7 +195,7 @@ it('survives entries that were deleted while on loan', async (t) => {
   const heir = await open(t, redis, { visibilityMs: 200, log })
   expect((await settleAll(heir, 2, { consumer: 'heir' })).toSorted()).toEqual(['b2', 'b3'])
   await until(() => lines.some((line) => line.includes('batches gone')))
-  await until(async () => (await heir.backlog()).onLoanBatches === 0)
+  await until(async () => (await heir.backlog()).leasedBatches === 0)
 })
 
 it('trims what is settled, whatever a foreign, a forgotten or an onlooking group does', async (t) => {
@@ -211,7 +211,7 @@ it('trims what is settled, whatever a foreign, a forgotten or an onlooking group
   // This consumer goes on waiting, so its group stays live.
   const settled: string[] = []
   const consuming = (async () => {
-    for await (const delivery of broker.deliveries({ consumer: 'c1', onLoanMax: 4, signal: t.signal })) {
+    for await (const delivery of broker.deliveries({ consumer: 'c1', leasesMax: 4, signal: t.signal })) {
       await broker.settle(delivery, predicted(delivery))
       settled.push(delivery.batchId)
     }

@@ -126,7 +126,7 @@ describe.each(HOMES)('display of %s', (kind) => {
     await listenTo(shown.stream, t)
     await publishAndPredict(t, home, 60, { upkeepMs: 10, predictionsMax: 2 })
     const onlooker = await home.open()
-    expect(await onlooker.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
+    expect(await onlooker.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     await until(async () => {
       const kept = await Array.fromAsync(onlooker.predictions({ signal: AbortSignal.timeout(200) }))
       return kept.length <= 2

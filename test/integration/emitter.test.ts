@@ -152,7 +152,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
     let held = 0
     const stop = new AbortController()
     const ids: bigint[] = []
-    for await (const delivery of broker.deliveries({ consumer: 'c', onLoanMax: 4, signal: stop.signal })) {
+    for await (const delivery of broker.deliveries({ consumer: 'c', leasesMax: 4, signal: stop.signal })) {
       held = Math.max(held, (await broker.backlog()).events)
       ids.push(...idsOf(delivery))
       await broker.settle(delivery, { predictions: undefined, predicted: 0, deadLetters: [] })
@@ -254,7 +254,7 @@ async function take(broker: Broker, count: number): Promise<Delivery[]> {
   const stop = new AbortController()
   for await (const delivery of broker.deliveries({
     consumer: 'taker',
-    onLoanMax: count,
+    leasesMax: count,
     signal: stop.signal,
   })) {
     deliveries.push(delivery)

@@ -24,7 +24,7 @@ async function startConsumer(url: string, test: TestContext): Promise<Broker> {
     broker,
     inferrer,
     consumer: 'C1',
-    onLoanMax: 4,
+    leasesMax: 4,
     attemptsMax: 3,
     metrics: consumerMetrics(new Registry()),
     log: pino({ level: 'silent' }),
@@ -86,8 +86,8 @@ describe.skipIf(!python)('examples/python', () => {
 
     const broker = await startConsumer(url, test)
     const isIdle = async () => {
-      const { unreadBatches, onLoanBatches } = await broker.backlog()
-      return unreadBatches + onLoanBatches === 0
+      const { unreadBatches, leasedBatches } = await broker.backlog()
+      return unreadBatches + leasedBatches === 0
     }
     await until(isIdle, { withinMs: 30_000, what: 'the end of the backlog' })
     expect((await broker.totals()).predicted).toBe(EVENTS + 1)

@@ -44,7 +44,7 @@ it.for(MODELS)(
     await untilDrained(broker)
     await server.kill9()
     for (const [b, batch] of batches.entries()) if (b >= 4) await broker.publish(toMessage(`b${b}`, batch))
-    await until(async () => (await broker.backlog()).onLoanBatches > 0)
+    await until(async () => (await broker.backlog()).leasedBatches > 0)
     await server.restart()
     await untilDrained(broker, 60_000)
     await consumer.stop()

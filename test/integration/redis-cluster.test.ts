@@ -286,7 +286,7 @@ function emitOptions(t: { signal: AbortSignal }, source: EmitOptions['source'], 
 function consumeIds(t: { signal: AbortSignal }, broker: Broker): Map<bigint, number> {
   const ids = new Map<bigint, number>()
   const consume = async () => {
-    for await (const delivery of broker.deliveries({ consumer: 'c', onLoanMax: 8, signal: t.signal })) {
+    for await (const delivery of broker.deliveries({ consumer: 'c', leasesMax: 8, signal: t.signal })) {
       const { eventIds } = decodeEventBatch(delivery.payload)
       const settlement = { predictions: new Uint8Array(1), predicted: eventIds.length, deadLetters: [] }
       await broker.settle(delivery, settlement)

@@ -27,7 +27,7 @@ async function emit(batches: number): Promise<void> {
 
 async function consume(settles: boolean): Promise<void> {
   const { signal } = new AbortController()
-  for await (const delivery of broker.deliveries({ consumer: name, onLoanMax: 4, signal })) {
+  for await (const delivery of broker.deliveries({ consumer: name, leasesMax: 4, signal })) {
     process.stdout.write(`lent ${delivery.batchId} ${delivery.attempt}\n`)
     if (settles)
       process.stdout.write(`${await broker.settle(delivery, predicted(delivery))} ${delivery.batchId}\n`)

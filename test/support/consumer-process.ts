@@ -31,7 +31,7 @@ await consume({
   broker,
   inferrer: inner,
   consumer,
-  onLoanMax: 4,
+  leasesMax: 4,
   attemptsMax: Number(attemptsMax),
   metrics: consumerMetrics(new Registry()),
   log: pino({ level: 'silent' }),

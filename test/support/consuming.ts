@@ -30,7 +30,7 @@ export function startConsuming(
   const registry = new Registry()
   const done = consume({
     consumer: 'C1',
-    onLoanMax: 4,
+    leasesMax: 4,
     attemptsMax: 3,
     metrics: consumerMetrics(registry),
     log: SILENT,
@@ -57,8 +57,8 @@ export function startConsuming(
 export async function untilDrained(broker: Broker, withinMs = 30_000): Promise<void> {
   await until(
     async () => {
-      const { unreadBatches, onLoanBatches } = await broker.backlog()
-      return unreadBatches + onLoanBatches === 0
+      const { unreadBatches, leasedBatches } = await broker.backlog()
+      return unreadBatches + leasedBatches === 0
     },
     { withinMs, everyMs: 20, what: 'every batch to be settled' },
   )

@@ -11,7 +11,7 @@ import type {
   Delivery,
   DeliveryOptions,
   Heartbeat,
-  OnlookerOptions,
+  PredictionsOptions,
   RunPosition,
   RunStanding,
   SampleOptions,
@@ -175,7 +175,7 @@ class RedisBroker implements Broker {
     const all = await this.#ofAll('reading the backlog', (stream) => stream.backlog())
     return {
       unreadBatches: sum(all.map((backlog) => backlog.unreadBatches)),
-      onLoanBatches: sum(all.map((backlog) => backlog.onLoanBatches)),
+      leasedBatches: sum(all.map((backlog) => backlog.leasedBatches)),
       events: sum(all.map((backlog) => backlog.events)),
       oldestAgeMs: Math.max(...all.map((backlog) => backlog.oldestAgeMs)),
     }
@@ -197,7 +197,7 @@ class RedisBroker implements Broker {
     return this.#streamId
   }
 
-  async *predictions(options: OnlookerOptions): AsyncGenerator<StoredPredictions, void, void> {
+  async *predictions(options: PredictionsOptions): AsyncGenerator<StoredPredictions, void, void> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
     const cursors: string[] = []
     for (const stream of this.#streams)

@@ -4,7 +4,7 @@ import type {
   BatchMessage,
   DeadLetter,
   Delivery,
-  OnlookerOptions,
+  PredictionsOptions,
   Settlement,
   SettleResult,
   StoredDeadLetter,
@@ -166,7 +166,7 @@ export class RedisPartition {
     const { batches, totals } = this.keys
     const reply = await this.link.run(backlogScript, [batches, totals], [this.#settings.group])
     const [unread = 0, onLoan = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
-    return { unreadBatches: unread, onLoanBatches: onLoan, events, oldestAgeMs: age }
+    return { unreadBatches: unread, leasedBatches: onLoan, events, oldestAgeMs: age }
   }
 
   async totals(): Promise<Totals> {
@@ -212,7 +212,7 @@ export class RedisPartition {
   }
 
   /** The cursor after which an onlooker reads on; `0-0` is before all. */
-  async startCursor({ after, live, last }: OnlookerOptions): Promise<string> {
+  async startCursor({ after, live, last }: PredictionsOptions): Promise<string> {
     const before = live ? 0 : last
     if (before === undefined) return after?.get(this.index) ?? '0-0'
     const count = `${before + 1}`

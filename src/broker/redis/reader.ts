@@ -27,7 +27,7 @@ export interface ReaderDeps {
 
 /**
  * Reads all partitions for one consumer, each on a connection of its own, into one queue. What is read counts as on
- * loan at once, so that queue and loans together never exceed `onLoanMax`. When it ends, what nobody took is released.
+ * loan at once, so that queue and loans together never exceed `leasesMax`. When it ends, what nobody took is released.
  */
 export class RedisReader {
   /** Resolves when all reading has ended and what was not taken is released; rejects when reading failed for good. */
@@ -149,7 +149,7 @@ export class RedisReader {
     const { group } = this.#deps.settings
     const { consumer } = this.#options
     // With fewer places than partitions they take turns.
-    const blockMs = this.#options.onLoanMax < this.#deps.streams.length ? BLOCK_MS / 4 : BLOCK_MS
+    const blockMs = this.#options.leasesMax < this.#deps.streams.length ? BLOCK_MS / 4 : BLOCK_MS
     const how = ['COUNT', `${count}`, 'BLOCK', `${blockMs}`, 'STREAMS', partition.keys.batches, '>']
     const reply = await link.send(['XREADGROUP', 'GROUP', group, consumer, ...how], blockMs)
     const stream: unknown = Array.isArray(reply) ? reply[0] : undefined
@@ -179,7 +179,7 @@ export class RedisReader {
 
   /** Sets aside places for what is about to be read, at most `max`; a fair share of what is free. */
   #reserve(max = BATCHES_AT_ONCE): number {
-    const free = this.#options.onLoanMax - this.#deps.loans.countOf(this.#options.consumer) - this.#reserved
+    const free = this.#options.leasesMax - this.#deps.loans.countOf(this.#options.consumer) - this.#reserved
     const share = Math.ceil(free / this.#deps.streams.length)
     const places = Math.max(0, Math.min(max, share))
     this.#reserved += places

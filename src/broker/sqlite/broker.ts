@@ -10,7 +10,7 @@ import type {
   Delivery,
   DeliveryOptions,
   Heartbeat,
-  OnlookerOptions,
+  PredictionsOptions,
   RunPosition,
   SampleOptions,
   Settlement,
@@ -106,13 +106,13 @@ class SqliteBroker implements Broker {
     return await this.#keepTrying('reading a position', () => readPosition(this.#file, run))
   }
 
-  async *deliveries({ consumer, onLoanMax, signal }: DeliveryOptions): AsyncGenerator<Delivery, void, void> {
+  async *deliveries({ consumer, leasesMax, signal }: DeliveryOptions): AsyncGenerator<Delivery, void, void> {
     const ends = AbortSignal.any([signal, this.#closing.signal])
     const borrower = { consumer, session: this.#session, visibilityMs: this.#settings.visibilityMs }
     let pollMs = POLL_MIN_MS
     this.#isConsumer = true
     while (!ends.aborted) {
-      const mayBorrow = this.#loans.countOf(consumer) < onLoanMax
+      const mayBorrow = this.#loans.countOf(consumer) < leasesMax
       const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
       if (delivery) {
         pollMs = POLL_MIN_MS
@@ -145,7 +145,7 @@ class SqliteBroker implements Broker {
     return await this.#keepTrying('reading totals', () => onlook.readTotals(this.#file))
   }
 
-  async *predictions(options: OnlookerOptions): AsyncGenerator<StoredPredictions, void, void> {
+  async *predictions(options: PredictionsOptions): AsyncGenerator<StoredPredictions, void, void> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
     const start = (partition: number) => () => onlook.startCursor(this.#file, partition, options)
     const cursors: number[] = []

@@ -2,7 +2,7 @@ import type {
   Backlog,
   BatchMessage,
   Heartbeat,
-  OnlookerOptions,
+  PredictionsOptions,
   StoredPredictions,
   Totals,
 } from '../contract.ts'
@@ -35,7 +35,7 @@ export function readPredictions(file: SqliteFile, partition: number, after: numb
 export function startCursor(
   file: SqliteFile,
   partition: number,
-  { after, live, last }: OnlookerOptions,
+  { after, live, last }: PredictionsOptions,
 ): number {
   const newest = file.number(`SELECT seq FROM sqlite_sequence WHERE name = 'predictions'`)
   if (live) return newest
@@ -99,7 +99,7 @@ export function readBacklog(file: SqliteFile): Backlog {
   const oldestMs = file.number('SELECT published_at_ms FROM batches ORDER BY seq LIMIT 1')
   return {
     unreadBatches: Math.max(0, batches - onLoan),
-    onLoanBatches: onLoan,
+    leasedBatches: onLoan,
     events: file.number('SELECT waiting_events FROM account'),
     oldestAgeMs: oldestMs === 0 ? 0 : Math.max(0, nowMs - oldestMs),
   }

@@ -18,19 +18,19 @@ export function describeDelivery(openHome: OpenHome): void {
       expect(ids(await taken).toSorted()).toEqual(['b1', 'b2'])
     })
 
-    it('lends at most onLoanMax, and goes on when one is settled', async (t) => {
+    it('lends at most leasesMax, and goes on when one is settled', async (t) => {
       const broker = await (await openHome(t)).open()
       for (let i = 1; i <= 9; i++) await broker.publish(batch(`b${i}`))
       const taken: Delivery[] = []
       const stop = new AbortController()
       const reading = (async () => {
-        const options = { consumer: 'c1', onLoanMax: 2, signal: stop.signal }
+        const options = { consumer: 'c1', leasesMax: 2, signal: stop.signal }
         for await (const delivery of broker.deliveries(options)) taken.push(delivery)
       })()
       await expect.poll(() => taken.length, SOON).toBe(2)
       // Many round trips later it is still two.
       for (let i = 0; i < 20; i++) {
-        expect(await broker.backlog()).toMatchObject({ unreadBatches: 7, onLoanBatches: 2 })
+        expect(await broker.backlog()).toMatchObject({ unreadBatches: 7, leasedBatches: 2 })
       }
       await broker.settle(taken[0], predicted(taken[0]))
       await expect.poll(() => taken.length, SOON).toBe(3)
@@ -74,7 +74,7 @@ export function describeDelivery(openHome: OpenHome): void {
       const home = await openHome(t)
       const former = await home.open()
       for (const id of ['b1', 'b2', 'b3']) await former.publish(batch(id))
-      await take(former, 2, { consumer: 'c1', onLoanMax: 2 })
+      await take(former, 2, { consumer: 'c1', leasesMax: 2 })
       const taken = await take(await home.open(), 3, { consumer: 'c1', withinMs: 5_000 })
       expect(ids(taken).toSorted()).toEqual(['b1', 'b2', 'b3'])
       expect(taken.map((delivery) => delivery.attempt).toSorted()).toEqual([1, 2, 2])
@@ -85,8 +85,8 @@ export function describeDelivery(openHome: OpenHome): void {
       const [one, two] = [await home.open(), await home.open()]
       for (let i = 0; i < 40; i++) await one.publish(batch(`b${i}`))
       const [first, second] = await Promise.all([
-        take(one, 20, { consumer: 'c1', onLoanMax: 20 }),
-        take(two, 20, { consumer: 'c2', onLoanMax: 20 }),
+        take(one, 20, { consumer: 'c1', leasesMax: 20 }),
+        take(two, 20, { consumer: 'c2', leasesMax: 20 }),
       ])
       expect(new Set(ids([...first, ...second])).size).toBe(40)
     })
@@ -97,7 +97,7 @@ export function describeDelivery(openHome: OpenHome): void {
       for (let i = 0; i < 10; i++) await broker.publish(batch(`b${i}`))
       const stop = new AbortController()
       const kept: Delivery[] = []
-      for await (const delivery of broker.deliveries({ consumer: 'c1', onLoanMax: 8, signal: stop.signal })) {
+      for await (const delivery of broker.deliveries({ consumer: 'c1', leasesMax: 8, signal: stop.signal })) {
         kept.push(delivery)
         if (kept.length === 2) stop.abort()
       }
@@ -112,7 +112,7 @@ export function describeDelivery(openHome: OpenHome): void {
       const broker = await home.open()
       for (let i = 0; i < 6; i++) await broker.publish(batch(`b${i}`))
       const waiting = takeWithin(broker, 60_000, 'c1')
-      await expect.poll(async () => (await broker.backlog()).onLoanBatches, SOON).toBe(6)
+      await expect.poll(async () => (await broker.backlog()).leasedBatches, SOON).toBe(6)
       await broker.close()
       expect((await waiting).length).toBe(6)
       expect((await take(await home.open(), 6, { consumer: 'c2', withinMs: 5_000 })).length).toBe(6)

@@ -50,7 +50,7 @@ export function describeFate(openHome: OpenHome): void {
       expect(await dead.settle(b2, predicted(b2))).toBe('repeat')
       expect(ids(await onlookNow(heir)).toSorted()).toEqual(['b1', 'b2'])
       expect(await heir.totals()).toEqual({ emitted: 8, predicted: 8, deadLettered: 0 })
-      expect(await heir.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
+      expect(await heir.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     })
 
     it('stores one fate for a batch that was published twice, and the account adds up', async (t) => {
@@ -62,7 +62,7 @@ export function describeFate(openHome: OpenHome): void {
       expect(results).toEqual(['settled', 'repeat', 'repeat'])
       expect(ids(await onlookNow(broker))).toEqual(['b1'])
       expect(await broker.totals()).toEqual({ emitted: 4, predicted: 4, deadLettered: 0 })
-      expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
+      expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     })
 
     it('puts the account right when the producer did not say how many events there are', async (t) => {
@@ -77,7 +77,7 @@ export function describeFate(openHome: OpenHome): void {
       const home = await openHome(t)
       const broker = await home.open({ retryMaxMs: 100 })
       for (let i = 0; i < 10; i++) await broker.publish(batch(`b${i}`))
-      const settled = await settleAll(broker, 5, { onLoanMax: 1 })
+      const settled = await settleAll(broker, 5, { leasesMax: 1 })
       await home.restart()
       const later = await home.open()
       expect(ids(await onlook(later, 5)).toSorted()).toEqual(settled.toSorted())

@@ -29,7 +29,7 @@ export function describeKeeping(openHome: OpenHome): void {
       const home = await openHome(t)
       const broker = await home.open()
       for (let i = 0; i < 20; i++) await broker.publish(batch(`b${i}`))
-      const settled = await settleAll(broker, 20, { onLoanMax: 1 })
+      const settled = await settleAll(broker, 20, { leasesMax: 1 })
       for (const onlooker of [broker, await home.open()]) {
         const seen = await onlook(onlooker, 20)
         for (let partition = 0; partition < broker.partitions; partition++) {
@@ -94,7 +94,7 @@ export function describeKeeping(openHome: OpenHome): void {
       const home = await openHome(t)
       const broker = await home.open({ upkeepMs: 10, predictionsMax: 5 })
       for (let i = 0; i < 60; i++) await broker.publish(batch(`b${i}`))
-      const onLoan = await take(broker, 10, { consumer: 'c0', onLoanMax: 10 })
+      const onLoan = await take(broker, 10, { consumer: 'c0', leasesMax: 10 })
       await settleAll(broker, 30, { consumer: 'c1' })
       await expect
         .poll(async () => (await onlookNow(broker)).length, SOON)

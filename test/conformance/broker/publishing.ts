@@ -100,20 +100,20 @@ export function describePublishing(openHome: OpenHome): void {
       const broker = await (await openHome(t)).open()
       expect(await broker.backlog()).toEqual({
         unreadBatches: 0,
-        onLoanBatches: 0,
+        leasedBatches: 0,
         events: 0,
         oldestAgeMs: 0,
       })
       for (const id of ['b1', 'b2', 'b3']) await broker.publish(batch(id, 5))
-      const [delivery] = await take(broker, 1, { onLoanMax: 1 })
-      expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, onLoanBatches: 1, events: 15 })
+      const [delivery] = await take(broker, 1, { leasesMax: 1 })
+      expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, leasedBatches: 1, events: 15 })
       await expect.poll(async () => (await broker.backlog()).oldestAgeMs, SOON).toBeGreaterThan(20)
       await broker.settle(delivery, { predictions: undefined, predicted: 5, deadLetters: [] })
-      expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, onLoanBatches: 0, events: 10 })
+      expect(await broker.backlog()).toMatchObject({ unreadBatches: 2, leasedBatches: 0, events: 10 })
       await settleAll(broker, 2)
       expect(await broker.backlog()).toEqual({
         unreadBatches: 0,
-        onLoanBatches: 0,
+        leasedBatches: 0,
         events: 0,
         oldestAgeMs: 0,
       })

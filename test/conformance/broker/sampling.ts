@@ -55,13 +55,13 @@ export function describeSampling(openHome: OpenHome): void {
       const seen = sampleAll(await home.open(), 1, t)
       for (let i = 0; i < 30; i++) await broker.publish(batch(`b${i}`))
       await expect.poll(() => seen.length, SOON).toBeGreaterThan(0)
-      expect(await broker.backlog()).toMatchObject({ unreadBatches: 30, onLoanBatches: 0 })
+      expect(await broker.backlog()).toMatchObject({ unreadBatches: 30, leasedBatches: 0 })
       const lent = await settleAll(broker, 30)
       expect(lent.length).toBe(30)
       await expect
         .poll(async () => (await onlookNow(broker)).length, SOON)
         .toBeLessThanOrEqual(3 * broker.partitions)
-      expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, onLoanBatches: 0, events: 0 })
+      expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     })
 
     it('ends when aborted and when closed', async (t) => {

@@ -57,18 +57,18 @@ export function deadLetter(batchId: string, eventId: bigint | undefined, events 
 
 export interface TakeOptions {
   readonly consumer?: string
-  readonly onLoanMax?: number
+  readonly leasesMax?: number
   /** Fail when not enough comes within this. */
   readonly withinMs?: number
 }
 
 /** Borrows `count` deliveries and leaves them on loan. */
 export async function take(broker: Broker, count: number, options: TakeOptions = {}): Promise<Delivery[]> {
-  const { consumer = 'c1', onLoanMax = 100, withinMs = TAKE_WITHIN_MS } = options
+  const { consumer = 'c1', leasesMax = 100, withinMs = TAKE_WITHIN_MS } = options
   const taken: Delivery[] = []
   const signal = AbortSignal.timeout(withinMs)
   if (count === 0) return taken
-  for await (const delivery of broker.deliveries({ consumer, onLoanMax, signal })) {
+  for await (const delivery of broker.deliveries({ consumer, leasesMax, signal })) {
     taken.push(delivery)
     if (taken.length === count) return taken
   }
@@ -79,16 +79,16 @@ export async function take(broker: Broker, count: number, options: TakeOptions =
 export async function takeWithin(broker: Broker, withinMs: number, consumer: string): Promise<Delivery[]> {
   const taken: Delivery[] = []
   const signal = AbortSignal.timeout(withinMs)
-  for await (const delivery of broker.deliveries({ consumer, onLoanMax: 100, signal })) taken.push(delivery)
+  for await (const delivery of broker.deliveries({ consumer, leasesMax: 100, signal })) taken.push(delivery)
   return taken
 }
 
 /** Borrows and settles `count` deliveries, one after another. */
 export async function settleAll(broker: Broker, count: number, options: TakeOptions = {}): Promise<string[]> {
-  const { consumer = 'c1', onLoanMax = 100, withinMs = TAKE_WITHIN_MS } = options
+  const { consumer = 'c1', leasesMax = 100, withinMs = TAKE_WITHIN_MS } = options
   const settled: string[] = []
   const signal = AbortSignal.timeout(withinMs)
-  for await (const delivery of broker.deliveries({ consumer, onLoanMax, signal })) {
+  for await (const delivery of broker.deliveries({ consumer, leasesMax, signal })) {
     await broker.settle(delivery, predicted(delivery))
     settled.push(delivery.batchId)
     if (settled.length === count) return settled
