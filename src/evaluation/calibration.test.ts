@@ -67,6 +67,28 @@ describe('calibrate()', () => {
     // At large kappa radii go with the root.
     expect(found?.byKappa[9].radius50.ratio).toBeCloseTo(2, 0.5)
     expect(found?.scale50).toBeGreaterThan(1.5)
+    expect(found?.scale90).toBeGreaterThan(1.5)
+  })
+
+  it('scales radii by the share that must lie within, whatever the shape of the errors', () => {
+    const kappas = new Float64Array(101).fill(1e6)
+    const radius = (share: number) => vmfRadius(share, 1e6)
+    const twice = calibrate(new Float64Array(101).fill(2 * radius(0.9)), kappas)
+    expect(twice?.scale90).toBeCloseTo(2, 9)
+    expect(twice?.scale50).toBeCloseTo((2 * radius(0.9)) / radius(0.5), 9)
+    const ramp = calibrate(
+      kappas.map((_, i) => i * radius(0.9)),
+      kappas,
+    )
+    expect(ramp?.scale90).toBeCloseTo(90, 9)
+    expect(ramp?.scale50).toBeCloseTo((50 * radius(0.9)) / radius(0.5), 9)
+  })
+
+  it('gives each range of kappa its lowest and highest value, without gap or overlap', () => {
+    const kappas = Float64Array.from({ length: 100 }, (_, i) => 100 - i)
+    const bins = calibrate(new Float64Array(100).fill(0.1), kappas)?.byKappa ?? []
+    expect(bins.map(({ kappaFrom }) => kappaFrom)).toEqual([1, 11, 21, 31, 41, 51, 61, 71, 81, 91])
+    expect(bins.map(({ kappaTo }) => kappaTo)).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
   })
 
   it('leaves out events without a concentration, and has nothing to say of none', () => {

@@ -75,6 +75,38 @@ describe('makeReport()', () => {
     expect(one.byPulseCount[0]).toMatchObject({ meanAngularErrorRad: 0.1, meanAngularErrorIntervalRad: null })
   })
 
+  it('keeps kappa, pulses, zenith and topology with the error of their event where others have none', () => {
+    const error = [Number.NaN, 0.3, Number.NaN, 0.4, 0.5]
+    const kappa = Float64Array.of(1, 20, 3, 40, 50)
+    const known = { ...facts, zenith: Float64Array.of(0.1, 0.2, 1.7, 3.1, 1.7) }
+    const [model] = makeReport(
+      'test',
+      known,
+      [{ spec: 'c', answers: answers('c', error, { kappa }) }],
+      bootstrap,
+    ).models
+    const means = (bins: readonly { events: number; meanAngularErrorRad: number | null }[]) =>
+      bins.flatMap(({ events, meanAngularErrorRad }, i) => (events > 0 ? [[i, meanAngularErrorRad]] : []))
+    expect(means(model.byPulseCount)).toEqual([
+      [1, 0.3],
+      [3, 0.4],
+      [9, 0.5],
+    ])
+    expect(means(model.byZenith)).toEqual([
+      [0, 0.3],
+      [3, 0.5],
+      [5, 0.4],
+    ])
+    expect(
+      model.byTopology.map(({ topology, meanAngularErrorRad }) => [topology, meanAngularErrorRad]),
+    ).toEqual([
+      ['through-going track', 0.3],
+      ['cascade', 0.4],
+    ])
+    expect(model.calibration?.byKappa.map(({ kappaFrom }) => kappaFrom)).toEqual([20, 40, 50])
+    expect(model.calibration?.byKappa.map(({ radius50 }) => radius50.observedRad)).toEqual([0.3, 0.4, 0.5])
+  })
+
   it('compares two models on the events that both have answered', () => {
     expect(report.differences).toHaveLength(1)
     const [difference] = report.differences

@@ -29,7 +29,10 @@ export interface ColumnToWrite {
   readonly nullable?: boolean
 }
 
-/** One Arrow IPC stream of one record batch: columns of `rows` rows, and the schema's metadata. */
+/**
+ * One Arrow IPC stream of one record batch: columns of `rows` rows, and the schema's metadata.
+ * @throws RangeError where a column has more or fewer rows, or a list column more or fewer values than its offsets say
+ */
 export function writeArrowStream(
   columns: readonly ColumnToWrite[],
   rows: number,
@@ -75,8 +78,16 @@ class WrittenChunks extends AsyncByteQueue {
   }
 }
 
-function toData({ values, offsets, nullable }: ColumnToWrite, rows: number) {
+function toData({ name, values, offsets, nullable }: ColumnToWrite, rows: number) {
+  if ((offsets ? offsets.length - 1 : values.length) !== rows) {
+    throw new RangeError(
+      `column ${name} has ${offsets ? offsets.length - 1 : values.length} rows in a batch of ${rows}`,
+    )
+  }
   if (!offsets) return toPlainData(values, nullable ? nullsOf(values) : undefined)
+  if (offsets[rows] !== values.length) {
+    throw new RangeError(`column ${name} has ${values.length} values; its offsets end at ${offsets[rows]}`)
+  }
   const child = toPlainData(values)
   const type = new List(new Field<DataType>('item', child.type, false))
   return makeData({ type, length: rows, nullCount: 0, valueOffsets: offsets, child })

@@ -70,6 +70,11 @@ const cases = [
     spoil: (batch: EventBatch) => batch.eventIds.set([17n], 2),
     message: 'event 17: an earlier event of the batch has the same id',
   },
+  {
+    code: 'event_id_repeated',
+    spoil: (batch: EventBatch) => batch.eventIds.set([18n], 2),
+    message: 'event 18: an earlier event of the batch has the same id',
+  },
 ] as const
 
 describe('checkEvents()', () => {

@@ -69,6 +69,19 @@ describe('events on the wire', () => {
     expect(sent.truth?.zenith).toEqual(batch.truth?.zenith.slice(2, 5))
   })
 
+  it.each([
+    {
+      name: 'truth of more events',
+      more: { truth: { azimuth: new Float64Array(3), zenith: new Float64Array(3) } },
+    },
+    { name: 'times of fewer events', more: { utc: new BigInt64Array(1) } },
+    { name: 'offsets of more events', more: { offsets: Int32Array.of(0, 1, 2, 3) } },
+    { name: 'fewer charges than pulses', more: { charges: new Float32Array(1) } },
+  ])('are refused with $name than ids', ({ more }) => {
+    const batch = { ...randomEvents({ events: 2 }), ...more }
+    expect(() => encodeEventBatch(batch)).toThrow(RangeError)
+  })
+
   it('keep an unknown truth unknown', () => {
     const truth = { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(2, Number.NaN) }
     const batch = { ...randomEvents({ events: 2 }), truth }

@@ -32,8 +32,7 @@ export function encodeEventBatch(batch: EventBatch): Uint8Array {
   const rows = eventCount(batch)
   const first = batch.offsets[0]
   const last = batch.offsets[rows]
-  const offsets =
-    first === 0 ? batch.offsets.subarray(0, rows + 1) : batch.offsets.map((offset) => offset - first)
+  const offsets = first === 0 ? batch.offsets : batch.offsets.map((offset) => offset - first)
   const columns: ColumnToWrite[] = [
     { name: 'event_id', values: batch.eventIds },
     { name: 'sensor_id', values: batch.sensorIds.subarray(first, last), offsets },
