@@ -1,5 +1,5 @@
 import type { Broker } from '../../src/broker/contract.ts'
-import { renderStatus } from '../../src/cli/status-line.ts'
+import { renderStatus } from '../../src/cli/account.ts'
 import type { Part } from './part.ts'
 
 const LIVE_EVERY_MS = 500

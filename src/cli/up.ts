@@ -7,7 +7,7 @@ import type { Broker } from '../broker/contract.ts'
 import { settledOrAborted } from '../emitter/settled-or-aborted.ts'
 import type { RunStatus } from '../mlflow/runs.ts'
 import type { Health } from '../telemetry/server.ts'
-import { renderAccount, toAccount } from './account.ts'
+import { renderAccount, showStatus, toAccount } from './account.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { createRoleDisplay, displaySettings, sayIfMoved, withPort } from './display.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
@@ -22,7 +22,6 @@ import {
   roleSettings,
   traceSettings,
 } from './settings.ts'
-import { showStatus } from './status-line.ts'
 import { consumeAsConfigured, consumeParams, emitAsConfigured, openRoleSource } from './work.ts'
 
 const settings = {

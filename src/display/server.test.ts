@@ -41,6 +41,16 @@ async function get(app: FastifyInstance, url: string, headers: Record<string, st
   return await app.inject({ url, headers })
 }
 
+/** The cookie that a browser stores after it has given the token. */
+async function cookieOf(app: FastifyInstance, token: string): Promise<string> {
+  const { headers } = await app.inject({ method: 'POST', url: '/api/token', payload: { token } })
+  return String(headers['set-cookie']).split(';')[0]
+}
+
+async function cookieName(app: FastifyInstance, token: string): Promise<string> {
+  return (await cookieOf(app, token)).split('=', 1)[0]
+}
+
 describe('the page', () => {
   it('comes with a policy that allows no inline script and nobody else', async (t) => {
     const { app } = open(t)
@@ -139,10 +149,12 @@ describe('/api', () => {
       expect(refused.json()).toHaveProperty('error')
     }
     expect((await get(app, '/')).statusCode).toBe(200)
+    const name = await cookieName(app, 'owl')
     const wrong = [
       { authorization: 'Bearer owls' },
-      { cookie: 'nustream_display=owl' },
-      { cookie: 'nustream_display=' },
+      { cookie: `${name}=owl` },
+      { cookie: `${name}=` },
+      { cookie: name },
     ]
     for (const headers of wrong) expect((await get(app, '/api/snapshot', headers)).statusCode).toBe(401)
     expect((await get(app, '/api/snapshot', { authorization: 'Bearer owl' })).statusCode).toBe(200)
@@ -160,6 +172,17 @@ describe('/api', () => {
     expect(cookie).not.toContain('owl')
     expect((await get(app, '/api/snapshot', { cookie: cookie.split(';')[0] })).statusCode).toBe(200)
     expect((await get(app, '/api/snapshot', { cookie: `a=b; ${cookie.split(';')[0]}` })).statusCode).toBe(200)
+  })
+
+  it('keeps a browser logged in to two displays of one host', async (t) => {
+    const [owl, cat] = [open(t, { token: 'owl' }).app, open(t, { token: 'cat' }).app]
+    const cookies = [await cookieOf(owl, 'owl'), await cookieOf(cat, 'cat')]
+    // A browser stores cookies by name and sends all of a host to each of its ports.
+    const stored = new Map(cookies.map((cookie) => [cookie.split('=', 1)[0], cookie]))
+    const cookie = [...stored.values()].join('; ')
+    expect((await get(owl, '/api/snapshot', { cookie })).statusCode).toBe(200)
+    expect((await get(cat, '/api/snapshot', { cookie })).statusCode).toBe(200)
+    expect((await get(cat, '/api/snapshot', { cookie: cookies[0] })).statusCode).toBe(401)
   })
 
   it('takes the token in the address of the page out of it', async (t) => {

@@ -11,13 +11,10 @@ import type { PredictionBatch } from '../event/prediction-batch.ts'
 import { decodePredictionBatch } from '../event/prediction-wire.ts'
 import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { Figures } from './figures.ts'
-import { Join, toKappa, utcOf } from './join.ts'
 import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'
 import type { DisplayMetrics } from './metrics.ts'
-import { ReadBudget } from './read-budget.ts'
-import { roundedDirection, type SampledEvent, sampleEvents } from './sample.ts'
-import type { View } from './view.ts'
-import { Newest, type SkyPoint } from './window.ts'
+import { Join, roundedDirection, type SampledEvent, sampleEvents, toKappa, utcOf } from './sample.ts'
+import { Newest, type SkyPoint, type View } from './view.ts'
 
 export interface WatchOptions {
   readonly broker: ReaderBroker
@@ -242,4 +239,28 @@ function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): 
     })
   }
   return points
+}
+
+/** So many a second, and after a quiet while up to `burst` at once. */
+export class ReadBudget {
+  readonly #perSecond: number
+  readonly #burst: number
+  #left: number
+  #atMs: number | undefined
+
+  constructor(perSecond: number, burst: number) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#left = burst
+  }
+
+  /** True where one more is within the budget, which it then takes. */
+  take(nowMs: number): boolean {
+    const gained = ((nowMs - (this.#atMs ?? nowMs)) / 1000) * this.#perSecond
+    this.#left = Math.min(this.#burst, this.#left + gained)
+    this.#atMs = nowMs
+    if (this.#left < 1) return false
+    this.#left -= 1
+    return true
+  }
 }

@@ -69,6 +69,15 @@ async function publishAndPredict(
   await untilDrained(broker)
 }
 
+it('tells proxies neither to compress nor to buffer the stream', async (t) => {
+  const shown = await show(t, await openHome(t, 'sqlite'))
+  const stop = new AbortController()
+  t.onTestFinished(() => stop.abort())
+  const { headers } = await fetch(shown.stream, { signal: stop.signal })
+  expect(headers.get('cache-control')?.split(', ')).toEqual(['no-store', 'no-transform'])
+  expect(headers.get('x-accel-buffering')).toBe('no')
+})
+
 describe.each(HOMES)('display of %s', (kind) => {
   it('shows the account of the run, its events as predicted, and its dead letters', async (t) => {
     const home = await openHome(t, kind)

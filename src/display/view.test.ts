@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { drawnEvent } from '../../test/support/drawn-event.ts'
-import { EventWindow, Newest, toSkyPoints } from './window.ts'
+import { EventWindow, Newest, toSkyPoints } from './view.ts'
 
 describe('EventWindow', () => {
   it('holds the newest events up to its bound, in order, without pulses in its rows', () => {

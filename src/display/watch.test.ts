@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ReadBudget } from './read-budget.ts'
+import { ReadBudget } from './watch.ts'
 
 it('ReadBudget gives a burst, then so many a second, and a burst again after a quiet while', () => {
   const budget = new ReadBudget(10, 30)
