@@ -1,4 +1,5 @@
-import type { Inference, InferenceFault } from '../inference/inferrer.ts'
+import type { InferenceFault } from '../inference/directions.ts'
+import type { Inference } from '../inference/inferrer.ts'
 import type { EventRefusal, GivenId, JsonEvents } from './json-events.ts'
 
 export interface JsonAnswer {

@@ -1,6 +1,6 @@
 import { fromSourceVector } from '../../event/direction.ts'
 import { eventCount } from '../../event/event-batch.ts'
-import { createAnswers } from '../answers.ts'
+import { allocateDirections } from '../directions.ts'
 import type { Executor } from '../network/executor.ts'
 import { buildLineFit } from './linefit.ts'
 
@@ -9,7 +9,7 @@ export function buildLineFitExecutor(): Executor {
   return {
     graph: undefined,
     async answer(batch) {
-      const answers = createAnswers(eventCount(batch))
+      const answers = allocateDirections(eventCount(batch))
       for (let event = 0; event < eventCount(batch); event++) {
         const { x, y, z, isDegenerate } = fitLine(batch, event)
         const direction = fromSourceVector(x, y, z)

@@ -1,7 +1,7 @@
 import { UsageError } from '../../errors.ts'
 import { angularDistance } from '../../event/direction.ts'
 import { sliceEvents } from '../../event/event-batch.ts'
-import type { Answers } from '../answers.ts'
+import type { Directions } from '../directions.ts'
 import { buildBuildTensors } from '../tensors/build-tensors.ts'
 import { wholeRun } from '../tensors/select-pulses.ts'
 import type { Tensor } from '../tensors/tensor.ts'
@@ -16,7 +16,7 @@ export interface ParityReport {
   readonly toleranceRad: number
 }
 
-type Infer = (batch: ReturnType<typeof toEventBatch>) => Promise<Answers>
+type Infer = (batch: ReturnType<typeof toEventBatch>) => Promise<Directions>
 
 /**
  * That a model answers its fixture's events as the framework that trained it did: all together, and each alone, so that
@@ -64,7 +64,7 @@ function buildTensorsOf(fixture: ParityFixture, manifest: ModelManifest): Readon
 }
 
 /** Opening angle between expected and got, rad. */
-function compare(event: ParityEvent, got: Answers, i: number, fixture: ParityFixture): number {
+function compare(event: ParityEvent, got: Directions, i: number, fixture: ParityFixture): number {
   const fault = got.faults.find(({ index }) => index === i)
   if (fault) throw failed(fixture, `event ${event.eventId}: expected a direction, got none: ${fault.message}`)
   const { expected } = event

@@ -1,6 +1,6 @@
 import { fromSourceVector } from '../../event/direction.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
-import { type Answers, addFault, createAnswers } from '../answers.ts'
+import { allocateDirections, type Directions, setFault } from '../directions.ts'
 import type { Member } from '../model/read-ensemble.ts'
 import type { Executor } from './executor.ts'
 import { openOnnxExecutor } from './onnx-executor.ts'
@@ -30,7 +30,7 @@ export async function openEnsembleExecutor({ members, clip }: EnsembleParts): Pr
       const sum = createSum(batch, members)
       for (const [i, executor] of executors.entries())
         sum.add(await executor.answer(batch, runSizes), members[i], clip ?? Number.POSITIVE_INFINITY)
-      return sum.toAnswers()
+      return sum.toDirections()
     },
     async runTensors() {
       throw new Error('an ensemble is several networks: it takes events, not tensors')
@@ -43,16 +43,16 @@ export async function openEnsembleExecutor({ members, clip }: EnsembleParts): Pr
 
 function createSum(batch: EventBatch, members: readonly Member[]) {
   const events = eventCount(batch)
-  const answers = createAnswers(events)
+  const answers = allocateDirections(events)
   const sums = new Float64Array(3 * events)
   const faulty = new Set<number>()
   const totalWeight = members.reduce((total, { weight }) => total + weight, 0)
   const givesKappa = members.every(({ manifest }) => manifest.output.meaning === 'vector-kappa')
   return {
-    add({ faults, vectors, degenerate }: Answers, { weight, manifest }: Member, clip: number): void {
+    add({ faults, vectors, degenerate }: Directions, { weight, manifest }: Member, clip: number): void {
       for (const { index, code, message } of faults) {
         // The first member that fails says why.
-        if (!faulty.has(index)) addFault(answers, index, code, `member ${manifest.name}: ${message}`)
+        if (!faulty.has(index)) setFault(answers, index, code, `member ${manifest.name}: ${message}`)
         faulty.add(index)
       }
       for (let i = 0; i < sums.length; i++) {
@@ -61,7 +61,7 @@ function createSum(batch: EventBatch, members: readonly Member[]) {
       }
       for (let event = 0; event < events; event++) answers.degenerate[event] |= degenerate[event]
     },
-    toAnswers(): Answers {
+    toDirections(): Directions {
       for (let event = 0; event < events; event++) {
         if (faulty.has(event)) {
           answers.degenerate[event] = 0
@@ -70,7 +70,7 @@ function createSum(batch: EventBatch, members: readonly Member[]) {
         const [x, y, z] = sums.subarray(3 * event, 3 * event + 3)
         const length = Math.hypot(x, y, z)
         if (!(length > 0 && length < Number.POSITIVE_INFINITY)) {
-          addFault(answers, event, 'model_output_invalid', `the members' vectors sum to (${x}, ${y}, ${z})`)
+          setFault(answers, event, 'model_output_invalid', `the members' vectors sum to (${x}, ${y}, ${z})`)
           continue
         }
         const { azimuth, zenith } = fromSourceVector(x, y, z)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { NustreamError } from '../../errors.ts'
 import { type EventBatch, eventCount, pulseCount } from '../../event/event-batch.ts'
-import { type Answers, addFault, createAnswers } from '../answers.ts'
+import { allocateDirections, type Directions, setFault } from '../directions.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import { type BuildTensors, buildBuildTensors } from '../tensors/build-tensors.ts'
 import type { Run } from '../tensors/features.ts'
@@ -11,7 +11,7 @@ import type { Executor } from './executor.ts'
 import { type OnnxSession, openOnnxSession } from './onnx-session.ts'
 
 export interface OnnxExecutorOptions {
-  /** Answers hold the network's own vectors too; only for outputs that are vectors. */
+  /** Directions also hold the vectors of the network. Only for outputs that are vectors. */
   readonly keepsVectors?: boolean
 }
 
@@ -59,13 +59,13 @@ export interface Parts {
   readonly keepsVectors: boolean
 }
 
-/** Answers all events of a batch; `runSizes` are consecutive events that share a run and sum to all of them. */
+/** Directions of all events of a batch. `runSizes` counts the consecutive events of each run; their sum is all events. */
 export async function answerAll(
   parts: Parts,
   batch: EventBatch,
   runSizes: readonly number[],
-): Promise<Answers> {
-  const answers = createAnswers(eventCount(batch), parts)
+): Promise<Directions> {
+  const answers = allocateDirections(eventCount(batch), parts)
   const rows = new Int32Array(pulseCount(batch))
   let from = 0
   for (const size of runSizes) {
@@ -78,7 +78,7 @@ export async function answerAll(
 
 interface Part {
   readonly batch: EventBatch
-  readonly answers: Answers
+  readonly answers: Directions
   /** Room for all rows of the batch. */
   readonly rows: Int32Array
   readonly from: number
@@ -96,10 +96,10 @@ function chooseRun({ manifest, select }: Parts, { batch, answers, rows, from, to
     const chosen = select(batch, event, rows, first + starts[count])
     if (chosen < pulses.min) {
       const message = `the event has ${chosen} pulses; the model needs at least ${pulses.min} (pulses.min)`
-      addFault(answers, event, 'model_failed', message)
+      setFault(answers, event, 'model_failed', message)
     } else if (chosen > limits.pulsesPerEvent) {
       const most = `${limits.pulsesPerEvent} (limits.pulsesPerEvent in model.json)`
-      addFault(
+      setFault(
         answers,
         event,
         'model_failed',
@@ -119,7 +119,7 @@ function chooseRun({ manifest, select }: Parts, { batch, answers, rows, from, to
 }
 
 /** Halves a run on which the network throws, until the one event at fault stands alone. */
-async function answerRun(parts: Parts, run: Run, answers: Answers): Promise<void> {
+async function answerRun(parts: Parts, run: Run, answers: Directions): Promise<void> {
   try {
     const outputs = await parts.session.run(parts.buildTensors(run), parts.outputs)
     parts.readOutput(outputs, run.events, answers)
@@ -128,7 +128,7 @@ async function answerRun(parts: Parts, run: Run, answers: Answers): Promise<void
     if (parts.signal?.aborted || (error instanceof NustreamError && error.disposition !== 'reject'))
       throw error
     if (run.events.length === 1) {
-      addFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
+      setFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
       return
     }
     const middle = Math.ceil(run.events.length / 2)

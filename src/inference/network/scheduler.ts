@@ -1,7 +1,6 @@
 import { UnavailableError } from '../../errors.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
-import { type Answers, createAnswers } from '../answers.ts'
-import type { InferenceFault } from '../inferrer.ts'
+import { allocateDirections, type Directions, type InferenceFault } from '../directions.ts'
 import type { NamedTensors } from '../tensors/tensor.ts'
 import { Blocks } from './blocks.ts'
 import { answersOf, type EventAt, type PackedEvents, packEvents } from './packed-events.ts'
@@ -30,8 +29,8 @@ const RUNS_PER_JOB_MAX = 6
 /** One call of `infer`. Its events may share runs with those of other calls. */
 interface Request {
   readonly batch: EventBatch
-  readonly answers: Answers
-  readonly resolve: (answers: Answers) => void
+  readonly answers: Directions
+  readonly resolve: (answers: Directions) => void
   readonly reject: (error: unknown) => void
   remaining: number
   isSettled: boolean
@@ -68,15 +67,15 @@ export class Scheduler {
   }
 
   /** @throws UnavailableError when too much waits, or when a worker dies with some of the events */
-  infer(batch: EventBatch, signal?: AbortSignal): Promise<Answers> {
+  infer(batch: EventBatch, signal?: AbortSignal): Promise<Directions> {
     const events = eventCount(batch)
-    if (events === 0) return Promise.resolve(createAnswers(0))
+    if (events === 0) return Promise.resolve(allocateDirections(0))
     signal?.throwIfAborted()
     this.throwIfUnable(events)
-    const { promise, resolve, reject } = Promise.withResolvers<Answers>()
+    const { promise, resolve, reject } = Promise.withResolvers<Directions>()
     const request: Request = {
       batch,
-      answers: createAnswers(events),
+      answers: allocateDirections(events),
       resolve,
       reject,
       remaining: events,

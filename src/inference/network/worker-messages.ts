@@ -1,4 +1,4 @@
-import type { InferenceFault } from '../inferrer.ts'
+import type { InferenceFault } from '../directions.ts'
 import type { EnsembleManifest } from '../model/ensemble-manifest.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import type { Member } from '../model/read-ensemble.ts'

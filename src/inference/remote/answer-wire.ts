@@ -3,7 +3,8 @@ import { readArrowStream } from '../../event/arrow-read.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import type { PredictionBatch } from '../../event/prediction-batch.ts'
 import { decodePredictionBatch, encodePredictionBatch } from '../../event/prediction-wire.ts'
-import type { Inference, InferenceFault } from '../inferrer.ts'
+import { allocateDirections, type InferenceFault, setFault } from '../directions.ts'
+import type { Inference } from '../inferrer.ts'
 
 const FAULTS_KEY = 'nustream.faults.'
 /** Readers leave out values of metadata over 4 kB and refuse more than a thousand: faults share entries, in few words. */
@@ -74,11 +75,8 @@ export function decodeAnswer(bytes: Uint8Array, batch: EventBatch): Inference {
     throw wrong(`it holds ${rows} directions and ${faults.size} faults for ${count} events`)
   }
   const inference = {
+    ...allocateDirections(count),
     model: { name: predictions.origin.model, version: predictions.origin.modelVersion },
-    azimuth: new Float64Array(count).fill(Number.NaN),
-    zenith: new Float64Array(count).fill(Number.NaN),
-    kappa: new Float64Array(count).fill(Number.NaN),
-    degenerate: new Uint8Array(count),
     faults: [...faults.values()],
   }
   let row = 0
@@ -87,12 +85,16 @@ export function decodeAnswer(bytes: Uint8Array, batch: EventBatch): Inference {
     if (predictions.eventIds[row] !== batch.eventIds[i]) {
       throw wrong(`direction ${row} is of event ${predictions.eventIds[row]}, wanted ${batch.eventIds[i]}`)
     }
-    inference.azimuth[i] = predictions.azimuth[row]
-    inference.zenith[i] = predictions.zenith[row]
-    inference.kappa[i] = predictions.kappa[row]
-    inference.degenerate[i] = predictions.degenerate[row]
-    if (!isDirection(inference.azimuth[i], inference.zenith[i]))
-      inference.faults.push(noDirection(i, inference))
+    const [azimuth, zenith] = [predictions.azimuth[row], predictions.zenith[row]]
+    if (isDirection(azimuth, zenith)) {
+      inference.azimuth[i] = azimuth
+      inference.zenith[i] = zenith
+      inference.kappa[i] = predictions.kappa[row]
+      inference.degenerate[i] = predictions.degenerate[row]
+    } else {
+      const message = `the model server answered azimuth ${azimuth}, zenith ${zenith}`
+      setFault(inference, i, 'model_output_invalid', message)
+    }
     row += 1
   }
   inference.faults.sort((a, b) => a.index - b.index)
@@ -129,12 +131,6 @@ function parseFaults(text: string): InferenceFault[] {
 
 function isDirection(azimuth: number, zenith: number): boolean {
   return azimuth >= 0 && azimuth <= 2 * Math.PI && zenith >= 0 && zenith <= Math.PI
-}
-
-function noDirection(index: number, { azimuth, zenith, kappa }: Inference): InferenceFault {
-  const message = `the model server answered azimuth ${azimuth[index]}, zenith ${zenith[index]}`
-  azimuth[index] = zenith[index] = kappa[index] = Number.NaN
-  return { index, code: 'model_output_invalid', message }
 }
 
 function wrong(problem: string, cause?: unknown): EventError {

@@ -1,5 +1,5 @@
 import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
-import { collectAnswers } from '../collect-answers.ts'
+import { allocateDirections, scatterDirections, setFault } from '../directions.ts'
 import type { Inference, ModelIdentity } from '../inferrer.ts'
 
 /** The model failed on a batch as a whole, and the batch may be why. */
@@ -31,13 +31,15 @@ export function isAnswer(result: Inference | Blame): result is Inference {
  */
 export async function searchCulprit(batch: EventBatch, options: CulpritOptions): Promise<Inference> {
   const { blame, attempt, triesMax, wasReady } = options
-  const answers = collectAnswers(eventCount(batch), options.model)
+  const directions = allocateDirections(eventCount(batch))
+  let { model } = options
 
   const searchPart = async (from: number, to: number): Promise<void> => {
     const part = sliceEvents(batch, from, to)
     const result = await attempt(part, to - from === 1 ? triesMax : 1)
-    if (isAnswer(result)) answers.add(from, result)
-    else await judge(from, to, result)
+    if (!isAnswer(result)) return await judge(from, to, result)
+    scatterDirections(directions, result, from)
+    model = result.model
   }
   const judge = async (from: number, to: number, seen: Blame): Promise<void> => {
     if (to - from > 1) {
@@ -45,13 +47,13 @@ export async function searchCulprit(batch: EventBatch, options: CulpritOptions):
       await searchPart(from, middle)
       await searchPart(middle, to)
     } else if (await wasReady()) {
-      answers.addFault({ index: from, code: 'model_failed', message: toMessage(seen) })
+      setFault(directions, from, 'model_failed', toMessage(seen))
     } else {
       await searchPart(from, to)
     }
   }
   await judge(0, eventCount(batch), blame)
-  return answers.whole()
+  return { model, ...directions }
 }
 
 function toMessage({ reason, error }: Blame): string {

@@ -2,7 +2,7 @@ import type { DriftReference } from '../../drift/reference.ts'
 import { EventError, UnavailableError, UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
 import { encodeEventBatch } from '../../event/wire.ts'
-import { collectAnswers } from '../collect-answers.ts'
+import { concatDirections } from '../directions.ts'
 import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
 import { decodeAnswer } from './answer-wire.ts'
 import { type HttpAnswer, type HttpCaller, NoAnswerInTime, openHttpCaller } from './http-caller.ts'
@@ -86,13 +86,14 @@ class HttpInferrer implements Inferrer {
   async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
     const count = eventCount(batch)
     if (count <= this.#eventsMax) return await this.#inferPart(batch, signal, traceparent)
-    const answers = collectAnswers(count, this.#model)
+    const parts: Inference[] = []
     for (let from = 0; from < count; ) {
       const part = sliceEvents(batch, from, Math.min(count, from + this.#eventsMax))
-      answers.add(from, await this.#inferPart(part, signal, traceparent))
+      parts.push(await this.#inferPart(part, signal, traceparent))
       from += eventCount(part)
     }
-    return answers.whole()
+    // A server that swaps its model between two parts counts as the model that answered last.
+    return { model: parts.at(-1)?.model ?? this.#model, ...concatDirections(parts) }
   }
 
   async #inferPart(part: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {

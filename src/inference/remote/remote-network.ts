@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { EventError, NustreamError, UnavailableError } from '../../errors.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import { selectEvents } from '../../event/select.ts'
-import { type Answers, addFault, createAnswers } from '../answers.ts'
+import { allocateDirections, type Directions, scatterDirections } from '../directions.ts'
 import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
 import { checkParity, checkParityTensors } from '../model/check-parity.ts'
 import type { ModelManifest } from '../model/manifest.ts'
@@ -121,13 +121,13 @@ class RemoteNetwork implements Inferrer {
   }
 
   /** Events of similar length travel together; the requests of a batch are under way at the same time. */
-  async #answer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Answers> {
+  async #answer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Directions> {
     const { offsets } = batch
     const lengths = Int32Array.from({ length: eventCount(batch) }, (_, e) =>
       this.#limits.tokensOf(offsets[e + 1] - offsets[e]),
     )
     const { order, sizes } = planRuns(lengths, this.#limits)
-    const answers = createAnswers(lengths.length)
+    const answers = allocateDirections(lengths.length)
     const runs: Int32Array[] = []
     for (let run = 0, from = 0; run < sizes.length; from += sizes[run++])
       runs.push(order.subarray(from, from + sizes[run]))
@@ -136,7 +136,7 @@ class RemoteNetwork implements Inferrer {
       runs.map(async (events) => {
         // In ascending order they are a view where they are neighbours.
         const part = selectEvents(batch, events)
-        scatter(await answerAll(parts, part, [events.length]), events, answers)
+        scatterDirections(answers, await answerAll(parts, part, [events.length]), events)
       }),
     )
     answers.faults.sort((a, b) => a.index - b.index)
@@ -180,14 +180,4 @@ class RemoteNetwork implements Inferrer {
     this.#proof = undefined
     throw new UnavailableError('model_unreachable', message)
   }
-}
-
-function scatter(part: Answers, events: Int32Array, into: Answers): void {
-  for (const [i, event] of events.entries()) {
-    into.azimuth[event] = part.azimuth[i]
-    into.zenith[event] = part.zenith[i]
-    into.kappa[event] = part.kappa[i]
-    into.degenerate[event] = part.degenerate[i]
-  }
-  for (const { index, code, message } of part.faults) addFault(into, events[index], code, message)
 }

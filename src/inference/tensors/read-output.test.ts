@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createAnswers } from '../answers.ts'
+import { allocateDirections } from '../directions.ts'
 import type { OutputSpec } from '../model/manifest.ts'
 import { buildReadOutput } from './read-output.ts'
 import type { NamedTensors } from './tensor.ts'
@@ -18,7 +18,7 @@ function read(spec: OutputSpec, tensors: Record<string, number[]>) {
       { dtype: 'float32', shape: [values.length], data: Float32Array.from(values) },
     ]),
   )
-  const answers = createAnswers(2)
+  const answers = allocateDirections(2)
   buildReadOutput(spec)(outputs, Int32Array.of(1), answers)
   return {
     azimuth: answers.azimuth[1],

@@ -1,10 +1,10 @@
 import { fromSourceVector, toSourceVector } from '../../event/direction.ts'
-import { type Answers, addFault } from '../answers.ts'
+import { type Directions, setFault } from '../directions.ts'
 import type { OutputSpec } from '../model/manifest.ts'
 import type { NamedTensors, Tensor } from './tensor.ts'
 
 /** Stores what a network answered for the events of a run. `events[e]` is where the answer of event `e` goes. */
-export type ReadOutput = (outputs: NamedTensors, events: Int32Array, answers: Answers) => void
+export type ReadOutput = (outputs: NamedTensors, events: Int32Array, answers: Directions) => void
 
 interface SourceVector {
   x: number
@@ -27,7 +27,7 @@ export function buildReadOutput(spec: OutputSpec): ReadOutput {
       // Among others a vector of length 0 says that it knows nothing; alone it says nothing at all.
       const isTooShort = answers.vectors === undefined && length === 0
       if (isTooShort || !(length < Number.POSITIVE_INFINITY)) {
-        addFault(
+        setFault(
           answers,
           events[e],
           'model_output_invalid',
@@ -36,7 +36,7 @@ export function buildReadOutput(spec: OutputSpec): ReadOutput {
         continue
       }
       if (kappaOf !== noKappa && !(kappa >= 0 && kappa < Number.POSITIVE_INFINITY)) {
-        addFault(answers, events[e], 'model_output_invalid', `the model answered the concentration ${kappa}`)
+        setFault(answers, events[e], 'model_output_invalid', `the model answered the concentration ${kappa}`)
         continue
       }
       answers.vectors?.set([sign * x, sign * y, sign * z], 3 * events[e])
