@@ -1,12 +1,14 @@
 import { defineConfig } from 'vitest/config'
+import { ReportWriter } from './tools/suite/vitest-reporter.ts'
 
 export default defineConfig({
   test: {
+    reporters: ['default', new ReportWriter()],
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'web/src/**/*.test.ts', 'test/*.test.ts'],
+          include: ['src/**/*.test.ts', 'web/src/**/*.test.ts', 'tools/**/*.test.ts', 'test/*.test.ts'],
           testTimeout: 20_000,
         },
       },

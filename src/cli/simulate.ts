@@ -4,8 +4,6 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { writeKaggle } from '../source/kaggle-write.ts'
 import { writeWire } from '../source/wire-write.ts'
-import { compareWithPublished, renderComparison } from '../validation/comparison.ts'
-import { EventStatistics } from '../validation/statistics.ts'
 import { addCommand, switchFlag } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
@@ -34,7 +32,6 @@ const settings = {
     .describe('threads that simulate (default: the number of processor cores)')
     .meta({ value: 'n' }),
   overwrite: switchFlag('replace a data set that is in the folder'),
-  compare: switchFlag('compare the events with the published statistics of the real data set'),
   ...jsonSetting,
 }
 
@@ -48,7 +45,7 @@ export function add(program: Command): void {
       'Writes train/batch_N.parquet, train_meta.parquet and sensor_geometry.csv, the same for the same seed.',
     examples: [
       'nustream simulate --events 10000 --out simulated',
-      'nustream simulate --events 1000000 --out simulated --seed 7 --compare',
+      'nustream simulate --events 1000000 --out simulated --seed 7',
       'nustream simulate --events 1000000 --out - | python -m nustream_training.train --data - ...',
     ],
     shape: settings,
@@ -68,18 +65,14 @@ async function run(config: Config): Promise<number> {
 }
 
 async function simulateToStdout(config: Config, signal: AbortSignal): Promise<void> {
-  if (config.compare || config.json)
-    throw new UsageError(
-      'flag_invalid',
-      '--out - writes events to stdout, where --compare and --json would write too',
-    )
+  if (config.json)
+    throw new UsageError('flag_invalid', '--out - writes events to stdout, where --json would write too')
   const { events, seed, threads: workers = availableParallelism() } = config
   await writeWire({ to: process.stdout, events, seed, workers, signal })
 }
 
 async function simulateToFolder(config: Config, signal: AbortSignal): Promise<void> {
   const progress = showProgress('simulating', config.events)
-  const statistics = config.compare ? new EventStatistics() : undefined
   const startedAt = performance.now()
   const report = await writeKaggle({
     dir: config.out,
@@ -89,17 +82,14 @@ async function simulateToFolder(config: Config, signal: AbortSignal): Promise<vo
     workers: config.threads ?? availableParallelism(),
     overwrite: config.overwrite,
     onProgress: progress.update,
-    ...(statistics && { onEvents: (events) => statistics.add(events) }),
     signal,
   }).finally(progress.end)
   const seconds = (performance.now() - startedAt) / 1000
   const rate = Math.round(report.events / seconds)
-  const comparison = statistics && compareWithPublished(statistics)
   if (config.json) {
-    console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate, comparison }))
+    console.log(JSON.stringify({ ...report, seconds, eventsPerSecond: rate }))
     return
   }
-  if (comparison) console.log(`${renderComparison(comparison)}\n`)
   const { events, pulses, files } = report
   console.log(`${events} events, ${pulses} pulses in ${files} files below ${config.out}, ${rate} events/s`)
 }

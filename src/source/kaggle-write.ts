@@ -25,8 +25,6 @@ export interface WriteKaggleOptions {
   readonly overwrite?: boolean
   /** Called as the data set grows with the events written so far. */
   readonly onProgress?: (events: number) => void
-  /** Called with all events in order, for a look at what is written; keeps nothing waiting. */
-  readonly onEvents?: (events: EventBatch) => void
   /** Stops writing, and removes what was written. */
   readonly signal?: AbortSignal
 }
@@ -117,7 +115,6 @@ async function writeBatchFile(file: BatchFile): Promise<number> {
     await meta.append(toMetaColumns(batch, batchId, writer.rows))
     await writer.append(toPulseColumns(batch))
     done += eventCount(batch)
-    file.onEvents?.(batch)
     file.onProgress?.(done)
   }
   signal?.throwIfAborted()

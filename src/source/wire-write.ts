@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
+import { eventCount, pulseCount } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import { simulateInWorkers } from './simulation.ts'
 
@@ -12,7 +12,6 @@ export interface WriteWireOptions {
   /** Worker threads that simulate; what is written does not depend on it. */
   readonly workers?: number
   readonly onProgress?: (events: number) => void
-  readonly onEvents?: (events: EventBatch) => void
   /** Stops writing between two batches. */
   readonly signal?: AbortSignal
 }
@@ -40,7 +39,6 @@ export async function writeWire(options: WriteWireOptions): Promise<{ events: nu
     if (stop.aborted) break
     written.events += eventCount(batch)
     written.pulses += pulseCount(batch)
-    options.onEvents?.(batch)
     options.onProgress?.(written.events)
   }
   to.off('error', onError)

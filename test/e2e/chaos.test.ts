@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { runChaos } from './chaos.ts'
+import { runChaos } from '../../tools/trials/chaos.ts'
 
 const EVENTS = 20_000
 const KILLS = 22

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ensureMlflow } from '../../scripts/mlflow-env.ts'
+import { ensureMlflow } from '../../tools/mlflow/environment.ts'
 import { isAnyAlive, startCubes } from '../support/cubes.ts'
 import { until } from '../support/until.ts'
 

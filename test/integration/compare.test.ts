@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, type TestContext } from 'vitest'
-import type { ComparisonRow } from '../../src/validation/comparison.ts'
-import { startNustream } from '../support/nustream.ts'
+import type { ComparisonRow } from '../../tools/compare/comparison.ts'
+import { startNustream, startScript } from '../support/nustream.ts'
 import { sampleFolder } from '../support/sample.ts'
 
 interface Report {
@@ -12,8 +12,13 @@ interface Report {
   readonly comparison: readonly ComparisonRow[]
 }
 
+/** `npm run compare`. */
+function startCompare(args: readonly string[], t: TestContext) {
+  return startScript('tools/compare/main.ts', args, t)
+}
+
 async function compare(args: readonly string[], t: TestContext): Promise<Report> {
-  const { ended, stdout, stderr } = startNustream(['compare', '--json', ...args], t)
+  const { ended, stdout, stderr } = startCompare(['--json', ...args], t)
   expect(await ended, stderr()).toBe(0)
   return JSON.parse(stdout())
 }
@@ -59,7 +64,7 @@ it('says in one sentence that the report cannot be written, before it reads an e
   const file = join(makeFolder(t), 'a-file')
   writeFileSync(file, '')
   for (const out of [file, join(file, 'below')]) {
-    const { ended, stderr, stdout } = startNustream(['compare', '--events', '1000000000', '--out', out], t)
+    const { ended, stderr, stdout } = startCompare(['--events', '1000000000', '--out', out], t)
     expect(await ended, stderr()).toBe(2)
     expect(stderr()).toMatch(
       /^nustream: --out .* takes no files \(.*\); name a folder that can be written to\n$/,
@@ -82,10 +87,10 @@ it('knows what was counted in the ten real events, where they are there', async 
 })
 
 it('says what is wrong where there is nothing to compare', async (t) => {
-  const missing = startNustream(['compare', '--data', 'sim:x'], t)
+  const missing = startCompare(['--data', 'sim:x'], t)
   expect(await missing.ended).toBe(2)
   expect(missing.stderr()).toContain('source "sim:x" is no simulator')
-  const none = startNustream(['compare', '--events', '0'], t)
+  const none = startCompare(['--events', '0'], t)
   expect(await none.ended).toBe(2)
   expect(none.stderr()).toContain('--events')
 })

@@ -107,21 +107,16 @@ describe('writeKaggle()', () => {
     }
   })
 
-  it('tells how far it is, and shows the events it writes', async () => {
+  it('tells how far it is', async () => {
     const progress: number[] = []
-    let shown = 0
     await writeKaggle({
       dir,
       events: 600,
       seed: 1,
       eventsPerFile: 400,
       onProgress: (events) => progress.push(events),
-      onEvents: (batch) => {
-        shown += batch.eventIds.length
-      },
     })
     expect(progress).toEqual([250, 400, 600])
-    expect(shown).toBe(600)
   })
 
   it('leaves a data set alone unless it may overwrite it, and then leaves nothing of it', async () => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import type { MlflowServer } from '../../scripts/mlflow-server.ts'
 import { listArtifacts } from '../../src/mlflow/artifacts.ts'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
 import { ensureExperiment, searchRuns } from '../../src/mlflow/runs.ts'
+import type { MlflowServer } from '../../tools/mlflow/server.ts'
 import { isOffline, MLFLOW_WITHIN_MS, startMlflow } from '../support/mlflow.ts'
 import { startNustream } from '../support/nustream.ts'
 

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import type { MlflowServer } from '../../scripts/mlflow-server.ts'
 import { writePredictions } from '../../src/archive/write-predictions.ts'
 import { downloadArtifact, listArtifacts, uploadArtifact } from '../../src/mlflow/artifacts.ts'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
@@ -21,6 +20,7 @@ import {
   searchRuns,
   updateRun,
 } from '../../src/mlflow/runs.ts'
+import type { MlflowServer } from '../../tools/mlflow/server.ts'
 import { openHome } from '../support/broker-homes.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'

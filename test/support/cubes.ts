@@ -7,7 +7,7 @@ import { temporaryFolder } from './broker-homes.ts'
 import type { Owner } from './redis.ts'
 import { until } from './until.ts'
 
-const SCRIPT = fileURLToPath(new URL('../../scripts/cubes.ts', import.meta.url))
+const SCRIPT = fileURLToPath(new URL('../../tools/cubes/main.ts', import.meta.url))
 const UNPACKED = fileURLToPath(new URL('../../.tools/debian/usr/bin', import.meta.url))
 
 export interface Cubes {
@@ -58,7 +58,7 @@ export function startCubes(owner: Owner, args: readonly string[], folder = tempo
       await until(isUp, { withinMs: 420_000, everyMs: 100, what: 'the cubes' })
     },
     address(part) {
-      // As scripts/cubes/state.ts writes it.
+      // As tools/cubes/state.ts writes it.
       const state = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as {
         addresses: Record<string, string>
       }

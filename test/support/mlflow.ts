@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type MlflowServer, startMlflowServer } from '../../scripts/mlflow-server.ts'
+import { type MlflowServer, startMlflowServer } from '../../tools/mlflow/server.ts'
 
 /** True where no real MLflow can be had on purpose: its tests are skipped then. */
 export const isOffline = process.env['NUSTREAM_TEST_OFFLINE'] === '1'

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Owner } from './redis.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface NustreamProcess {
   readonly child: ChildProcess
@@ -27,7 +28,18 @@ export function startNustream(
   owner?: Owner,
   options: StartOptions = {},
 ): NustreamProcess {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN, ...args], {
+  return startScript('src/cli/main.ts', args, owner, options)
+}
+
+/** Runs a script of the repository as `startNustream` runs `nustream`. */
+export function startScript(
+  script: string,
+  args: readonly string[],
+  owner?: Owner,
+  options: StartOptions = {},
+): NustreamProcess {
+  const flags = ['--disable-warning=ExperimentalWarning', join(ROOT, script)]
+  const child = spawn(process.execPath, [...flags, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     ...(options.cwd && { cwd: options.cwd }),

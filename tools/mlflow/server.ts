@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { freePort } from '../test/support/free-port.ts'
-import { ensureMlflow, QUIET_MLFLOW } from './mlflow-env.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { ensureMlflow, QUIET_MLFLOW } from './environment.ts'
 
 export interface MlflowServerOptions {
   /** Database and artefacts live here; the same folder again goes on with what it holds. */

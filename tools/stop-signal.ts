@@ -1,6 +1,6 @@
 const PARENT_POLL_MS = 500
 
-export interface TheEnd {
+export interface StopRequest {
   /** Aborts when it is time to stop. */
   readonly signal: AbortSignal
   /** Aborts when it is time to stop at once. */
@@ -10,7 +10,7 @@ export interface TheEnd {
 }
 
 /** SIGINT, SIGTERM, a closed terminal, or the end of the program that started this one: stop. A second one: at once. */
-export function listenForTheEnd(): TheEnd {
+export function listenForStop(): StopRequest {
   const stop = new AbortController()
   const kill = new AbortController()
   let first: string | undefined
@@ -21,8 +21,8 @@ export function listenForTheEnd(): TheEnd {
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => end(name))
   const parent = process.ppid
-  // Set by scripts/run.mjs; without it this may be a service whose starter is free to go.
-  if (process.env['NUSTREAM_DOOR'] !== undefined)
+  // Set by tasks.ts; without it this may run as a service whose starter has ended on purpose.
+  if (process.env['NUSTREAM_STOP_WITH_PARENT'] !== undefined)
     setInterval(
       () => process.ppid !== parent && first === undefined && end('orphaned'),
       PARENT_POLL_MS,

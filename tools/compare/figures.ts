@@ -1,4 +1,4 @@
-import type { Axis, Chart, Figure, PointSeries, RuleSeries, Series } from '../plots/chart.ts'
+import type { Axis, Chart, Figure, PointSeries, RuleSeries, Series } from '../../src/plots/chart.ts'
 import type { ComparisonRow } from './comparison.ts'
 import type { Histogram } from './histogram.ts'
 import type { EventStatistics } from './statistics.ts'

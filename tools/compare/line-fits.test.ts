@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { angularDistance, fromSourceVector } from '../event/direction.ts'
-import type { EventBatch } from '../event/event-batch.ts'
-import { sensorPositions } from '../event/sensors.ts'
+import { angularDistance, fromSourceVector } from '../../src/event/direction.ts'
+import type { EventBatch } from '../../src/event/event-batch.ts'
+import { sensorPositions } from '../../src/event/sensors.ts'
 import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 
 type Pulse = [sensor: number, ns: number, charge: number, auxiliary: number]

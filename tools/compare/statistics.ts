@@ -1,6 +1,6 @@
-import { angularDistance } from '../event/direction.ts'
-import { type EventBatch, eventCount, type Truth } from '../event/event-batch.ts'
-import { SENSOR_COUNT, SENSORS_PER_STRING } from '../event/sensors.ts'
+import { angularDistance } from '../../src/event/direction.ts'
+import { type EventBatch, eventCount, type Truth } from '../../src/event/event-batch.ts'
+import { SENSOR_COUNT, SENSORS_PER_STRING } from '../../src/event/sensors.ts'
 import { Histogram } from './histogram.ts'
 import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 

@@ -1,21 +1,23 @@
+/** `npm run compare`: events beside what is published of the real ones. See `npm run compare -- --help`. */
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import type { Command } from 'commander'
+import { Command } from 'commander'
 import { z } from 'zod'
-import { UsageError } from '../errors.ts'
-import { sliceEvents } from '../event/event-batch.ts'
-import { renderFigure } from '../plots/figure.ts'
-import { openSource } from '../source/open.ts'
-import { openSimulated } from '../source/simulated.ts'
-import type { EventSource } from '../source/source.ts'
-import { type ComparisonRow, compareWithPublished, renderComparison } from '../validation/comparison.ts'
-import { drawComparison } from '../validation/figures.ts'
-import { EventStatistics } from '../validation/statistics.ts'
-import { addCommand } from './command.ts'
-import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
-import { showProgress } from './progress.ts'
-import { makeReportFolder, writeReport } from './report-folder.ts'
-import { jsonSetting } from './settings.ts'
+import { addCommand } from '../../src/cli/command.ts'
+import { CUT_SHORT, listenForInterrupt } from '../../src/cli/interrupt.ts'
+import { runProgram } from '../../src/cli/program.ts'
+import { showProgress } from '../../src/cli/progress.ts'
+import { makeReportFolder, writeReport } from '../../src/cli/report-folder.ts'
+import { jsonSetting } from '../../src/cli/settings.ts'
+import { UsageError } from '../../src/errors.ts'
+import { sliceEvents } from '../../src/event/event-batch.ts'
+import { renderFigure } from '../../src/plots/figure.ts'
+import { openSource } from '../../src/source/open.ts'
+import { openSimulated } from '../../src/source/simulated.ts'
+import type { EventSource } from '../../src/source/source.ts'
+import { type ComparisonRow, compareWithPublished, renderComparison } from './comparison.ts'
+import { drawComparison } from './figures.ts'
+import { EventStatistics } from './statistics.ts'
 
 const CHUNK_EVENTS = 1024
 
@@ -50,20 +52,25 @@ const settings = {
 
 type Config = z.infer<z.ZodObject<typeof settings>>
 
-export function add(program: Command): void {
+const [program, script, ...args] = process.argv
+process.exit(await runProgram(createProgram, [program, script, 'compare', ...args]))
+
+function createProgram(): Command {
+  const program = new Command('npm run')
   addCommand(program, {
     name: 'compare',
     summary: 'compare events with the published statistics of the real data set',
     description:
       'Shows each published figure of the real events beside the same figure of simulated ones, or of a data set.',
     examples: [
-      'nustream compare',
-      'nustream compare --data sim:7 --events 20000 --out report',
-      'nustream compare --data icecube --json',
+      'npm run compare',
+      'npm run compare -- --data sim:7 --events 20000 --out report',
+      'npm run compare -- --data icecube --json',
     ],
     shape: settings,
     run,
   })
+  return program
 }
 
 async function run(config: Config): Promise<number> {

@@ -2,7 +2,7 @@
  * Kills every part of a running stream with SIGKILL at random, restarts it, and counts at the end that every event
  * was predicted exactly once or became a dead letter with a reason.
  *
- *   node test/e2e/chaos.ts [--broker redis|sqlite] [--kills 20] [--events 20000] [--seed N]
+ *   npm run chaos -- [--broker redis|sqlite] [--kills 20] [--events 20000] [--seed N]
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,9 +10,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openBroker } from '../../src/broker/open.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
-import { freePort } from '../support/free-port.ts'
-import { startRedis } from '../support/redis.ts'
-import { type Part, supervise } from '../support/supervisor.ts'
+import { freePort } from '../../test/support/free-port.ts'
+import { startRedis } from '../../test/support/redis.ts'
+import { type Part, supervise } from '../../test/support/supervisor.ts'
 
 export interface ChaosOptions {
   readonly broker: 'redis' | 'sqlite'

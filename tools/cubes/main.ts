@@ -1,10 +1,11 @@
 /**
  * `npm run cubes`: both cubes as processes of this machine, with no container engine. See `npm run cubes -- --help`.
  */
-import { HELP, readOptions } from './cubes/options.ts'
-import { runCubes } from './cubes/run.ts'
-import { openTerminal } from './cubes/terminal.ts'
-import { listenForTheEnd } from './the-end.ts'
+
+import { listenForStop } from '../stop-signal.ts'
+import { HELP, readOptions } from './options.ts'
+import { runCubes } from './run.ts'
+import { openTerminal } from './terminal.ts'
 
 process.exit(await main(process.argv.slice(2)))
 
@@ -22,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(HELP)
     return 0
   }
-  const { signal, killed, exitCode } = listenForTheEnd()
+  const { signal, killed, exitCode } = listenForStop()
   const terminal = openTerminal()
   try {
     await runCubes({ options, terminal, signal, killed })

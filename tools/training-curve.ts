@@ -1,7 +1,7 @@
 /**
  * Draws the log of a training run (`log.csv` of nustream_training.train) as `curve.svg` beside it.
  *
- *   node scripts/training-curve.ts training/runs/nano [--line-fit 1.18]
+ *   node tools/training-curve.ts training/runs/nano [--line-fit 1.18]
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

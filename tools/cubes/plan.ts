@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { QUIET_MLFLOW } from '../mlflow-env.ts'
+import { QUIET_MLFLOW } from '../mlflow/environment.ts'
 import type { CubesOptions } from './options.ts'
 import type { PartPlan } from './part.ts'
 import type { Listener, Ports } from './ports.ts'

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const requirements = join(root, 'scripts/mlflow-requirements.txt')
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const requirements = join(root, 'tools/mlflow/requirements.txt')
 const folder = join(root, '.tools/mlflow')
 const lock = join(root, '.tools/mlflow.lock')
 const marker = join(folder, '.nustream-requirements')

@@ -1,6 +1,6 @@
 /**
  * Takes the pictures of the README from a run on simulated events: docs/images/display.png and display.webp.
- * `node scripts/pictures.ts`, with the page built (`npm run build`), Chromium and ffmpeg installed.
+ * `node tools/pictures.ts`, with the page built (`npm run build`), Chromium and ffmpeg installed.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { renderFigure } from '../plots/figure.ts'
-import { simulateEvents } from '../simulator/simulate.ts'
+import { renderFigure } from '../../src/plots/figure.ts'
+import { simulateEvents } from '../../src/simulator/simulate.ts'
 import { compareWithPublished } from './comparison.ts'
 import { drawComparison } from './figures.ts'
 import { PUBLISHED } from './published.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { EventBatch } from '../event/event-batch.ts'
+import type { EventBatch } from '../../src/event/event-batch.ts'
 import { compareWithPublished, renderComparison } from './comparison.ts'
 import { Histogram } from './histogram.ts'
 import { EventStatistics } from './statistics.ts'

@@ -1,6 +1,6 @@
-import { type Direction, fromSourceVector } from '../event/direction.ts'
-import type { EventBatch } from '../event/event-batch.ts'
-import { SENSORS_PER_STRING, sensorPositions } from '../event/sensors.ts'
+import { type Direction, fromSourceVector } from '../../src/event/direction.ts'
+import type { EventBatch } from '../../src/event/event-batch.ts'
+import { SENSORS_PER_STRING, sensorPositions } from '../../src/event/sensors.ts'
 
 /**
  * The plain line fits whose errors on the challenge's events are published, written from their published descriptions:

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { until } from './until.ts'
+import { until } from '../../test/support/until.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const COMMAND_WITHIN_MS = 1_800_000

@@ -14,9 +14,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { DuckDBInstance } from '@duckdb/node-api'
-import { listenForTheEnd } from '../../scripts/the-end.ts'
-import { ComposeProject, output, type Totals } from '../support/compose.ts'
-import { until } from '../support/until.ts'
+import { until } from '../../test/support/until.ts'
+import { listenForStop } from '../stop-signal.ts'
+import { ComposeProject, output, type Totals } from './compose-project.ts'
 
 const { values } = parseArgs({
   options: {
@@ -52,7 +52,7 @@ const AWAY_MS = 3_000
 /** A container that is asked may itself be away, or may not have counted anything: every error means "not yet". */
 const isAway = () => true
 const without = new Set(values.without.split(','))
-const { signal, exitCode } = listenForTheEnd()
+const { signal, exitCode } = listenForStop()
 
 process.exitCode = await main()
 
@@ -268,6 +268,7 @@ async function checkImage(): Promise<void> {
     ...packages.map((path) => `/app/${path}`),
     '/app/training',
     '/app/test',
+    '/app/tools',
     '/app/src',
     '/app/bench',
     '/app/web/node_modules',
