@@ -97,6 +97,26 @@ describe('calibrate()', () => {
     expect(calibrate(errors, new Float64Array(20_000).fill(Number.NaN))).toBeUndefined()
   })
 
+  it('gives the least and the greatest kappa of each range', () => {
+    const kappa = Float64Array.from({ length: 20 }, (_, i) => 20 - i)
+    const found = calibrate(new Float64Array(20).fill(0.1), kappa)
+    expect(found?.byKappa.map(({ kappaFrom, kappaTo }) => [kappaFrom, kappaTo])).toEqual(
+      Array.from({ length: 10 }, (_, bin) => [2 * bin + 1, 2 * bin + 2]),
+    )
+  })
+
+  it('scales the 50 % and the 90 % radius each by the quantile of its own share', () => {
+    // Every second event is twice as far off as its 90 % radius, the others are at a tenth of it.
+    const kappa = new Float64Array(1000).fill(1000)
+    const radius90 = vmfRadius(0.9, 1000)
+    const found = calibrate(
+      kappa.map((_, i) => (i % 2 === 0 ? 2 : 0.1) * radius90),
+      kappa,
+    )
+    expect(found?.scale90).toBeCloseTo(2, 9)
+    expect(found?.scale50).not.toBeCloseTo(2, 1)
+  })
+
   it('does for a few events', () => {
     expect(calibrate(Float64Array.of(0.1, 0.2), Float64Array.of(10, 20))?.byKappa).toHaveLength(2)
   })

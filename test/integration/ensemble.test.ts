@@ -158,6 +158,24 @@ describe('an ensemble', () => {
     expect(Array.from(azimuth, Number.isFinite)).toEqual([true, false, true, true])
   })
 
+  it.each(['a', 'b'])('marks an event as degenerate where only member %s does', async (marking) => {
+    // The number of an event's pulses, which is never 0.
+    const flagged: Graph = {
+      ...SUM_GRAPH,
+      outputs: [...SUM_GRAPH.outputs, { name: 'flag', dtype: 'float32', shape: ['events'] }],
+      nodes: [
+        ...SUM_GRAPH.nodes,
+        { op: 'ReduceSum', inputs: ['weight', 'one'], outputs: ['flag'], attributes: { keepdims: 0 } },
+      ],
+    }
+    const output = { ...SUM_MANIFEST.output, degenerate: { tensor: 'flag' } }
+    for (const name of ['a', 'b'])
+      await (name === marking ? writeMember(name, flagged, { output }) : writeMember(name, SUM_GRAPH))
+    const { degenerate, faults } = await (await open(await writeEnsemble(PAIR))).infer(makeEvents(3))
+    expect(faults).toEqual([])
+    expect([...degenerate]).toEqual([1, 1, 1])
+  })
+
   it('is listed, shown with its members, and verified on their fixtures', async () => {
     const batch = makeEvents(3)
     const expected = Array.from({ length: 3 }, (_, event) => fromSourceVector(...sumOfPlaces(batch, event)))

@@ -108,6 +108,32 @@ describe.skipIf(isOffline)('a real MLflow', { timeout: 600_000 }, () => {
     }
   })
 
+  it('counts the points that MLflow refuses as dropped, and takes those behind them', async () => {
+    const registry = new Registry()
+    const { log } = collectLog()
+    const run = new RunLog({
+      http,
+      experiment: 'refused',
+      name: 'C1',
+      tags: {},
+      metrics: mlflowMetrics(registry),
+      log,
+    })
+    const value = async (name: string) => {
+      const lines = (await registry.metrics()).split('\n')
+      return Number(lines.find((line) => line.startsWith(`nustream_mlflow_${name} `))?.split(' ')[1])
+    }
+    const point = (key: string, step: number): MetricPoint => ({ key, value: step, timestamp: 1_000, step })
+    run.addPoints([point('no such character: ?', 0), point('no such character: ?', 1)])
+    await until(async () => (await value('dropped_points_total')) > 0, PATIENT)
+    run.addPoints([point('good', 2)])
+    await until(async () => (await value('sent_points_total')) > 0, PATIENT)
+    expect(await run.end('FINISHED', 60_000)).toMatchObject({ isComplete: true, unsentPoints: 0 })
+    expect(await value('dropped_points_total')).toBe(2)
+    expect(await value('sent_points_total')).toBe(1)
+    expect(await value('failures_total{reason="refused"}')).toBe(1)
+  })
+
   it('holds a finished run of `up` with parameters, metrics over time, sample and pictures', async () => {
     const flags = [
       '--model',

@@ -1,6 +1,28 @@
 import { describe, expect, it } from 'vitest'
 import { buildNormalise, rememberCharges } from './normalise.ts'
 
+describe('buildNormalise()', () => {
+  const charge = { column: 'charge', unit: 'p.e.', offset: 0.5, scale: 4 } as const
+
+  it.each([
+    { name: 'no transform', transform: undefined, value: 10.5, expected: 2.5 },
+    { name: 'log10', transform: 'log10', value: 1000, expected: 0.625 },
+    { name: 'ln', transform: 'ln', value: Math.E ** 3, expected: 0.625 },
+    { name: 'log1p', transform: 'log1p', value: Math.E ** 3 - 1, expected: 0.625 },
+    { name: 'asinh', transform: 'asinh', value: (Math.E ** 3 - Math.E ** -3) / 2, expected: 0.625 },
+  ] as const)(
+    'subtracts the offset after $name, then divides by the scale',
+    ({ transform, value, expected }) => {
+      expect(buildNormalise({ ...charge, transform })(value)).toBeCloseTo(expected, 12)
+    },
+  )
+
+  it('clips last', () => {
+    const clipped = buildNormalise({ ...charge, clip: [-1, 2] })
+    expect([-100, 4.5, 100].map(clipped)).toEqual([-1, 1, 2])
+  })
+})
+
 describe('rememberCharges()', () => {
   it('answers as the function itself does, also for charges that share a place', () => {
     const normalise = buildNormalise({

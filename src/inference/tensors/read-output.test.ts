@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { allocateDirections } from '../directions.ts'
 import type { OutputSpec } from '../model/manifest.ts'
 import { buildReadOutput } from './read-output.ts'
-import type { NamedTensors } from './tensor.ts'
+import type { NamedTensors, Tensor } from './tensor.ts'
 
 const vector: Extract<OutputSpec, { meaning: 'vector' }> = {
   meaning: 'vector',
@@ -121,6 +121,21 @@ describe('buildReadOutput()', () => {
       Math.exp(2),
       6,
     )
+  })
+
+  it('keeps every column of an event with that event', () => {
+    const spec: OutputSpec = { ...vector, kappa: { tensor: 'k' }, degenerate: { tensor: 'd' } }
+    const tensor = (...values: number[]): Tensor => ({
+      dtype: 'float32',
+      shape: [values.length],
+      data: Float32Array.from(values),
+    })
+    const outputs = { out: tensor(0, 0, 1, 0, 1, 0, 0, 0, -1), k: tensor(5, 6, 7), d: tensor(0, 1, 0) }
+    const answers = createAnswers(4)
+    buildReadOutput(spec)(outputs, Int32Array.of(3, 0, 2), answers)
+    expect([...answers.zenith]).toEqual([quarter, Number.NaN, Math.PI, 0])
+    expect([...answers.kappa]).toEqual([6, Number.NaN, 7, 5])
+    expect([...answers.degenerate]).toEqual([1, 0, 0, 0])
   })
 
   it('reads which events fix no direction', () => {
