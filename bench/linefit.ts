@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { angularDistance } from '../src/event/direction.ts'
 import { sliceEvents } from '../src/event/event-batch.ts'
-import { buildLineFitExecutor } from '../src/inference/linefit/executor.ts'
+import { buildLineFitExecutor } from '../src/inference/linefit/linefit.ts'
 import { openLocalModel } from '../src/inference/network/local.ts'
 import { madeUpEvents } from '../src/inference/network/warm-up.ts'
 import { simulateEvents } from '../src/simulator/simulate.ts'

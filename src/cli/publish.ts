@@ -1,9 +1,13 @@
 import { isAbsolute, relative } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
-import { resolveModelFolder } from '../inference/model/bundled.ts'
+import {
+  type AnyManifest,
+  readAnyManifest,
+  readMembers,
+  resolveModelFolder,
+} from '../inference/model/folder.ts'
 import { verifyModel } from '../inference/model/models.ts'
-import { type AnyManifest, readAnyManifest, readMembers } from '../inference/model/read-ensemble.ts'
 import { publishModel } from '../mlflow/publish.ts'
 import { switchFlag } from './command.ts'
 import { openTracking, type TrackingConfig, trackingSettings } from './mlflow.ts'

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from './inferrer.ts'
-import { resolveModelFolder } from './model/bundled.ts'
+import { resolveModelFolder } from './model/folder.ts'
 import { openLocalModel } from './network/local.ts'
 
 export interface OpenInferrerOptions {

@@ -3,12 +3,118 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { ErrorCounts, renderErrors } from './error-plot.ts'
-import { Interval, type SettledFacts } from './interval.ts'
+import { LogHistogram } from '../telemetry/log-histogram.ts'
+import { ErrorCounts, renderErrors, renderSky, SkyCounts } from './plots.ts'
 import type { RunLog, RunLogEnd } from './run-log.ts'
 import type { RunStatus, Texts } from './runs.ts'
-import { renderSky, SkyCounts } from './sky-map.ts'
-import { ThinnedSample } from './thinned-sample.ts'
+
+/** One settled batch, as a consumer tells of it. */
+export interface SettledFacts {
+  readonly predicted: number
+  readonly deadLettered: number
+  /** Undefined where the producer did not say when it was emitted. */
+  readonly latencyMs: number | undefined
+  readonly predictions: PredictionBatch | undefined
+  /** NaN where there is no truth. [predicted], radians */
+  readonly angularErrors: Float64Array | undefined
+}
+
+/** What a stretch of time saw, in a few kilobytes. */
+export class Interval {
+  readonly startedAt = performance.now()
+  readonly #latencyMs = new LogHistogram()
+  #predicted = 0
+  #deadLettered = 0
+  #degenerate = 0
+  #errors = { sum: 0, count: 0 }
+  #kappas = { sum: 0, count: 0 }
+
+  add({ predicted, deadLettered, latencyMs, predictions, angularErrors }: SettledFacts): void {
+    this.#predicted += predicted
+    this.#deadLettered += deadLettered
+    if (latencyMs !== undefined) this.#latencyMs.add(latencyMs, predicted)
+    for (const flag of predictions?.degenerate ?? []) this.#degenerate += flag
+    addKnown(this.#errors, angularErrors)
+    addKnown(this.#kappas, predictions?.kappa)
+  }
+
+  get events(): number {
+    return this.#predicted + this.#deadLettered
+  }
+
+  /** Values by name; NaN where there was nothing to measure. Times in milliseconds, angles in radians. */
+  values(now = performance.now()): Record<string, number> {
+    const seconds = (now - this.startedAt) / 1000
+    return {
+      events: this.#predicted,
+      events_per_second: seconds > 0 ? this.#predicted / seconds : Number.NaN,
+      dead_letters: this.#deadLettered,
+      degenerate_events: this.#degenerate,
+      latency_p50_ms: this.#latencyMs.quantile(0.5),
+      latency_p99_ms: this.#latencyMs.quantile(0.99),
+      mean_angular_error_rad: this.#errors.sum / this.#errors.count,
+      mean_kappa: this.#kappas.sum / this.#kappas.count,
+    }
+  }
+}
+
+function addKnown(mean: { sum: number; count: number }, values: Float64Array | undefined): void {
+  for (const value of values ?? []) {
+    if (Number.isNaN(value)) continue
+    mean.sum += value
+    mean.count++
+  }
+}
+
+/** No single batch fills the sample. */
+const EVENTS_PER_BATCH_MAX = 512
+
+/**
+ * A bounded sample of batches, even over all that was offered: every n-th is kept, and when they are too many every
+ * second of them goes and n doubles.
+ */
+export class ThinnedSample {
+  readonly #eventsMax: number
+  #kept: PredictionBatch[] = []
+  #events = 0
+  #every = 1
+  #offered = 0
+
+  constructor(eventsMax: number) {
+    this.#eventsMax = eventsMax
+  }
+
+  get batches(): readonly PredictionBatch[] {
+    return this.#kept
+  }
+
+  offer(batch: PredictionBatch): void {
+    if (this.#offered++ % this.#every !== 0) return
+    const copy = firstEvents(batch)
+    this.#kept.push(copy)
+    this.#events += copy.eventIds.length
+    while (this.#events > this.#eventsMax && this.#kept.length > 1) {
+      const kept = this.#kept.filter((_, index) => index % 2 === 0)
+      this.#kept = kept
+      this.#events = kept.reduce((sum, { eventIds }) => sum + eventIds.length, 0)
+      this.#every *= 2
+    }
+  }
+}
+
+/** A copy: columns of a batch may be views that hold the memory of all its pulses. */
+function firstEvents(batch: PredictionBatch): PredictionBatch {
+  // The same keys with the same kinds of columns.
+  return cut(batch) as PredictionBatch
+}
+
+/** Columns are cut, groups of columns gone into; whatever is neither stays. */
+function cut(value: unknown): unknown {
+  // Every column is a typed array, and a DataView is none.
+  if (ArrayBuffer.isView(value)) return (value as Float64Array).slice(0, EVENTS_PER_BATCH_MAX)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, cut(inner)]))
+}
 
 export interface InferenceLogOptions {
   /** Ended with this log. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { UnavailableError, UsageError } from '../errors.ts'
-import type { ModelRelease, ModelSource } from '../inference/release/model-source.ts'
+import type { ModelRelease, ModelSource } from '../inference/release/roll-out.ts'
 import { downloadArtifact, listArtifacts } from './artifacts.ts'
 import type { MlflowHttp } from './http.ts'
 import { type CachedFiles, digestOf, folderDigest, ModelCache, makeFolderOf } from './model-cache.ts'

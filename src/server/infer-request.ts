@@ -1,6 +1,6 @@
-import { datatypeOf } from '../inference/tensors/datatypes.ts'
 import {
   arrayOf,
+  datatypeOf,
   elementCount,
   type GraphInfo,
   type NamedTensors,

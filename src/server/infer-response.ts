@@ -1,6 +1,6 @@
 import type { ModelIdentity } from '../inference/inferrer.ts'
-import { datatypeOf } from '../inference/tensors/datatypes.ts'
 import type { NamedTensors, Tensor } from '../inference/tensors/tensor.ts'
+import { datatypeOf } from '../inference/tensors/tensor.ts'
 import type { InferRequest } from './infer-request.ts'
 import { writeJsonData } from './tensor-json.ts'
 

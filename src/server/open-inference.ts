@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ModelIdentity } from '../inference/inferrer.ts'
-import { datatypeOf } from '../inference/tensors/datatypes.ts'
 import type { GraphInfo, NamedTensors, TensorInfo } from '../inference/tensors/tensor.ts'
+import { datatypeOf } from '../inference/tensors/tensor.ts'
 import type { Guards } from './guard.ts'
 import { type InferRequest, readInferRequest } from './infer-request.ts'
 import { writeInferResponse } from './infer-response.ts'

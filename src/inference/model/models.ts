@@ -5,9 +5,8 @@ import { NustreamError } from '../../errors.ts'
 import { LINE_FIT_IDENTITY } from '../linefit/linefit.ts'
 import { openLocalModel } from '../network/local.ts'
 import type { GraphInfo } from '../tensors/tensor.ts'
-import type { EnsembleManifest } from './ensemble-manifest.ts'
-import type { ModelManifest } from './manifest.ts'
-import { readAnyManifest, readMembers } from './read-ensemble.ts'
+import { readAnyManifest, readMembers } from './folder.ts'
+import type { EnsembleManifest, ModelManifest } from './manifest.ts'
 
 /** A model that `--model` can name. */
 export interface ListedModel {

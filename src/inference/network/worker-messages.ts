@@ -1,7 +1,6 @@
 import type { InferenceFault } from '../directions.ts'
-import type { EnsembleManifest } from '../model/ensemble-manifest.ts'
-import type { ModelManifest } from '../model/manifest.ts'
-import type { Member } from '../model/read-ensemble.ts'
+import type { Member } from '../model/folder.ts'
+import type { EnsembleManifest, ModelManifest } from '../model/manifest.ts'
 import type { GraphInfo, NamedTensors } from '../tensors/tensor.ts'
 import type { PackedEvents } from './packed-events.ts'
 

@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { buildLineFitExecutor } from '../linefit/executor.ts'
+import { buildLineFitExecutor } from '../linefit/linefit.ts'
 import { openEnsembleExecutor } from './ensemble-executor.ts'
 import type { Executor } from './executor.ts'
 import { giveWay } from './give-way.ts'

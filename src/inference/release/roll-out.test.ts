@@ -6,9 +6,8 @@ import { makeEvents } from '../../../test/support/plain-events.ts'
 import { until } from '../../../test/support/until.ts'
 import { UnavailableError, UsageError } from '../../errors.ts'
 import { HotModel } from './hot-model.ts'
-import type { ModelRelease, ModelSource } from './model-source.ts'
-import { RollOut } from './roll-out.ts'
-import { rollOutMetrics } from './roll-out-metrics.ts'
+import type { ModelRelease, ModelSource } from './roll-out.ts'
+import { RollOut, rollOutMetrics } from './roll-out.ts'
 
 type World = {
   offers: number

@@ -1,12 +1,75 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import { NustreamError, UnavailableError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import { createRepeatLimit } from '../../telemetry/repeat-limit.ts'
+import type { ModelIdentity } from '../inferrer.ts'
 import type { LocalModel } from '../network/local.ts'
-import type { ModelRelease, ModelSource } from './model-source.ts'
 import { onProbation, RecentEvents, tryCandidate } from './probation.ts'
-import type { RollOutMetrics } from './roll-out-metrics.ts'
+
+/** One version of a model that a source offers. */
+export interface ModelRelease extends ModelIdentity {
+  /** Differs for each version, also where names and versions were given anew. */
+  readonly key: string
+}
+
+/** Where models come from that may be replaced while they are in use. */
+export interface ModelSource {
+  /** What the user named, for messages. */
+  readonly spec: string
+  /** False where it always offers the same release. */
+  readonly changes: boolean
+  /**
+   * The release offered now.
+   * @throws UnavailableError when the source is away for now; UsageError when it offers none
+   */
+  newest(signal?: AbortSignal): Promise<ModelRelease>
+  /** The release that proved good the last time, where a copy of it is kept. */
+  lastGood(): Promise<ModelRelease | undefined>
+  /** Folder of a release. @throws UnavailableError, UsageError */
+  fetch(release: ModelRelease, signal?: AbortSignal): Promise<string>
+  /** The release is in use: keep it for a day on which the source is away. */
+  markGood(release: ModelRelease): Promise<void>
+}
+
+/** Which of the models of a process: the one that answers, or the one that shadows it. */
+export type ModelSlot = 'model' | 'challenger'
+const OUTCOMES = ['swapped', 'refused', 'rolled_back'] as const
+
+/** How replacing one model goes. */
+export interface RollOutMetrics {
+  swapped(outcome: (typeof OUTCOMES)[number]): void
+  registryUp(isUp: boolean): void
+  refused(isRefused: boolean): void
+}
+
+/** Metrics of all models of a process that come from a registry. */
+export function rollOutMetrics(registry: Registry): (slot: ModelSlot) => RollOutMetrics {
+  const registers = [registry]
+  const swaps = new Counter({
+    name: 'nustream_model_swaps_total',
+    help: 'New releases of a model by what became of them.',
+    labelNames: ['slot', 'outcome'] as const,
+    registers,
+  })
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name: `nustream_model_${name}`, help, labelNames: ['slot'] as const, registers })
+  const up = gauge('registry_up', '1 where the registry answered the last time it was asked for a release.')
+  const refused = gauge(
+    'release_refused',
+    '1 while the registry names a release that failed here, so that an older one stays in use.',
+  )
+  return (slot) => {
+    for (const outcome of OUTCOMES) swaps.inc({ slot, outcome }, 0)
+    refused.set({ slot }, 0)
+    return {
+      swapped: (outcome) => swaps.inc({ slot, outcome }),
+      registryUp: (isUp) => up.set({ slot }, isUp ? 1 : 0),
+      refused: (isRefused) => refused.set({ slot }, isRefused ? 1 : 0),
+    }
+  }
+}
 
 export interface RollOutOptions {
   readonly source: ModelSource

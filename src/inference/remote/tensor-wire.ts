@@ -1,6 +1,13 @@
 import { EventError } from '../../errors.ts'
-import { datatypeOf, dtypeOf } from '../tensors/datatypes.ts'
-import { arrayOf, elementCount, type NamedTensors, type Tensor, type TensorData } from '../tensors/tensor.ts'
+import {
+  arrayOf,
+  datatypeOf,
+  dtypeOf,
+  elementCount,
+  type NamedTensors,
+  type Tensor,
+  type TensorData,
+} from '../tensors/tensor.ts'
 
 /** A request or answer of the Open Inference Protocol, version 2, over HTTP. */
 export interface TensorBody {

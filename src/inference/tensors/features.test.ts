@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { buildNormalise, rememberCharges } from './normalise.ts'
+import { buildNormalise, rememberCharges } from './features.ts'
 
 describe('buildNormalise()', () => {
   const charge = { column: 'charge', unit: 'p.e.', offset: 0.5, scale: 4 } as const

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { ThinnedSample } from './thinned-sample.ts'
+import { ThinnedSample } from './inference-log.ts'
 
 function batch(id: number, events: number): PredictionBatch {
   const column = () => new Float64Array(events).fill(id)
