@@ -131,7 +131,7 @@ describe('buildReadOutput()', () => {
       data: Float32Array.from(values),
     })
     const outputs = { out: tensor(0, 0, 1, 0, 1, 0, 0, 0, -1), k: tensor(5, 6, 7), d: tensor(0, 1, 0) }
-    const answers = createAnswers(4)
+    const answers = allocateDirections(4)
     buildReadOutput(spec)(outputs, Int32Array.of(3, 0, 2), answers)
     expect([...answers.zenith]).toEqual([quarter, Number.NaN, Math.PI, 0])
     expect([...answers.kappa]).toEqual([6, Number.NaN, 7, 5])
