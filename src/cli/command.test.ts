@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { environmentName, resolveConfig, switchFlag } from './command.ts'
+import { environmentName, hideSecrets, resolveConfig, switchFlag } from './command.ts'
 import { emitSettings } from './settings.ts'
 
 const shape = {
@@ -65,6 +65,46 @@ describe('settings', () => {
 
   it.each(['0', '-1', 'fast', 'Infinity'])('refuse --rate %s', (rate) => {
     expect(() => resolveConfig(emitSettings, { rate }, {})).toThrow(/--rate/)
+  })
+})
+
+describe('hideSecrets()', () => {
+  const passwords = ['secret', 'se/cret', 'p@ss', 'a:b@c/d', '12/cret', '@', '%2F%', 'x y']
+
+  it.each(passwords)('hides the password %j of a URL', (password) => {
+    const shown = JSON.stringify(
+      hideSecrets(
+        {},
+        {
+          broker: `rediss://user:${password}@redis.example:6379/0`,
+          mlflow: `https://:${password}@mlflow.example`,
+          model: ['nano', `http://user:${password}@model.example`],
+        },
+      ),
+    )
+    expect(shown).toBe(
+      JSON.stringify({
+        broker: 'rediss://user:***@redis.example:6379/0',
+        mlflow: 'https://:***@mlflow.example',
+        model: ['nano', 'http://user:***@model.example'],
+      }),
+    )
+  })
+
+  it('leaves settings without a password as they are', () => {
+    const config = {
+      broker: 'redis://user@redis.example:6379',
+      model: 'models:/direction@champion',
+      source: 'parquet:/data/a@b.parquet',
+      batch: 256,
+      loop: false,
+    }
+    expect(hideSecrets({}, config)).toEqual(config)
+  })
+
+  it('says only that a secret setting is set', () => {
+    const secret = { token: z.string().optional().meta({ secret: true }) }
+    expect(hideSecrets(secret, { token: 'owl' })).toEqual({ token: '(set)' })
   })
 })
 

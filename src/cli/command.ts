@@ -136,14 +136,27 @@ function defaultOf(schema: z.ZodType): unknown {
   return parsed.success ? parsed.data : undefined
 }
 
-function hideSecrets(shape: z.ZodRawShape, config: object): object {
+/** The settings as `--print-config` prints them. */
+export function hideSecrets(shape: z.ZodRawShape, config: object): object {
   const entries = Object.entries(config).map(([key, value]) => {
     const schema = shape[key] as z.ZodType | undefined
     if (schema && metaOf(schema).secret && value !== undefined) return [key, '(set)']
-    // A URL may carry a password.
-    return [key, typeof value === 'string' ? maskSecrets(value) : value]
+    return [key, hidePasswords(value)]
   })
   return Object.fromEntries(entries)
+}
+
+/**
+ * A setting whose URLs show no password. A password that is not percent-encoded may hold `/`, `:` and `@`, so that all
+ * text between the user's name and the last `@` is hidden.
+ */
+function hidePasswords(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(hidePasswords)
+  if (typeof value !== 'string') return value
+  const [scheme, at] = [value.indexOf('://'), value.lastIndexOf('@')]
+  const colon = value.indexOf(':', scheme + 3)
+  const hasPassword = scheme > 0 && colon > 0 && colon < at
+  return maskSecrets(hasPassword ? `${value.slice(0, colon)}:***${value.slice(at)}` : value)
 }
 
 /** `backlogMax` is `NUSTREAM_BACKLOG_MAX`. */

@@ -23,9 +23,7 @@ const settings = {
   broker: z.string().optional().describe('also try this broker').meta({ value: 'url' }),
   ...brokerTuning(),
   model: modelSettings.model
-    .unwrap()
-    .optional()
-    .describe('also try this model folder or model server')
+    .describe('model to try: nano, linefit, a model folder or the URL of a model server')
     .meta({ value: 'model' }),
   token: modelSettings.token,
   ...trackingSettings,
@@ -46,9 +44,8 @@ export function add(program: Command): void {
     ],
     shape: settings,
     run: async (config) => {
-      const findings = [checkNode(), await checkTemporaryFolder(), await tryModel('linefit', config)]
+      const findings = [checkNode(), await checkTemporaryFolder(), await tryModel(config.model, config)]
       if (config.broker) findings.push(...(await tryBroker(config.broker, config)))
-      if (config.model) findings.push(await tryModel(config.model, config))
       if (config.mlflow) findings.push(...(await tryMlflow(config)))
       if (config.json) console.log(JSON.stringify(findings))
       else for (const { what, ok, says } of findings) console.log(`${ok ? '✔' : '✘'} ${what}: ${says}`)

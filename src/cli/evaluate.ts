@@ -18,7 +18,7 @@ import { addCommand } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { makeReportFolder, writeReport } from './report-folder.ts'
-import { jsonSetting, modelSettings } from './settings.ts'
+import { DEFAULT_MODEL, jsonSetting, modelSettings } from './settings.ts'
 
 const settings = {
   data: z
@@ -28,8 +28,8 @@ const settings = {
   ...modelSettings,
   model: z
     .array(z.string())
-    .default(['linefit'])
-    .describe('a model folder, linefit, or the URL of a model server; several are compared')
+    .default([DEFAULT_MODEL])
+    .describe('nano, linefit, a model folder or the URL of a model server; several are compared')
     .meta({ value: 'model', repeat: true }),
   events: z.coerce
     .number()

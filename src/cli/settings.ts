@@ -92,10 +92,13 @@ export function brokerTuning() {
   }
 }
 
+/** The model of every command that is given none. */
+export const DEFAULT_MODEL = 'nano'
+
 export const modelSettings = {
   model: z
     .string()
-    .default('nano')
+    .default(DEFAULT_MODEL)
     .describe('nano (comes with nustream), linefit (built in), a model folder, or the URL of a model server')
     .meta({ value: 'model' }),
   threads: count(1, 256)

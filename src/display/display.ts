@@ -3,7 +3,7 @@ import type { ReaderBroker } from '../broker/contract.ts'
 import { listen } from '../telemetry/listen.ts'
 import type { TelemetryOptions, TelemetryServer } from '../telemetry/server.ts'
 import { Browsers } from './browsers.ts'
-import type { DisplaySettings } from './messages.ts'
+import { DISPLAY_DEFAULTS, type DisplaySettings } from './messages.ts'
 import type { DisplayMetrics } from './metrics.ts'
 import { buildDisplayServer } from './server.ts'
 import { View } from './view.ts'
@@ -31,20 +31,13 @@ export interface Display {
   openServer(options: TelemetryOptions): Promise<TelemetryServer>
 }
 
-const SETTINGS: Omit<DisplaySettings, 'version'> = {
-  eventsMax: 500,
-  skyMax: 5_000,
-  stripsMax: 600,
-  pulsesMax: 1_500,
-  sampleEveryMs: 1_000,
-}
 const BROWSERS_MAX = 500
 
 /** A view of the stream for browsers. Memory is bounded by its settings, whatever the stream and the browsers do. */
 export function createDisplay(options: DisplayOptions): Display {
   const { broker, version, metrics, log, signal, browsersMax = BROWSERS_MAX } = options
   const browsers = new Browsers(metrics, browsersMax)
-  const view = new View({ ...SETTINGS, ...options.settings, version }, browsers)
+  const view = new View({ ...DISPLAY_DEFAULTS, ...options.settings, version }, browsers)
   const watch = new Watch({ broker, view, metrics, log, signal })
   return {
     run: () => watch.run(),

@@ -1,6 +1,5 @@
 /**
- * Everything that a browser gets from the display service, as JSON. Types alone, so that page and service compile
- * against one file. Angles are radians in detector coordinates and say where the neutrino came from; azimuth 0 to 2π
+ * Everything that a browser gets from the display service, as JSON. Page and service compile against this one file. Angles are radians in detector coordinates and say where the neutrino came from; azimuth 0 to 2π
  * anticlockwise from +x, zenith 0 (straight down-going) to π. Clocks (`…AtMs`) are Unix milliseconds. JSON has no NaN:
  * what is not known is null.
  *
@@ -61,6 +60,15 @@ export interface DisplaySettings {
   readonly pulsesMax: number
   /** Pause between two sampled batches: what is drawn is a sample, the counts are of everything. */
   readonly sampleEveryMs: number
+}
+
+/** The service's settings unless it is told otherwise; the page assumes them until it has the snapshot. */
+export const DISPLAY_DEFAULTS: Omit<DisplaySettings, 'version'> = {
+  eventsMax: 500,
+  skyMax: 5_000,
+  stripsMax: 600,
+  pulsesMax: 1_500,
+  sampleEveryMs: 1_000,
 }
 
 export interface DirectionRad {

@@ -1,14 +1,15 @@
-import type {
-  DeadLetters,
-  DisplaySettings,
-  DrawnEvent,
-  EventRow,
-  Health,
-  SkyPoints,
-  Snapshot,
-  StreamMessageName,
-  StreamMessages,
-  Strip,
+import {
+  type DeadLetters,
+  DISPLAY_DEFAULTS,
+  type DisplaySettings,
+  type DrawnEvent,
+  type EventRow,
+  type Health,
+  type SkyPoints,
+  type Snapshot,
+  type StreamMessageName,
+  type StreamMessages,
+  type Strip,
 } from '../../src/display/messages.ts'
 
 /** How the page is connected. `refused`: the service wants a token. */
@@ -45,14 +46,7 @@ export const EMPTY_STATE: StreamState = {
   connection: 'connecting',
   isLoaded: false,
   service: undefined,
-  settings: {
-    version: '',
-    eventsMax: 500,
-    skyMax: 5_000,
-    stripsMax: 600,
-    pulsesMax: 1_500,
-    sampleEveryMs: 500,
-  },
+  settings: { version: '', ...DISPLAY_DEFAULTS },
   clockAheadMs: 0,
   events: [],
   drawn: [],
