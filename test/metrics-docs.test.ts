@@ -11,7 +11,7 @@ import { challengerMetrics } from '../src/server/challenger.ts'
 import { serverMetrics } from '../src/server/metrics.ts'
 import { sourceMetrics } from '../src/source/metrics.ts'
 import { heartbeatGauge } from '../src/telemetry/heartbeat.ts'
-import { processMetrics } from '../src/telemetry/process-metrics.ts'
+import { processMetrics } from '../src/telemetry/server.ts'
 
 const NO_SERVER = { queuedEvents: () => 0, bodiesBytes: () => 0, model: () => ({ name: 'm', version: '1' }) }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
-import { maskSecrets } from '../telemetry/secrets.ts'
+import { maskSecrets } from '../telemetry/foreign-text.ts'
 
 /** How a field of a command's configuration appears on the command line, beside its schema and description. */
 export interface FlagMeta {

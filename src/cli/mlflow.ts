@@ -12,7 +12,7 @@ import { mlflowMetrics } from '../mlflow/metrics.ts'
 import { RunLog } from '../mlflow/run-log.ts'
 import type { RunStatus, Texts } from '../mlflow/runs.ts'
 import { endVanishedRuns, processTags } from '../mlflow/runs.ts'
-import { maskSecrets } from '../telemetry/secrets.ts'
+import { maskSecrets } from '../telemetry/foreign-text.ts'
 import type { Role } from './role.ts'
 import { packageVersion } from './version.ts'
 

@@ -86,11 +86,19 @@ async function list(roots: readonly string[], json: boolean): Promise<number> {
       spec,
       problem ? '✘' : `${name} ${version}`,
       // A problem has a line for each field; the table has one for each model.
-      problem?.replace(/\s*\n\s*/g, ' ') ?? description,
+      problem ? onOneLine(problem) : description,
     ])
     console.log(renderTable([['--model', 'name', 'description'], ...rows]))
   }
   return 0
+}
+
+function onOneLine(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ')
 }
 
 async function show(spec: string, json: boolean): Promise<number> {

@@ -1,6 +1,6 @@
 import { type Command, CommanderError } from 'commander'
 import { NustreamError, UsageError } from '../errors.ts'
-import { maskSecrets } from '../telemetry/secrets.ts'
+import { maskSecrets } from '../telemetry/foreign-text.ts'
 import { nodeProblem } from './version.ts'
 
 /** Codes of errors that the command line itself is wrong about, rather than what it names. */

@@ -8,15 +8,14 @@ import type { Inferrer } from '../inference/inferrer.ts'
 import { openInferrer } from '../inference/open.ts'
 import { type Beating, startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
-import { openTracer } from '../telemetry/open-tracer.ts'
-import { processMetrics } from '../telemetry/process-metrics.ts'
 import {
   type Health,
   openTelemetryServer,
+  processMetrics,
   type TelemetryOptions,
   type TelemetryServer,
 } from '../telemetry/server.ts'
-import type { Tracer } from '../telemetry/tracing.ts'
+import { NO_TRACER, type Tracer, type TracingOptions } from '../telemetry/tracing.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import { instanceName } from './settings.ts'
 import { packageVersion } from './version.ts'
@@ -121,6 +120,30 @@ function onAnother<T>(port: number | undefined, open: (port: number) => Promise<
     if (!isTaken || port === undefined) throw error
     return await open(port)
   }
+}
+
+/**
+ * Where spans go: nowhere without a URL, and then none of OpenTelemetry's packages is loaded.
+ * @throws UsageError `flag_invalid` when the URL is not an HTTP address
+ */
+export async function openTracer(options: TracingOptions): Promise<Tracer> {
+  if (options.url === undefined || options.url === '') return NO_TRACER
+  const target = toTracesUrl(options.url)
+  const { OtlpTracer } = await import('../telemetry/tracing-otlp.ts')
+  return new OtlpTracer(target, options)
+}
+
+/** OTLP over HTTP puts the signal behind the base address (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request). */
+function toTracesUrl(url: string): string {
+  const parsed = URL.parse(url)
+  if (!parsed || !/^https?:$/.test(parsed.protocol))
+    throw new UsageError(
+      'flag_invalid',
+      `"${url}" is not the address of an OTLP collector; it looks like http://127.0.0.1:4318`,
+    )
+  if (!parsed.pathname.endsWith('/v1/traces'))
+    parsed.pathname = `${parsed.pathname.replace(/\/$/, '')}/v1/traces`
+  return parsed.href
 }
 
 /** The broker that the settings name, closed with the role. */

@@ -221,7 +221,7 @@ const TYPES: Readonly<Record<string, string>> = {
 }
 
 /** Vite puts a hash of the content into these names, so they never change. */
-const HASHED = /^\/assets\/.+-[\w-]{8,}\.\w+$/
+const HASHED = /^\/assets\/.+-[\w-]{8}\.\w+$/
 
 /**
  * All files of the built page by their path in the URL, held in memory: a few, of about a megabyte. A request names one

@@ -34,7 +34,7 @@ export class PageToken {
   /** By cookie, or as a bearer token for programs. */
   allows({ authorization, cookie }: Proof): boolean {
     if (this.#token === undefined) return true
-    const bearer = /^bearer +(.+)$/i.exec(authorization ?? '')?.[1]
+    const bearer = /^bearer +(\S.*)$/i.exec(authorization ?? '')?.[1]
     if (bearer !== undefined && this.isRight(bearer)) return true
     return cookiesOf(cookie, this.#cookieName).some((proof) => isSame(proof, this.#proof))
   }

@@ -33,7 +33,7 @@ const DEPTH_MAX = 8
  */
 export function proxyPath(uri: string): string {
   const match = /^mlflow-artifacts:(?:\/\/[^/]*)?\/(.*)$/.exec(uri)
-  if (match) return match[1].replace(/\/+$/, '')
+  if (match) return match[1].replace(/(?<!\/)\/+$/, '')
   throw new UsageError(
     'mlflow_refused',
     `artefacts live at ${uri.slice(0, 120)}, not behind the tracking server: start it with --serve-artifacts and --artifacts-destination`,

@@ -33,7 +33,7 @@ export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}):
   const { token } = credentials
   const user = credentials.user ?? decodeURIComponent(parsed.username)
   const password = credentials.password ?? decodeURIComponent(parsed.password)
-  const base = new URL(parsed.pathname.replace(/\/*$/, '/'), parsed.origin)
+  const base = new URL(parsed.pathname.replace(/(?<!\/)\/*$/, '/'), parsed.origin)
   const basic = () => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   const authorization = token ? `Bearer ${token}` : user !== '' ? basic() : undefined
   return { base, authorization, name: `MLflow at ${base.host}` }

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { EventError, UnavailableError } from '../errors.ts'
-import { createRepeatLimit } from '../telemetry/repeat-limit.ts'
+import { createRepeatLimit } from '../telemetry/log.ts'
 import { RequestError } from './request-error.ts'
 
 /** Faults of the HTTP layer itself, in our words. */

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { Registry } from 'prom-client'
+import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
 import { within } from '../async/deadline.ts'
+import { maskSecrets } from './foreign-text.ts'
 import { type Listening, type ListenOptions, listen } from './listen.ts'
-import { maskSecrets } from './secrets.ts'
 
 /** How a part is. `live`: restarting would not help it. `ready`: it can do its work now. */
 export interface Health {
@@ -94,4 +94,20 @@ async function answer(
 
 function toAnswer(status: number, body: unknown): Answer {
   return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(body)}\n` }
+}
+
+export interface BuildInfo {
+  readonly version: string
+  readonly role: string
+}
+
+/** Memory, CPU, event loop and garbage collection of this process, and which build of nustream it runs. */
+export function processMetrics(registry: Registry, { version, role }: BuildInfo): void {
+  collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: 'nustream_build_info',
+    help: 'Always 1; the labels say which build runs in which role on which Node.',
+    labelNames: ['version', 'role', 'node'] as const,
+    registers: [registry],
+  }).set({ version, role, node: process.version }, 1)
 }

@@ -19,8 +19,8 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import type { Logger } from 'pino'
-import type { TracingOptions } from './open-tracer.ts'
-import { createRepeatLimit } from './repeat-limit.ts'
+import { within } from '../async/deadline.ts'
+import { createRepeatLimit } from './log.ts'
 import {
   formatTraceparent,
   parseTraceparent,
@@ -28,9 +28,10 @@ import {
   type SpanKind,
   type SpanOptions,
   type Tracer,
+  type TracingOptions,
 } from './tracing.ts'
 
-/** Spans that wait to be sent; what comes on top of them is dropped, so that a collector that is away costs no more. */
+/** Spans that wait to be sent. Further spans are dropped, so that a collector that is away costs bounded memory. */
 const QUEUE_MAX = 4096
 const SENT_AT_ONCE = 512
 /** Closing sends all that waits at once. */
@@ -70,7 +71,7 @@ export class OtlpTracer implements Tracer {
       }),
       spanProcessors: [
         new BatchSpanProcessor({
-          exporter: withComplaints(exporter, url, log),
+          exporter: withWarnings(exporter, url, log),
           maxQueueSize: QUEUE_MAX,
           maxExportBatchSize: SENT_AT_ONCE,
           scheduledDelayMillis: SEND_EVERY_MS,
@@ -100,10 +101,8 @@ export class OtlpTracer implements Tracer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, CLOSE_WITHIN_MS)
-    await Promise.race([this.#provider.shutdown().catch(() => undefined), promise])
-    clearTimeout(timer)
+    // What a collector does not take in time is lost, and its failure is no failure of the part that ends.
+    await within(() => this.#provider.shutdown(), CLOSE_WITHIN_MS).catch(() => undefined)
   }
 }
 
@@ -150,8 +149,8 @@ function toParent(traceparent: string | undefined): Context {
   return parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT
 }
 
-/** The exporter, which says in the log now and then that the collector takes nothing. */
-function withComplaints(exporter: SpanExporter, url: string, log: Logger | undefined): SpanExporter {
+/** The exporter, with a line in the log, limited in number, when the collector does not take spans. */
+function withWarnings(exporter: SpanExporter, url: string, log: Logger | undefined): SpanExporter {
   const limit = createRepeatLimit()
   return {
     export(spans, done) {
@@ -159,7 +158,7 @@ function withComplaints(exporter: SpanExporter, url: string, log: Logger | undef
         const reason = result.error?.message ?? 'unknown'
         if (result.code !== 0)
           limit('export', (repeats) =>
-            log?.warn({ url, reason, repeats, spans: spans.length }, 'traces are not taken'),
+            log?.warn({ url, reason, repeats, spans: spans.length }, 'the collector does not take traces'),
           )
         done(result)
       })

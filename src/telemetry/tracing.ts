@@ -1,12 +1,14 @@
+import type { Logger } from 'pino'
+
 /** What kind of work a span is, as OpenTelemetry names them. */
 export type SpanKind = 'internal' | 'producer' | 'consumer' | 'client' | 'server'
 
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>
 
 export interface SpanOptions {
-  /** The span that this one is part of, as a W3C traceparent; of another process too. None: a trace begins. */
+  /** The span that this one is part of, as a W3C traceparent; may belong to another process. Without one a trace begins. */
   readonly parent?: string | undefined
-  /** Other spans that it has to do with. */
+  /** Related spans of other traces. */
   readonly links?: readonly (string | undefined)[]
   readonly kind?: SpanKind
   readonly attributes?: SpanAttributes
@@ -39,6 +41,17 @@ export interface Tracer extends AsyncDisposable {
   start(name: string, options?: SpanOptions): Span
 }
 
+export interface TracingOptions {
+  /** Base address of an OTLP collector that speaks HTTP, such as http://127.0.0.1:4318. Without one there are no traces. */
+  readonly url?: string | undefined
+  /** Share of the traces that are kept, 0 to 1. A trace that another part began is kept or dropped as that part decided. */
+  readonly ratio?: number | undefined
+  readonly role: string
+  readonly instance: string
+  readonly version: string
+  readonly log?: Logger
+}
+
 /** Keeps no spans, and hands on the trace that it was given. */
 export const NO_TRACER: Tracer = {
   start: (_name, { parent } = {}) => ({ traceparent: parent, set() {}, fail() {}, end() {} }),
@@ -65,7 +78,7 @@ export interface TraceParent {
 
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 
-/** The parts of a traceparent, or undefined for what is none: then a trace begins anew, as the standard asks for. */
+/** The parts of a traceparent, or undefined where the text is not a valid one: a new trace begins then, as the standard says. */
 export function parseTraceparent(text: string | undefined): TraceParent | undefined {
   const [, version = '', traceId = '', spanId = '', flags = '', more] = TRACEPARENT.exec(text ?? '') ?? []
   const isKnown = version === '00' ? more === undefined : version !== '' && version !== 'ff'

@@ -1,8 +1,8 @@
 import { describe, expect, it, type TestContext } from 'vitest'
 import type { Broker } from '../../src/broker/contract.ts'
+import { openTracer } from '../../src/cli/role.ts'
 import { emit } from '../../src/emitter/emit.ts'
 import { openHttpInferrer } from '../../src/inference/remote/http.ts'
-import { openTracer } from '../../src/telemetry/open-tracer.ts'
 import { NO_TRACER, type Tracer } from '../../src/telemetry/tracing.ts'
 import { HOMES, openHome } from '../support/broker-homes.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
@@ -147,7 +147,8 @@ describe('tracing', () => {
       const startMs = performance.now()
       await emitting[Symbol.asyncDispose]()
       expect(performance.now() - startMs).toBeLessThan(10_000)
-      if (how === 'away') expect(lines.filter((line) => line.includes('traces are not taken')).length).toBe(1)
+      if (how === 'away')
+        expect(lines.filter((line) => line.includes('the collector does not take traces')).length).toBe(1)
     },
   )
 
