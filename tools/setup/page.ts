@@ -28,7 +28,7 @@ export async function buildPage(): Promise<number> {
 /** Of every file that the page may import, and of the lock file. */
 function pageDigest(): string {
   const hash = createHash('sha256')
-  for (const folder of ['web', 'src/event', 'src/display']) {
+  for (const folder of ['web', 'src/event', 'src/display', 'src/sky']) {
     const entries = readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
     const paths = entries
       .filter((entry) => entry.isFile())

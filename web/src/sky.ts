@@ -6,8 +6,8 @@ import {
   geoProjection,
 } from 'd3-geo'
 import type { DirectionRad, SkyPoints } from '../../src/display/messages.ts'
+import { ICECUBE_SITE, toEquatorial } from '../../src/sky/coordinates.ts'
 import { containmentRadius } from './containment.ts'
-import { toEquatorial } from './equatorial.ts'
 
 /** Place on the map's sphere, degrees: longitude -180 to 180, latitude -90 to 90. */
 export type LonLat = [number, number]
@@ -117,7 +117,7 @@ export function nearest(
 }
 
 function equatorialLonLat(direction: DirectionRad, utcMs: number): LonLat {
-  const { rightAscension, declination } = toEquatorial(direction, utcMs)
+  const { rightAscension, declination } = toEquatorial(direction, utcMs, ICECUBE_SITE)
   return [wrap(rightAscension * DEGREES), declination * DEGREES]
 }
 

@@ -8,7 +8,7 @@ import { useStore } from '../store.ts'
 import { useSize } from './use-size.ts'
 
 const REACH_PX = 12
-const FRAMES = { detector: 'detector coordinates', equatorial: 'equatorial coordinates of date' }
+const FRAMES = { detector: 'detector coordinates', equatorial: 'equatorial coordinates (ICRS)' }
 
 export function SkyPanel() {
   const page = usePage()
