@@ -39,7 +39,7 @@ export function createBackoff(options: BackoffOptions = {}): Backoff {
 
 export interface RetryOptions {
   /** Ends the tries. */
-  readonly signal: AbortSignal
+  readonly signal?: AbortSignal | undefined
   readonly backoff?: BackoffOptions
   /** True for an error that may go away by itself. */
   isTransient(error: unknown): boolean
@@ -54,16 +54,16 @@ export interface RetryOptions {
  */
 export async function retry<T>(attempt: () => T | Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, isTransient, onRetry } = options
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   const backoff = createBackoff(options.backoff)
   for (let tries = 1; ; tries++) {
     try {
       return await attempt()
     } catch (error) {
-      if (signal.aborted || !isTransient(error)) throw error
+      if (signal?.aborted || !isTransient(error)) throw error
       onRetry?.(error, tries)
       await sleep(backoff.nextMs(retryAfterOf(error)), signal)
-      if (signal.aborted) throw error
+      if (signal?.aborted) throw error
     }
   }
 }

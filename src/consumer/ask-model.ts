@@ -95,7 +95,7 @@ async function askOnce(
     const startedAt = performance.now()
     try {
       const signal = AbortSignal.any([giveUp, late.signal])
-      const asked = () => inferrer.infer(batch, signal, span.traceparent)
+      const asked = () => inferrer.infer(batch, { signal, traceparent: span.traceparent })
       return await traced(span, () => within(asked, inferTimeoutMs, giveUp))
     } finally {
       late.abort()

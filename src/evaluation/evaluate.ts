@@ -164,7 +164,7 @@ async function ask(inferrer: Inferrer, batch: EventBatch, signal: AbortSignal): 
   let triesLeft = 1 + Math.ceil(Math.log2(eventCount(batch) || 1)) // down to one event
   const attempt = async (part: EventBatch): Promise<Inference | Blame> => {
     try {
-      return await inferrer.infer(part, signal)
+      return await inferrer.infer(part, { signal })
     } catch (error) {
       if (isTooLate(error) && --triesLeft > 0) return await attempt(part)
       if (error instanceof EventError) return { reason: 'model_failed', error }

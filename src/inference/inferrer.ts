@@ -1,6 +1,7 @@
 import type { DriftReference } from '../drift/reference.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { Directions } from './directions.ts'
+import type { ModelFailure } from './isolate.ts'
 
 export interface ModelIdentity {
   readonly name: string
@@ -10,6 +11,15 @@ export interface ModelIdentity {
 /** Directions of the events asked for, and the model that found them. */
 export interface Inference extends Directions {
   readonly model: ModelIdentity
+}
+
+export interface InferOptions {
+  /** Ends the call. */
+  readonly signal?: AbortSignal | undefined
+  /** The span that asks, for a model server that keeps spans too. */
+  readonly traceparent?: string | undefined
+  /** Called after each failure of the model that the events asked for may have caused. */
+  readonly onRetry?: ((reason: ModelFailure, error: unknown) => void) | undefined
 }
 
 /** Turns events into directions: a model folder in this process, or a model server. */
@@ -22,12 +32,12 @@ export interface Inferrer extends AsyncDisposable {
   readonly concurrency: number
   /**
    * Directions of events that have passed the checks of `decodeEventBatch`. Never throws because of an event: an event
-   * that the model cannot answer is a fault, and its neighbours get their directions. `traceparent` names the span that
-   * asks, for a model server that records spans too.
+   * that the model cannot answer is a fault, and its neighbours get their directions
+   * (`isolate` finds it).
    * @throws UnavailableError when the model is away and asking again later may help
    * @throws the signal's reason once it aborts
    */
-  infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference>
+  infer(batch: EventBatch, options?: InferOptions): Promise<Inference>
   /** @throws UnavailableError when it could not answer `infer` now */
   ready(): Promise<void>
 }

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
 import { openingAngles } from '../event/opening-angles.ts'
-import type { Inference, Inferrer } from '../inference/inferrer.ts'
+import type { Inference, InferOptions, Inferrer } from '../inference/inferrer.ts'
 
 /** Events, and pulses of them, that may wait for the challenger; what comes beyond is not shown to it. */
 const WAITING_EVENTS_MAX = 2_048
@@ -64,8 +64,8 @@ export class Challenger {
 
   /** The champion with the challenger looking on: answers are the champion's, as soon as it has them. */
   shadow<Champion extends Inferrer>(champion: Champion): Champion {
-    const infer = async (batch: EventBatch, signal?: AbortSignal): Promise<Inference> => {
-      const answer = await champion.infer(batch, signal)
+    const infer = async (batch: EventBatch, options?: InferOptions): Promise<Inference> => {
+      const answer = await champion.infer(batch, options)
       this.#offer({ batch, answer })
       return answer
     }

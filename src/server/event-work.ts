@@ -31,7 +31,7 @@ export function eventWork(model: Inferrer): Work<EventBatch, Inference> {
 /** Where the model fails on a batch as a whole, its halves are asked, down to the one event at fault. */
 async function inferHalving(model: Inferrer, batch: EventBatch, signal: AbortSignal): Promise<Inference> {
   try {
-    return await model.infer(batch, signal)
+    return await model.infer(batch, { signal })
   } catch (error) {
     if (!(error instanceof EventError)) throw error
     const count = eventCount(batch)

@@ -1,18 +1,18 @@
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, type TestContext } from 'vitest'
-import { EventError, UnavailableError, UsageError } from '../../src/errors.ts'
+import { UnavailableError, UsageError } from '../../src/errors.ts'
 import { type EventBatch, sliceEvents } from '../../src/event/event-batch.ts'
 import { decodeEventBatch, encodeEventBatch } from '../../src/event/wire.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
 import { openLocalModel } from '../../src/inference/network/local.ts'
 import { encodeAnswer } from '../../src/inference/remote/answer-wire.ts'
 import { type HttpInferrerOptions, openHttpInferrer } from '../../src/inference/remote/http.ts'
+import { range } from '../support/consuming.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { makeEvents } from '../support/plain-events.ts'
 import { startServer } from '../support/start-server.ts'
-import { until } from '../support/until.ts'
 
 async function open(test: TestContext, url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
   const inferrer = await openHttpInferrer(url, options)
@@ -25,7 +25,7 @@ async function startStranger(test: TestContext, predict: RequestListener): Promi
   const server = createServer((request, response) => {
     if (request.url === '/health') response.end(JSON.stringify({ model: 'odd', version: '1', ready: true }))
     else if (request.url === '/model') response.writeHead(404).end()
-    else request.resume().on('end', () => predict(request, response))
+    else predict(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   test.onTestFinished(async () => {
@@ -34,6 +34,10 @@ async function startStranger(test: TestContext, predict: RequestListener): Promi
   })
   // Listening on a port, so its address is an AddressInfo.
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+  return Buffer.concat(await Array.fromAsync(request))
 }
 
 const batch = makeEvents(5)
@@ -152,7 +156,7 @@ describe('openHttpInferrer()', () => {
       message: expect.stringContaining('no answer within 200 ms'),
     })
     const abort = new AbortController()
-    const asked = inferrer.infer(batch, abort.signal)
+    const asked = inferrer.infer(batch, { signal: abort.signal })
     abort.abort(new Error('enough'))
     await expect(asked).rejects.toThrow('enough')
   })
@@ -167,14 +171,11 @@ describe('openHttpInferrer()', () => {
     const server = await startServer(test, { model: fakeModel({ before }) })
     const inferrer = await open(test, server.url, { timeoutMs: 1000 })
     const events = makeEvents(32)
-    const inVain = { code: 'model_unreachable', message: expect.stringContaining('no answer within') }
-    await expect(inferrer.infer(events)).rejects.toMatchObject(inVain)
-    await until(() => inferrer.infer(events), {
-      what: 'an answer in parts',
-      notYet: (error) => error instanceof UnavailableError,
-    })
+    const reasons: string[] = []
+    const inParts = await inferrer.infer(events, { onRetry: (reason) => void reasons.push(reason) })
+    expect(inParts.faults).toEqual([])
+    expect(new Set(reasons)).toEqual(new Set(['model_timeout']))
     expect(asked.at(-1)).toBeLessThan(32)
-    const inParts = await inferrer.infer(events)
     msPerEvent = 0
     for (let i = 0; i < 4; i++) expect(await inferrer.infer(events)).toEqual(inParts)
     expect(asked.at(-1)).toBe(32)
@@ -188,9 +189,12 @@ describe('openHttpInferrer()', () => {
       asked.push(Number(request.headers['content-length']))
       response.writeHead(504).end()
     })
-    const inferrer = await open(test, url)
-    for (let i = 0; i < 2; i++) await expect(inferrer.infer(makeEvents(64))).rejects.toThrow('504')
-    expect(asked[1]).toBeLessThan(asked[0])
+    const inferrer = await open(test, url, { timeoutMs: 500 })
+    // Another event gets no answer either, so none is at fault.
+    await expect(inferrer.infer(makeEvents(64))).rejects.toMatchObject({ code: 'model_overloaded' })
+    const before = asked.length
+    await expect(inferrer.infer(makeEvents(64))).rejects.toThrow('504')
+    expect(asked[before]).toBeLessThan(asked[0])
   })
 
   it('hands on when to come back to an overloaded server', async (test) => {
@@ -200,7 +204,7 @@ describe('openHttpInferrer()', () => {
           .writeHead(status, { 'retry-after': '7' })
           .end('{"error":{"code":"overloaded","message":"full"}}')
       })
-      await expect((await open(test, url)).infer(batch)).rejects.toMatchObject({
+      await expect((await open(test, url, { timeoutMs: 5_000 })).infer(batch)).rejects.toMatchObject({
         code: 'model_overloaded',
         disposition: 'retry',
         retryAfterSeconds: 7,
@@ -250,7 +254,7 @@ describe('openHttpInferrer()', () => {
     { name: 'directions of other events', body: answerFor(makeEvents(5, 100)) },
     { name: 'half an answer', body: answerFor(batch).subarray(0, 500) },
   ]
-  it.each(garbage)('calls $name a failure of the model on this batch', async ({ body }) => {
+  it.each(garbage)('takes $name for a failure of the model on the events asked for', async ({ body }) => {
     await using stack = new AsyncDisposableStack()
     const server = createServer((request, response) => {
       if (request.url === '/health') response.end(JSON.stringify({ model: 'odd', version: '1' }))
@@ -261,18 +265,47 @@ describe('openHttpInferrer()', () => {
     const inferrer = stack.use(
       await openHttpInferrer(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
     )
-    await expect(inferrer.infer(batch)).rejects.toMatchObject({ code: 'model_failed', disposition: 'reject' })
+    const { faults } = await inferrer.infer(batch)
+    expect(faults.map(({ index, code }) => [index, code])).toEqual(
+      range(0, 4).map((i) => [i, 'model_failed']),
+    )
+    expect(faults[0].message).toMatch(/answer/)
   })
 
-  it('calls 500 and 400 a failure of the model on this batch', async (test) => {
+  it('finds the one event that the server refuses, and its neighbours get their answers', async (test) => {
     for (const status of [400, 413, 500]) {
-      const url = await startStranger(test, (_request, response) => {
+      const url = await startStranger(test, async (request, response) => {
+        const events = decodeEventBatch(await bodyOf(request))
+        if (!events.eventIds.includes(4n)) return void response.end(answerFor(events))
         response.writeHead(status).end('{"error":{"code":"x","message":"internal error"}}')
       })
-      const asked = (await open(test, url)).infer(batch)
-      await expect(asked).rejects.toThrow(EventError)
-      await expect(asked).rejects.toThrow(/answered \d+: internal error \(a batch of 5 events\)/)
+      const { faults, azimuth } = await (await open(test, url)).infer(batch)
+      expect(faults).toEqual([
+        {
+          index: 3,
+          code: 'model_failed',
+          message: expect.stringMatching(
+            /event alone: .* answered \d+: internal error \(a batch of 1 events\)/,
+          ),
+        },
+      ])
+      expect(Array.from(azimuth)).toEqual([1, 1, 1, Number.NaN, 1])
     }
+  })
+
+  it('finds the one event that the server never answers, and blames none while it answers no event', async (test) => {
+    let isStuck = false
+    const url = await startStranger(test, async (request, response) => {
+      const events = decodeEventBatch(await bodyOf(request))
+      if (!isStuck && !events.eventIds.includes(2n)) response.end(answerFor(events))
+    })
+    const inferrer = await open(test, url, { timeoutMs: 150 })
+    const { faults } = await inferrer.infer(batch)
+    expect(faults).toMatchObject([
+      { index: 1, code: 'model_failed', message: expect.stringContaining('does not answer for this event') },
+    ])
+    isStuck = true
+    await expect(inferrer.infer(batch)).rejects.toMatchObject({ code: 'model_unreachable' })
   })
 
   it('makes a fault of each direction that is none', async (test) => {
@@ -296,15 +329,12 @@ describe('openHttpInferrer()', () => {
     expect(inferrer.model).toEqual({ name: 'odd', version: '2' })
   })
 
-  it('learns of a batch that is too large for the server, and can go on', async (test) => {
+  it('asks in parts for a batch that is too large for the server', async (test) => {
     const { url } = await startServer(test, { limits: { binaryBodyBytesMax: 1_000_000 } })
     const inferrer = await open(test, url)
     for (let i = 0; i < 3; i++) {
       const large = inferrer.infer(makeEvents(1000, 1, { pulsesPerEvent: 400 }))
-      await expect(large).rejects.toMatchObject({
-        code: 'model_failed',
-        message: expect.stringContaining('413'),
-      })
+      expect((await large).faults).toEqual([])
       expect((await inferrer.infer(batch)).faults).toEqual([])
     }
   })

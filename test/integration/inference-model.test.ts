@@ -97,7 +97,7 @@ describe('openLocalModel()', () => {
   it('stops waiting for an answer that nobody wants any more', async () => {
     const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const abort = new AbortController()
-    const asked = model.infer(eventsOfLengths(lengths), abort.signal)
+    const asked = model.infer(eventsOfLengths(lengths), { signal: abort.signal })
     abort.abort(new Error('no longer wanted'))
     await expect(asked).rejects.toThrow('no longer wanted')
     expect((await model.infer(eventsOfLengths([3]))).faults).toEqual([])

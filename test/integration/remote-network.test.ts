@@ -52,7 +52,7 @@ describe('a model folder whose network runs on a server', () => {
     const proxy = await startProxy(t, url, () => undefined)
     const remote = await open(t, proxy.url, { token: 'secret' })
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
-    await remote.infer(randomEvents({ events: 2 }), undefined, traceparent)
+    await remote.infer(randomEvents({ events: 2 }), { traceparent })
     expect(proxy.calls.at(-1)?.headers['traceparent']).toBe(traceparent)
   })
 
@@ -190,7 +190,7 @@ describe('a model folder whose network runs on a server', () => {
     const remote = await open(t, proxy.url, { token: 'secret' })
     isSilent = true
     const stop = new AbortController()
-    const asked = remote.infer(randomEvents({ events: 3 }), stop.signal)
+    const asked = remote.infer(randomEvents({ events: 3 }), { signal: stop.signal })
     setTimeout(() => stop.abort(new Error('stopped')), 50)
     await expect(asked).rejects.toThrow('stopped')
   })

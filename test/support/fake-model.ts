@@ -16,8 +16,8 @@ export function fakeModel({ concurrency = 2, before, ready }: FakeModelOptions =
   return {
     model: { name: 'fake', version: '7' },
     concurrency,
-    async infer(batch, signal) {
-      await before?.(batch, signal)
+    async infer(batch, options) {
+      await before?.(batch, options?.signal)
       return inferenceOf(batch)
     },
     async ready() {

@@ -1,7 +1,7 @@
 import { untilAborted } from '../../src/async/deadline.ts'
 import { EventError, UnavailableError } from '../../src/errors.ts'
 import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
-import type { Inference, Inferrer } from '../../src/inference/inferrer.ts'
+import type { Inference, InferOptions, Inferrer } from '../../src/inference/inferrer.ts'
 
 /**
  * A model for tests: azimuth and zenith follow from the event id alone, so that an answer that went to another event
@@ -89,7 +89,7 @@ export class FaultyInferrer implements Inferrer {
     return this.#inner.concurrency
   }
 
-  async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+  async infer(batch: EventBatch, { signal }: InferOptions = {}): Promise<Inference> {
     const fault = this.#plan(batch, this.calls++)
     switch (fault) {
       case 'away':
@@ -105,7 +105,7 @@ export class FaultyInferrer implements Inferrer {
       case 'nan':
       case undefined:
     }
-    const answer = await this.#inner.infer(batch, signal)
+    const answer = await this.#inner.infer(batch, { signal })
     if (fault === 'nan') answer.azimuth[0] = Number.NaN
     return answer
   }

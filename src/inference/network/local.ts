@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { EventError, NustreamError, UsageError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
-import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
+import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
 import { LINE_FIT_IDENTITY } from '../linefit/linefit.ts'
 import { readAnyManifest, readMembers, resolveModelFolder } from '../model/folder.ts'
 import { checkGraph, checkTensors } from '../model/graph.ts'
@@ -190,7 +190,7 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
     parity,
     // Two batches a worker: while one is answered the next is there already.
     concurrency: 2 * threads,
-    async infer(batch: EventBatch, signal?: AbortSignal): Promise<Inference> {
+    async infer(batch: EventBatch, { signal }: InferOptions = {}): Promise<Inference> {
       const answers = await scheduler.infer(batch, signal)
       return { model: identity, ...answers }
     },

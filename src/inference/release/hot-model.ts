@@ -1,6 +1,6 @@
 import type { DriftReference } from '../../drift/reference.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
-import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
+import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
 
 interface Held {
   readonly inferrer: Inferrer
@@ -37,11 +37,11 @@ export class HotModel implements Inferrer {
     })
   }
 
-  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+  async infer(batch: EventBatch, options?: InferOptions): Promise<Inference> {
     const held = this.#held
     held.atWork++
     try {
-      return await held.inferrer.infer(batch, signal, traceparent)
+      return await held.inferrer.infer(batch, options)
     } finally {
       held.atWork--
       if (held.atWork === 0) held.onIdle()

@@ -1,7 +1,7 @@
 import { UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import { selectEvents } from '../../event/select.ts'
-import type { Inference, Inferrer } from '../inferrer.ts'
+import type { Inference, InferOptions, Inferrer } from '../inferrer.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
 
 /** So many more batches failed than done end the probation: one may be an accident. */
@@ -70,16 +70,16 @@ export interface ProbationOptions {
 export function onProbation<Model extends Inferrer>(next: Model, options: ProbationOptions): Model {
   const { previous, isOver, onFailure } = options
   let bad = 0
-  const infer = async (batch: EventBatch, signal?: AbortSignal): Promise<Inference> => {
-    if (isOver()) return next.infer(batch, signal)
+  const infer = async (batch: EventBatch, options: InferOptions = {}): Promise<Inference> => {
+    if (isOver()) return next.infer(batch, options)
     const events = eventCount(batch)
-    const answer = await next.infer(batch, signal).catch((error: unknown) => toError(error))
-    signal?.throwIfAborted()
+    const answer = await next.infer(batch, options).catch((error: unknown) => toError(error))
+    options.signal?.throwIfAborted()
     if (!(answer instanceof Error) && 2 * answer.faults.length <= events) {
       bad = Math.max(0, bad - 1)
       return answer
     }
-    const before = await previous.infer(batch, signal)
+    const before = await previous.infer(batch, options)
     // Events that neither can do are bad events.
     if (2 * before.faults.length > events) return before
     bad++

@@ -4,7 +4,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import { NustreamError, UnavailableError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import { createRepeatLimit } from '../../telemetry/log.ts'
-import type { ModelIdentity } from '../inferrer.ts'
+import type { InferOptions, ModelIdentity } from '../inferrer.ts'
 import type { LocalModel } from '../network/local.ts'
 import { onProbation, RecentEvents, tryCandidate } from './probation.ts'
 
@@ -263,8 +263,8 @@ export class RollOut implements AsyncDisposable {
   }
 
   #watched(model: LocalModel): LocalModel {
-    const infer = async (batch: EventBatch, signal?: AbortSignal) => {
-      const inference = await model.infer(batch, signal)
+    const infer = async (batch: EventBatch, options?: InferOptions) => {
+      const inference = await model.infer(batch, options)
       this.#recent.offer(batch, inference)
       return inference
     }
@@ -331,7 +331,7 @@ function named(model: LocalModel, { name, version }: ModelRelease): LocalModel {
   return {
     ...model,
     model: identity,
-    infer: async (batch, signal) => ({ ...(await model.infer(batch, signal)), model: identity }),
+    infer: async (batch, options) => ({ ...(await model.infer(batch, options)), model: identity }),
   }
 }
 

@@ -2,8 +2,10 @@ import type { DriftReference } from '../../drift/reference.ts'
 import { EventError, UnavailableError, UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
 import { encodeEventBatch } from '../../event/wire.ts'
-import { concatDirections } from '../directions.ts'
-import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
+import { allocateDirections, concatDirections, scatterDirections, setFault } from '../directions.ts'
+import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
+import { isolate, type ModelFailure } from '../isolate.ts'
+import { madeUpEvents } from '../network/warm-up.ts'
 import { decodeAnswer } from './answer-wire.ts'
 import { type HttpAnswer, type HttpCaller, NoAnswerInTime, openHttpCaller } from './http-caller.ts'
 import { GatewayTimeout, refusal, unauthorized } from './http-refusal.ts'
@@ -22,6 +24,7 @@ export interface HttpInferrerOptions {
 
 const ARROW_TYPE = 'application/vnd.apache.arrow.stream'
 const READY_TIMEOUT_MS = 5_000
+const CONTROL_PULSES = 64
 const UNKNOWN: ModelIdentity = { name: 'unknown', version: 'unknown' }
 
 /**
@@ -79,27 +82,53 @@ class HttpInferrer implements Inferrer {
     return this.#reference
   }
 
+  async infer(batch: EventBatch, options: InferOptions = {}): Promise<Inference> {
+    const directions = allocateDirections(eventCount(batch))
+    let { model } = this
+    await isolate(eventCount(batch), {
+      signal: options.signal,
+      onRetry: options.onRetry,
+      patienceMs: this.#timeoutMs,
+      failureOf,
+      answer: async (from, to) => {
+        const part = await this.#inferInParts(sliceEvents(batch, from, to), options)
+        // A server that swaps its model between two parts counts as the model that answered last.
+        model = part.model
+        scatterDirections(directions, part, from)
+      },
+      setFault: (index, message) => setFault(directions, index, 'model_failed', message),
+      ready: (failure) => this.#readyAfter(failure, options),
+    })
+    directions.faults.sort((a, b) => a.index - b.index)
+    return { model, ...directions }
+  }
+
   /**
-   * A server that is too slow for a batch in the time there is would be asked for the same in vain for ever: after such
-   * a failure fewer events go into a request, and the parts of a batch one after the other.
+   * After a request that the server was too slow for, requests hold fewer events, and the parts of a batch are asked one
+   * after the other.
    */
-  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+  async #inferInParts(batch: EventBatch, options: InferOptions): Promise<Inference> {
     const count = eventCount(batch)
-    if (count <= this.#eventsMax) return await this.#inferPart(batch, signal, traceparent)
+    if (count <= this.#eventsMax) return await this.#inferPart(batch, options)
     const parts: Inference[] = []
     for (let from = 0; from < count; ) {
       const part = sliceEvents(batch, from, Math.min(count, from + this.#eventsMax))
-      parts.push(await this.#inferPart(part, signal, traceparent))
+      parts.push(await this.#inferPart(part, options))
       from += eventCount(part)
     }
-    // A server that swaps its model between two parts counts as the model that answered last.
     return { model: parts.at(-1)?.model ?? this.#model, ...concatDirections(parts) }
   }
 
-  async #inferPart(part: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+  /** A server that is too slow for an event may be too slow for every event: another one is the control. */
+  async #readyAfter(failure: ModelFailure, { signal, traceparent }: InferOptions): Promise<void> {
+    await this.ready()
+    if (failure === 'model_timeout') await this.#ask(madeUpEvents([CONTROL_PULSES]), { signal, traceparent })
+  }
+
+  async #inferPart(part: EventBatch, options: InferOptions): Promise<Inference> {
     const startedAt = performance.now()
     try {
-      const inference = await this.#ask(part, signal, traceparent)
+      const inference = await this.#ask(part, options)
       if (performance.now() - startedAt < this.#timeoutMs / 4) this.#eventsMax *= 2
       return inference
     } catch (error) {
@@ -110,7 +139,7 @@ class HttpInferrer implements Inferrer {
     }
   }
 
-  async #ask(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+  async #ask(batch: EventBatch, { signal, traceparent }: InferOptions): Promise<Inference> {
     const answer = await this.#caller.call({
       method: 'POST',
       path: 'predict',
@@ -160,6 +189,11 @@ class HttpInferrer implements Inferrer {
       throw new EventError('model_failed', message, { cause: error })
     }
   }
+}
+
+function failureOf(error: unknown): ModelFailure | undefined {
+  if (error instanceof EventError) return 'model_failed'
+  return isTooLate(error) ? 'model_timeout' : undefined
 }
 
 /** The server is there and has not answered in time, by its own clock (504) or by ours. */

@@ -3,7 +3,7 @@ import { EventError, NustreamError, UnavailableError } from '../../errors.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import { selectEvents } from '../../event/select.ts'
 import { allocateDirections, type Directions, scatterDirections } from '../directions.ts'
-import type { Inference, Inferrer, ModelIdentity } from '../inferrer.ts'
+import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
 import { readManifest } from '../model/folder.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import { checkParity, checkParityTensors, type ParityFixture, readParityFixture } from '../model/parity.ts'
@@ -83,7 +83,7 @@ class RemoteNetwork implements Inferrer {
     this.#log = log
   }
 
-  async infer(batch: EventBatch, signal?: AbortSignal, traceparent?: string): Promise<Inference> {
+  async infer(batch: EventBatch, { signal, traceparent }: InferOptions = {}): Promise<Inference> {
     signal?.throwIfAborted()
     await this.#proved()
     return { model: this.model, ...(await this.#answer(batch, signal, traceparent)) }
