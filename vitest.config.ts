@@ -1,5 +1,8 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { ReportWriter } from './tools/suite/vitest-reporter.ts'
+
+const cores = availableParallelism()
 
 export default defineConfig({
   test: {
@@ -10,6 +13,8 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'web/src/**/*.test.ts', 'tools/**/*.test.ts', 'test/*.test.ts'],
           testTimeout: 20_000,
+          maxWorkers: cores,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -18,6 +23,9 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          // Most of these tests wait for other processes. Each has servers, free ports and folders of its own.
+          maxWorkers: 2 * cores,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -26,7 +34,9 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 120_000,
+          // One at a time: they measure frames and times, and one of them builds the page that others show.
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

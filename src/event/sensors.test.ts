@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { sampleFolder } from '../../test/support/sample.ts'
+import { NO_SAMPLE, sampleFolder } from '../../test/support/sample.ts'
 import { STRINGS_CM } from './sensor-table.ts'
 import {
   depthOf,
@@ -12,8 +12,6 @@ import {
   sensorPositions,
   stringOf,
 } from './sensors.ts'
-
-const folder = sampleFolder()
 
 function position(sensorId: number): number[] {
   return [...sensorPositions.subarray(sensorId * 3, sensorId * 3 + 3)]
@@ -35,11 +33,9 @@ describe('sensorPositions', () => {
     for (const [i, value] of extent.entries()) expect(value).toBeCloseTo(published[i], 2)
   })
 
-  it.skipIf(!folder)('agrees with sensor_geometry.csv to 0.01 m', () => {
-    const rows = readFileSync(join(folder ?? '', 'sensor_geometry.csv'), 'utf8')
-      .trim()
-      .split('\n')
-      .slice(1)
+  it('agrees with sensor_geometry.csv to 0.01 m', (t) => {
+    const folder = sampleFolder() ?? t.skip(NO_SAMPLE)
+    const rows = readFileSync(join(folder, 'sensor_geometry.csv'), 'utf8').trim().split('\n').slice(1)
     expect(rows).toHaveLength(SENSOR_COUNT)
     for (const row of rows) {
       const [id, ...xyz] = row.split(',').map(Number)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it, type TestContext } from 'vitest'
 import type { ComparisonRow } from '../../tools/compare/comparison.ts'
 import { startNustream, startScript } from '../support/nustream.ts'
-import { sampleFolder } from '../support/sample.ts'
+import { NO_SAMPLE, sampleFolder } from '../support/sample.ts'
 
 interface Report {
   readonly data: string
@@ -75,7 +75,7 @@ it('says in one sentence that the report cannot be written, before it reads an e
 
 it('knows what was counted in the ten real events, where they are there', async (t) => {
   const sample = sampleFolder()
-  if (!sample) return t.skip('the ten real events of the Kaggle competition are not here')
+  if (!sample) return t.skip(NO_SAMPLE)
   const { events, comparison } = await compare(['--data', sample], t)
   expect(events).toBe(10)
   const of = (name: string) => comparison.find(({ quantity }) => quantity === name)?.simulated

@@ -9,33 +9,38 @@ import {
   environmentOf,
   kustomize,
   manifests,
+  NO_KUSTOMIZE,
   OVERLAY,
   podsOf,
   scaledObjects,
 } from '../support/kubernetes.ts'
 import { readKustomization, readManifests, specs } from '../support/manifests.ts'
-import { openPython, runPython } from '../support/python.ts'
+import { NO_PYTHON, openPython, runPython } from '../support/python.ts'
 import { settingsOf, unknownTo } from '../support/settings-of.ts'
 
 const python = await openPython()
 const guide = readFileSync('docs/deployment.md', 'utf8')
 
 describe('the published schemas of Kubernetes', () => {
-  it.skipIf(!python)('hold every object of the base', async () => {
+  it('hold every object of the base', async (t) => {
+    t.skip(!python, NO_PYTHON)
     expect(await validate(manifests)).toEqual({
       faults: [],
       unknown: ['PodMonitor', 'ScaledObject', 'TriggerAuthentication'],
     })
   })
 
-  it.skipIf(!python)('refuse a misspelt field', async () => {
+  it('refuse a misspelt field', async (t) => {
+    t.skip(!python, NO_PYTHON)
     const [deployment] = manifests.filter(({ kind }) => kind === 'Deployment')
     const spec = deployment['spec'] as object
     const { faults } = await validate([{ ...deployment, spec: { ...spec, replica: 1 } }])
     expect(faults.join()).toContain('replica')
   })
 
-  it.skipIf(!python || !kustomize)('hold the overlay as kustomize builds it', async () => {
+  it('hold the overlay as kustomize builds it', async (t) => {
+    t.skip(!python, NO_PYTHON)
+    t.skip(!kustomize, NO_KUSTOMIZE)
     const built = readManifests(build(OVERLAY))
     expect((await validate(built)).faults).toEqual([])
     for (const manifest of built.filter(({ kind }) => kind === 'ScaledObject'))
@@ -194,7 +199,8 @@ describe('the overlay', () => {
     for (const resource of overlay.resources) expect(existsSync(join(OVERLAY, resource))).toBe(true)
   })
 
-  it.skipIf(!kustomize)('is what kustomize builds of it', () => {
+  it('is what kustomize builds of it', (t) => {
+    t.skip(!kustomize, NO_KUSTOMIZE)
     const built = readManifests(build(OVERLAY))
     expect(
       built

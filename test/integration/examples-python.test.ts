@@ -1,14 +1,14 @@
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { createClient, RESP_TYPES } from 'redis'
-import { describe, expect, it, type TestContext } from 'vitest'
+import { beforeEach, describe, expect, it, type TestContext } from 'vitest'
 import type { Broker } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import { consume } from '../../src/consumer/consume.ts'
 import { consumerMetrics } from '../../src/consumer/metrics.ts'
 import { decodeEventBatch } from '../../src/event/wire.ts'
 import { openLocalModel } from '../../src/inference/network/local.ts'
-import { openPython, runPython } from '../support/python.ts'
+import { NO_PYTHON, openPython, runPython } from '../support/python.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
@@ -43,7 +43,9 @@ function example(name: string, url: string, events = EVENTS): Promise<Buffer> {
   return runPython(python, [`examples/python/${name}.py`, url, String(events)])
 }
 
-describe.skipIf(!python)('examples/python', () => {
+describe('examples/python', () => {
+  beforeEach((t) => t.skip(!python, NO_PYTHON))
+
   it('publish events and read one prediction for each, with its direction', async (test) => {
     const { url } = await startRedis(test)
     const broker = await startConsumer(url, test)

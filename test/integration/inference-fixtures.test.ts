@@ -11,7 +11,7 @@ import { madeUpEvents } from '../../src/inference/network/warm-up.ts'
 import { simulateEvents } from '../../src/simulator/simulate.ts'
 import { openSource } from '../../src/source/open.ts'
 import { writeModelFolder } from '../support/model-folder.ts'
-import { sampleFolder } from '../support/sample.ts'
+import { NO_SAMPLE, sampleFolder } from '../support/sample.ts'
 
 const root = fileURLToPath(new URL('../fixtures/models', import.meta.url))
 const lineFitFolder = fileURLToPath(new URL('../../models/linefit-onnx', import.meta.url))
@@ -143,7 +143,8 @@ describe('the line fit', () => {
     expect(apart).toBe(0)
   })
 
-  it.skipIf(!sampleFolder())('points the right way on the real events that a line fit can do', async () => {
+  it('points the right way on the real events that a line fit can do', async (t) => {
+    t.skip(!sampleFolder(), NO_SAMPLE)
     const model = await open('linefit')
     const errorsDeg = new Map<bigint, number>()
     for await (const batch of sampleBatches()) {

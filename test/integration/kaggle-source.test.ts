@@ -7,7 +7,7 @@ import { openSource } from '../../src/source/open.ts'
 import { temporaryFolder } from '../support/broker-homes.ts'
 import { eventRows, readAll, rowsSql, writeQuery } from '../support/pulse-files.ts'
 import type { Owner } from '../support/redis.ts'
-import { sampleFolder } from '../support/sample.ts'
+import { NO_SAMPLE, sampleFolder } from '../support/sample.ts'
 
 /** train/batch_1 with events 1, 2, 3, train/batch_2 with 4, 5, train/batch_10 with 6. */
 async function kaggleFolder(t: Owner): Promise<string> {
@@ -151,8 +151,8 @@ describe('kaggle: folder', () => {
     await expect(open()).rejects.toThrow('has columns id, x, y')
   })
 
-  it.runIf(sampleFolder())('with ten real events gives them all, six with truth', async () => {
-    const folder = sampleFolder() ?? ''
+  it('with ten real events gives them all, six with truth', async (t) => {
+    const folder = sampleFolder() ?? t.skip(NO_SAMPLE)
     const rows = await truthOf(folder)
     expect(rows.map(([id]) => id)).toEqual([24, 41, 59, 67, 72, 77, 79, 82, 121, 127])
     expect(

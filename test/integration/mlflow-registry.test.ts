@@ -1,11 +1,11 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
 import { findVersion, setAlias } from '../../src/mlflow/registry.ts'
 import type { MlflowServer } from '../../tools/mlflow/server.ts'
-import { isOffline, MLFLOW_WITHIN_MS, startMlflow } from '../support/mlflow.ts'
+import { isOffline, MLFLOW_WITHIN_MS, NO_MLFLOW, startMlflow } from '../support/mlflow.ts'
 import { startNustream } from '../support/nustream.ts'
 import { until } from '../support/until.ts'
 
@@ -24,11 +24,14 @@ interface Answer {
   readonly azimuth: number
 }
 
-describe.skipIf(isOffline)('models of a real MLflow registry', { timeout: 600_000 }, () => {
+describe('models of a real MLflow registry', { timeout: 600_000 }, () => {
+  beforeEach((t) => t.skip(isOffline, NO_MLFLOW))
+
   let server: MlflowServer
   let http: MlflowHttp
   let cache: string
   beforeAll(async () => {
+    if (isOffline) return
     server = await startMlflow()
     http = new MlflowHttp(server.url, { timeoutMs: 60_000 })
     cache = await mkdtemp(join(tmpdir(), 'nustream-cache-'))

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { writePredictions } from '../../src/archive/write-predictions.ts'
 import { downloadArtifact, listArtifacts, uploadArtifact } from '../../src/mlflow/artifacts.ts'
@@ -25,7 +25,7 @@ import { openHome } from '../support/broker-homes.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
 import { collectLog } from '../support/log-lines.ts'
-import { isOffline, MLFLOW_WITHIN_MS, startMlflow } from '../support/mlflow.ts'
+import { isOffline, MLFLOW_WITHIN_MS, NO_MLFLOW, startMlflow } from '../support/mlflow.ts'
 import { startNustream } from '../support/nustream.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
 import { until } from '../support/until.ts'
@@ -33,10 +33,13 @@ import { until } from '../support/until.ts'
 /** A database on a busy machine can take long. */
 const PATIENT = { withinMs: 240_000, everyMs: 250 }
 
-describe.skipIf(isOffline)('a real MLflow', { timeout: 600_000 }, () => {
+describe('a real MLflow', { timeout: 600_000 }, () => {
+  beforeEach((t) => t.skip(isOffline, NO_MLFLOW))
+
   let server: MlflowServer
   let http: MlflowHttp
   beforeAll(async () => {
+    if (isOffline) return
     server = await startMlflow()
     http = new MlflowHttp(server.url, { timeoutMs: 60_000 })
   }, MLFLOW_WITHIN_MS)

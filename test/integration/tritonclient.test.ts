@@ -2,14 +2,14 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { openLocalModel } from '../../src/inference/network/local.ts'
 import { SUM_GRAPH, SUM_MANIFEST, writeModelFolder } from '../support/model-folder.ts'
-import { openPython, runPython } from '../support/python.ts'
+import { NO_PYTHON, openPython, runPython } from '../support/python.ts'
 import { startServer } from '../support/start-server.ts'
 
 const script = fileURLToPath(new URL('./ask_triton.py', import.meta.url))
 
 it("Triton's own client gets every output as JSON and as bytes, one, some and all of them", async (test) => {
   const python = await openPython()
-  if (python === undefined) return test.skip('without network there is no tritonclient')
+  if (python === undefined) return test.skip(NO_PYTHON)
   const outputs = [
     ...SUM_GRAPH.outputs,
     { name: 'sums', dtype: 'float32', shape: ['events', 6] },

@@ -1,14 +1,16 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { UTC_UNKNOWN } from '../../src/event/event-batch.ts'
 import { decodePredictionBatch, encodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEventBatch, decodeEvents, encodeEventBatch } from '../../src/event/wire.ts'
-import { openPython, runPython } from '../support/python.ts'
+import { NO_PYTHON, openPython, runPython } from '../support/python.ts'
 import { randomEvents } from '../support/random-events.ts'
 
 const python = (await openPython()) ?? ''
+beforeEach((t) => t.skip(!python, NO_PYTHON))
+
 const run = (script: string, input?: Uint8Array) =>
   runPython(python, ['-c', script], input ? { input } : undefined)
 
@@ -38,7 +40,7 @@ const expected = {
   auxiliary: Uint8Array.of(0, 1, 1),
 }
 
-describe.skipIf(!python)('a stream that pyarrow wrote', () => {
+describe('a stream that pyarrow wrote', () => {
   it.each([
     { name: 'plainly', script: 'send(columns)' },
     { name: 'as a file', script: 'send(columns, format=pa.ipc.new_file)' },
@@ -189,7 +191,7 @@ const predictions = {
   truth: { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(0.75, Number.NaN) },
 }
 
-describe.skipIf(!python)('pyarrow reads', () => {
+describe('pyarrow reads', () => {
   it('our events, value for value', async () => {
     const batch = randomEvents({ events: 50, pulsesMax: 40, truth: true })
     const read = JSON.parse(String(await run(TO_JSON, encodeEventBatch(batch))))
@@ -235,7 +237,7 @@ describe.skipIf(!python)('pyarrow reads', () => {
   })
 })
 
-it.skipIf(!python)('docs/wire-format.md has Python examples that run', async ({ onTestFinished }) => {
+it('docs/wire-format.md has Python examples that run', async ({ onTestFinished }) => {
   const page = readFileSync(new URL('../../docs/wire-format.md', import.meta.url), 'utf8')
   const [write = '', read = ''] = Array.from(page.matchAll(/```python\n(.*?)```/gs), ([, block]) => block)
   const cwd = mkdtempSync(join(tmpdir(), 'nustream-wire-'))

@@ -11,6 +11,9 @@ export const kustomize = [
   ['kubectl', 'kustomize'],
 ].find(([program]) => spawnSync(program, ['version', '--client']).error === undefined)
 
+/** Why a test that needs it is skipped. */
+export const NO_KUSTOMIZE = 'neither kustomize nor kubectl is on this machine'
+
 /** The objects of the base, and its deployments. */
 export const manifests = readBase(BASE)
 export const deployments = specs(manifests, 'Deployment').map(({ name, spec }) => ({

@@ -6,6 +6,9 @@ import { type MlflowServer, startMlflowServer } from '../../tools/mlflow/server.
 /** True where no real MLflow can be had on purpose: its tests are skipped then. */
 export const isOffline = process.env['NUSTREAM_TEST_OFFLINE'] === '1'
 
+/** Why a test that needs a real MLflow is skipped. */
+export const NO_MLFLOW = 'NUSTREAM_TEST_OFFLINE=1 is set'
+
 /** For `beforeAll`: MLflow's own start, and the making of its environment where that is missing. */
 export const MLFLOW_WITHIN_MS = 1_800_000
 

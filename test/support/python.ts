@@ -31,6 +31,9 @@ export async function openPython(): Promise<string | undefined> {
   return python
 }
 
+/** Why a test that needs Python is skipped. */
+export const NO_PYTHON = 'NUSTREAM_TEST_OFFLINE=1 is set and there is no .venv'
+
 export interface RunPythonOptions {
   readonly input?: Uint8Array
   readonly cwd?: string

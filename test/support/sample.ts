@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
+/** Why a test that needs the ten real events is skipped. */
+export const NO_SAMPLE = 'the ten real events of the Kaggle competition are not on this machine'
+
 /**
  * Folder of ten real events in the Kaggle layout, where this machine has one (`NUSTREAM_SAMPLE_DATA`, or beside the
  * repository); undefined otherwise. They are the competition's, so the project does not contain them.
