@@ -2,26 +2,32 @@ import { access } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { EventError, NustreamError, UsageError } from '../../errors.ts'
-import type { EventBatch } from '../../event/event-batch.ts'
+import { EventError, UsageError } from '../../errors.ts'
+import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
+import { allocateDirections, type Directions, scatterDirections, setFault } from '../directions.ts'
 import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
+import { isolate, type ModelFailure } from '../isolate.ts'
 import { LINE_FIT_IDENTITY } from '../linefit/linefit.ts'
 import { readAnyManifest, readMembers, resolveModelFolder } from '../model/folder.ts'
 import { checkGraph, checkTensors } from '../model/graph.ts'
 import type { EnsembleManifest, ModelManifest } from '../model/manifest.ts'
 import { checkParity, checkParityTensors, type ParityReport, readParityFixture } from '../model/parity.ts'
 import type { GraphInfo, NamedTensors } from '../tensors/tensor.ts'
-import { lineFitRuns, networkRuns, sharedRuns } from './run-options.ts'
-import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+import { lineFitRuns, networkRuns, type RunOptions, sharedRuns } from './plan-runs.ts'
+import { type QueueLimits, RequestQueue } from './queue.ts'
+import { rowsOf } from './tensor-jobs.ts'
 import { warmUpEvents } from './warm-up.ts'
 import type { WorkerModel } from './worker-messages.ts'
 import { WorkerPool } from './worker-pool.ts'
+import { JobFailed, WorkerEnded } from './worker-slot.ts'
 
 export interface LocalModelOptions {
   /** Worker threads, each with a session of its own; default: one per core. */
   readonly threads?: number
   /** Its threads run only where no other wants the processor (Linux); for a model whose answers can wait. */
   readonly isBackground?: boolean
+  /** Bounds on what waits for the model. */
+  readonly queue?: QueueLimits | undefined
   readonly log?: Logger
 }
 
@@ -103,25 +109,27 @@ function sumParity(reports: readonly (ParityReport | undefined)[]): ParityReport
 
 async function openParts(
   model: WorkerModel,
-  limits: SchedulerOptions,
-  { isBackground = false, log }: LocalModelOptions,
+  runs: RunOptions,
+  { isBackground = false, queue: limits, log }: LocalModelOptions,
   provedParity?: ParityReport,
 ): Promise<LocalModel> {
   const pool = new WorkerPool({
     url: workerUrl(),
     workerData: { ...model, isBackground } satisfies WorkerModel,
-    threads: limits.threads,
-    onChange: () => scheduler.pump(),
+    threads: runs.threads,
+    onChange: () => queue.pump(),
     ...(log && { log }),
   })
-  const scheduler = new Scheduler(pool, limits)
+  // The proof below has no deadline, and nobody counts it.
+  let queue = new RequestQueue(pool, runs)
   try {
     await startPool(pool, model)
     if (model.kind === 'onnx' && pool.graph)
       checkGraph(model.manifest, pool.graph, join(model.folder, 'model.json'))
     await pool.runOnEach(warmUpEvents)
-    const parity = model.kind === 'onnx' ? await prove(model, scheduler, log) : provedParity
-    return buildLocalModel({ model, pool, scheduler, parity, threads: limits.threads })
+    const parity = model.kind === 'onnx' ? await prove(model, queue, log) : provedParity
+    queue = new RequestQueue(pool, { ...runs, ...limits })
+    return buildLocalModel({ model, pool, queue, parity, threads: runs.threads })
   } catch (error) {
     await pool.close()
     throw error
@@ -157,7 +165,7 @@ async function startPool(pool: WorkerPool, model: WorkerModel): Promise<void> {
 
 async function prove(
   { folder, manifest }: WorkerModel & { kind: 'onnx' },
-  scheduler: Scheduler,
+  queue: RequestQueue,
   log: Logger | undefined,
 ): Promise<ParityReport | undefined> {
   if (manifest.parity === null) {
@@ -166,18 +174,19 @@ async function prove(
   }
   const fixture = await readParityFixture(folder, manifest.parity)
   checkParityTensors(fixture, manifest)
-  return checkParity(fixture, (batch) => scheduler.infer(batch))
+  return checkParity(fixture, (batch) => queue.infer(batch))
 }
 
 interface Parts {
   readonly model: WorkerModel
   readonly pool: WorkerPool
-  readonly scheduler: Scheduler
+  readonly queue: RequestQueue
   readonly parity: ParityReport | undefined
   readonly threads: number
 }
 
-function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): LocalModel {
+function buildLocalModel(parts: Parts): LocalModel {
+  const { model, pool, queue, parity, threads } = parts
   const manifest = model.kind === 'onnx' ? model.manifest : undefined
   const identity = identityOf(model)
   let closing: Promise<void> | undefined
@@ -190,12 +199,11 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
     parity,
     // Two batches a worker: while one is answered the next is there already.
     concurrency: 2 * threads,
-    async infer(batch: EventBatch, { signal }: InferOptions = {}): Promise<Inference> {
-      const answers = await scheduler.infer(batch, signal)
-      return { model: identity, ...answers }
+    async infer(batch: EventBatch, options?: InferOptions): Promise<Inference> {
+      return { model: identity, ...(await inferIsolating(batch, parts, options)) }
     },
     async ready() {
-      scheduler.throwIfUnable(1)
+      if (pool.alive === 0) throw pool.noWorker()
     },
     async runTensors(inputs, options = {}) {
       if (manifest === undefined || pool.graph === undefined) {
@@ -206,18 +214,55 @@ function buildLocalModel({ model, pool, scheduler, parity, threads }: Parts): Lo
       }
       checkTensors(inputs, pool.graph, manifest)
       try {
-        return await scheduler.runTensors(inputs, options.outputs, options.signal)
+        const call = { inputs, outputs: options.outputs, rows: rowsOf(inputs, manifest, pool.graph) }
+        return await queue.runTensors(call, options.signal)
       } catch (cause) {
-        if (cause instanceof NustreamError || options.signal?.aborted) throw cause
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new EventError('model_failed', `the model failed on these tensors: ${reason}`, { cause })
+        if (!(cause instanceof JobFailed)) throw cause
+        throw new EventError('model_failed', `the model failed on these tensors: ${cause.message}`, { cause })
       }
     },
     [Symbol.asyncDispose]() {
-      closing ??= close(pool, scheduler)
+      closing ??= close(pool, queue)
       return closing
     },
   }
+}
+
+/** Asks the queue for all events at once, and for fewer where that fails, until the events at fault stand alone. */
+export async function inferIsolating(
+  batch: EventBatch,
+  { pool, queue }: Pick<Parts, 'pool' | 'queue'>,
+  { signal, onRetry }: InferOptions = {},
+): Promise<Directions> {
+  const events = eventCount(batch)
+  const askedMs = performance.now()
+  let directions: Directions | undefined
+  const whole = () => {
+    directions ??= allocateDirections(events)
+    return directions
+  }
+  await isolate(events, {
+    signal,
+    onRetry,
+    async answer(from, to, isAlone) {
+      const options = { signal, askedMs, isAlone }
+      if (to - from === events) directions = await queue.infer(batch, options)
+      else scatterDirections(whole(), await queue.infer(sliceEvents(batch, from, to), options), from)
+    },
+    failureOf,
+    setFault: (index, message) => setFault(whole(), index, 'model_failed', message),
+    async ready() {
+      if (pool.alive === 0) throw pool.noWorker()
+    },
+    ...(queue.deadlineMs !== undefined && { patienceMs: queue.deadlineMs }),
+  })
+  return whole()
+}
+
+/** A worker that ended, or threw, had the events; everything else says nothing of them. */
+function failureOf(error: unknown): ModelFailure | undefined {
+  if (error instanceof WorkerEnded) return 'model_worker_died'
+  return error instanceof JobFailed ? 'model_failed' : undefined
 }
 
 function identityOf(model: WorkerModel): ModelIdentity {
@@ -226,8 +271,10 @@ function identityOf(model: WorkerModel): ModelIdentity {
   return { name, version }
 }
 
-async function close(pool: WorkerPool, scheduler: Scheduler): Promise<void> {
+async function close(pool: WorkerPool, queue: RequestQueue): Promise<void> {
+  // What was asked in this turn still goes to workers that are free.
+  queue.pump()
   const closed = pool.close()
-  scheduler.abandon(pool.noWorker())
+  queue.abandon(pool.noWorker())
   await closed
 }

@@ -1,7 +1,6 @@
 import type { EventBatch } from '../../event/event-batch.ts'
 import { SENSOR_COUNT } from '../../event/sensors.ts'
-import { Blocks } from './blocks.ts'
-import { packEvents } from './packed-events.ts'
+import { Blocks, packEvents } from './packed-events.ts'
 import type { Job } from './worker-messages.ts'
 
 const LENGTHS = [8, 32, 64, 128]

@@ -1,4 +1,6 @@
 import type { Logger } from 'pino'
+import { OutOfTime, within } from '../../async/deadline.ts'
+import { type Backoff, createBackoff } from '../../async/retry.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { GraphInfo } from '../tensors/tensor.ts'
 import type { Job, JobAnswer } from './worker-messages.ts'
@@ -7,7 +9,7 @@ import { WorkerSlot, type WorkerSource } from './worker-slot.ts'
 export interface WorkerPoolOptions extends WorkerSource {
   readonly threads: number
   readonly log?: Logger
-  /** Called whenever a worker can take a job again, or none is left that ever will for now. */
+  /** Called whenever a worker can take a job again, and when the last worker has ended. */
   readonly onChange: () => void
   readonly limits?: Partial<typeof LIMITS>
 }
@@ -20,13 +22,13 @@ const LIMITS = {
   /** The longest event on the largest network; beyond it the worker counts as stuck. */
   jobWithinMs: 300_000,
   closeWithinMs: 60_000,
-  /** Wait before a worker is replaced: doubled with each death, back to the first after a quiet minute. */
+  /** Pause before a worker is replaced. It grows with each death, and is the first again after `quietMs` without one. */
   restartAfterMs: 100,
   restartAfterMaxMs: 30_000,
   quietMs: 60_000,
 }
 
-/** Worker threads with the same model. A worker that dies is replaced; its jobs are rejected. */
+/** Worker threads with the same model. A worker that ends is replaced, and its jobs are rejected. */
 export class WorkerPool {
   /** Real inputs and outputs of the network, from the first worker that loaded it. */
   graph: GraphInfo | undefined
@@ -35,6 +37,7 @@ export class WorkerPool {
   readonly #slots: WorkerSlot[] = []
   readonly #restarts = new Set<NodeJS.Timeout>()
   #isClosed = false
+  readonly #backoff: Backoff
   #restartAfterMs: number
   #lastDeath: UnavailableError | undefined
   #lastDeathMs = Number.NEGATIVE_INFINITY
@@ -43,6 +46,8 @@ export class WorkerPool {
     this.#options = options
     this.#limits = { ...LIMITS, ...options.limits }
     this.#restartAfterMs = this.#limits.restartAfterMs
+    const { restartAfterMs: firstMs, restartAfterMaxMs: capMs } = this.#limits
+    this.#backoff = createBackoff({ firstMs, capMs })
   }
 
   /** Starts all workers and waits until each has loaded the model. @throws Error as the first that could not */
@@ -52,7 +57,7 @@ export class WorkerPool {
     this.graph = graphs[0]
   }
 
-  /** How long the worker that died last waits for its replacement. */
+  /** Pause before the worker that ended last is replaced, ms. */
   get restartAfterMs(): number {
     return this.#restartAfterMs
   }
@@ -92,7 +97,7 @@ export class WorkerPool {
   noWorker(): UnavailableError {
     if (this.#isClosed) return new UnavailableError('model_worker_died', 'the model is closed')
     const cause = this.#slots.find(({ death }) => death)?.death ?? this.#lastDeath
-    const text = `no worker thread of the model is left, they restart; the last: ${cause?.message ?? 'does not answer'}`
+    const text = `all worker threads of the model have ended and are being restarted; the last: ${cause?.message ?? 'no answer'}`
     const retryAfterSeconds = Math.ceil(this.#restartAfterMs / 1000)
     return new UnavailableError('model_worker_died', text, { cause, retryAfterSeconds })
   }
@@ -112,16 +117,12 @@ export class WorkerPool {
   }
 
   async #startedInTime(slot: WorkerSlot): Promise<GraphInfo | undefined> {
-    const late = Promise.withResolvers<never>()
-    const withinMs = this.#limits.startWithinMs
-    const timer = setTimeout(
-      () => late.reject(new Error(`the model did not load within ${withinMs} ms`)),
-      withinMs,
-    )
+    const { startWithinMs } = this.#limits
     try {
-      return await Promise.race([slot.started, late.promise])
-    } finally {
-      clearTimeout(timer)
+      return await within(() => slot.started, startWithinMs)
+    } catch (cause) {
+      if (!(cause instanceof OutOfTime)) throw cause
+      throw new Error(`the model did not load within ${startWithinMs / 1000} s`, { cause })
     }
   }
 
@@ -129,10 +130,8 @@ export class WorkerPool {
     this.#slots.splice(this.#slots.indexOf(slot), 1)
     if (this.#isClosed) return
     const now = performance.now()
-    const isQuiet = now - this.#lastDeathMs > this.#limits.quietMs
-    this.#restartAfterMs = isQuiet
-      ? this.#limits.restartAfterMs
-      : Math.min(2 * this.#restartAfterMs, this.#limits.restartAfterMaxMs)
+    if (now - this.#lastDeathMs > this.#limits.quietMs) this.#backoff.reset()
+    this.#restartAfterMs = this.#backoff.nextMs()
     this.#lastDeath = slot.death
     this.#lastDeathMs = now
     this.#options.log?.warn({ err: slot.death, restartAfterMs: this.#restartAfterMs }, 'model worker died')

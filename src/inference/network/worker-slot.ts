@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { within } from '../../async/deadline.ts'
 import { UnavailableError } from '../../errors.ts'
 import type { GraphInfo } from '../tensors/tensor.ts'
 import type { FromWorker, Job, JobAnswer, ToWorker } from './worker-messages.ts'
@@ -11,6 +12,16 @@ process.env['ORT_DISABLE_TELEMETRY'] ??= '1'
 export interface WorkerSource {
   readonly url: URL
   readonly workerData: unknown
+}
+
+/** A worker ended, or got stuck, while it held the events asked for. */
+export class WorkerEnded extends UnavailableError {}
+
+/** A worker threw while it worked on a job, and can work on. */
+export class JobFailed extends Error {
+  override get name(): string {
+    return 'JobFailed'
+  }
 }
 
 interface Pending {
@@ -27,7 +38,7 @@ export class WorkerSlot {
   readonly ended: Promise<void>
   isReady = false
   /** Why the thread ended; undefined while it lives. */
-  death: UnavailableError | undefined
+  death: WorkerEnded | undefined
   readonly #worker: Worker
   readonly #pending = new Map<number, Pending>()
   #nextId = 0
@@ -58,7 +69,7 @@ export class WorkerSlot {
     this.#worker.on('exit', (exitCode) => {
       this.isReady = false
       const text = `the model's worker thread ended with code ${exitCode}${cause instanceof Error ? `: ${cause.message}` : ''}`
-      const death = new UnavailableError('model_worker_died', text, { cause })
+      const death = new WorkerEnded('model_worker_died', text, { cause })
       this.death = death
       start.reject(death)
       for (const { reject, deadline } of this.#pending.values()) {
@@ -83,7 +94,7 @@ export class WorkerSlot {
     const deadline = setTimeout(() => {
       // A run cannot be broken off: the slot stays loaded, and gets no further jobs, until it answers after all.
       this.isReady = false
-      reject(new UnavailableError('model_worker_died', `the model did not answer within ${withinMs} ms`))
+      reject(new WorkerEnded('model_worker_died', `the model did not answer within ${withinMs} ms`))
     }, withinMs)
     this.#pending.set(id, { resolve, reject, deadline })
     this.#send({ kind: 'job', id, job })
@@ -95,10 +106,8 @@ export class WorkerSlot {
     if (this.death) return
     this.isReady = false
     this.#send({ kind: 'close' })
-    const deadline = Promise.withResolvers<void>()
-    const timer = setTimeout(deadline.resolve, withinMs)
-    await Promise.race([this.ended, deadline.promise])
-    clearTimeout(timer)
+    // A thread that is late ends by itself once its run does.
+    await within(() => this.ended, withinMs).catch(() => {})
     // Never terminate(): during a run that aborts the whole process.
     this.#worker.unref()
   }
@@ -110,7 +119,7 @@ export class WorkerSlot {
     clearTimeout(pending.deadline)
     this.isReady = true
     if (message.kind === 'answer') pending.resolve(message.answer)
-    else pending.reject(new Error(message.message))
+    else pending.reject(new JobFailed(message.message))
   }
 
   #send(message: ToWorker): void {

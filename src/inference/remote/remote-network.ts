@@ -8,8 +8,7 @@ import { readManifest } from '../model/folder.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import { checkParity, checkParityTensors, type ParityFixture, readParityFixture } from '../model/parity.ts'
 import { answerAll, networkParts, type Parts } from '../network/onnx-executor.ts'
-import { planRuns, type RunLimits } from '../network/plan-runs.ts'
-import { networkRuns } from '../network/run-options.ts'
+import { networkRuns, planRuns, type RunLimits } from '../network/plan-runs.ts'
 import { TensorServer } from './tensor-server.ts'
 
 export interface RemoteNetworkOptions {
