@@ -87,7 +87,10 @@ const CASES: Readonly<Record<string, { allowed: readonly string[]; refused: read
     allowed: ['../inference/inferrer.ts', '../plots/chart.ts'],
     refused: ['../consumer/x.ts', '../broker/contract.ts'],
   },
-  'src/plots/x.ts': { allowed: ['./chart.ts'], refused: ['node:fs', '../event/x.ts', '../evaluation/x.ts', 'pino'] },
+  'src/plots/x.ts': {
+    allowed: ['./chart.ts'],
+    refused: ['node:fs', '../event/x.ts', '../evaluation/x.ts', 'pino'],
+  },
   'src/server/x.ts': {
     allowed: ['fastify', '@fastify/swagger', '../inference/inferrer.ts'],
     refused: [
@@ -134,10 +137,13 @@ function lint(): ReadonlySet<string> {
   }
   const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome')
   const flags = ['lint', '--only=style/noRestrictedImports', '--reporter=json', '--max-diagnostics=none', '.']
-  const options = { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] } as const
   let printed = ''
   try {
-    printed = execFileSync(process.execPath, [biome, ...flags], options)
+    printed = execFileSync(process.execPath, [biome, ...flags], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
   } catch (error) {
     // Lint that finds something ends with 1.
     printed = (error as { stdout: string }).stdout
