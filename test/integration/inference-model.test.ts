@@ -1,44 +1,26 @@
 import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { angularDistance, fromSourceVector } from '../../src/event/direction.ts'
-import { type EventBatch, eventCount, sliceEvents } from '../../src/event/event-batch.ts'
-import { sensorPositions } from '../../src/event/sensors.ts'
-import { type LocalModel, openLocalModel } from '../../src/inference/network/local.ts'
-import { SUM_GRAPH, SUM_MANIFEST, writeModelFolder } from '../support/model-folder.ts'
+import { describe, expect, it } from 'vitest'
+import { angularDistance } from '../../src/event/direction.ts'
+import { eventCount, sliceEvents } from '../../src/event/event-batch.ts'
+import { openLocalModel } from '../../src/inference/network/local.ts'
+import {
+  eventsOfLengths,
+  openModel,
+  SUM_GRAPH,
+  SUM_MANIFEST,
+  sumDirection,
+  writeModelFolder,
+} from '../support/model-folder.ts'
 import type { Graph } from '../support/onnx-model.ts'
 import { toParity } from '../support/parity.ts'
 import { makeEvents } from '../support/plain-events.ts'
-
-/** Closed when the test is over. */
-async function open(folder: string, threads = 2): Promise<LocalModel> {
-  const model = await openLocalModel(folder, { threads })
-  onTestFinished(() => model[Symbol.asyncDispose]())
-  return model
-}
-
-/** Events of many lengths, one after the other. */
-function eventsOfLengths(lengths: readonly number[]): EventBatch {
-  const all = makeEvents(1, 1, { pulsesPerEvent: lengths.reduce((sum, length) => sum + length, 0) })
-  const offsets = new Int32Array(lengths.length + 1)
-  for (const [i, length] of lengths.entries()) offsets[i + 1] = offsets[i] + length
-  return { ...all, eventIds: BigInt64Array.from(lengths, (_, i) => BigInt(i)), offsets }
-}
-
-/** What SUM_GRAPH answers: the sum of the places. */
-function sumDirection({ offsets, sensorIds }: EventBatch, event: number) {
-  const sum = [0, 0, 0]
-  for (let row = offsets[event]; row < offsets[event + 1]; row++) {
-    for (const axis of sum.keys()) sum[axis] += sensorPositions[sensorIds[row] * 3 + axis]
-  }
-  return fromSourceVector(sum[0], sum[1], sum[2])
-}
 
 const lengths = Array.from({ length: 300 }, (_, i) => 1 + ((i * 37) % 150))
 
 describe('openLocalModel()', () => {
   it('answers every event as the network does, whatever shares its run', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const batch = eventsOfLengths(lengths)
     const inference = await model.infer(batch)
     expect(inference.model).toEqual({ name: 'sum', version: '1' })
@@ -50,7 +32,7 @@ describe('openLocalModel()', () => {
   })
 
   it('answers an event alone as it answers it among others', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const batch = eventsOfLengths(lengths.slice(0, 40))
     const together = await model.infer(batch)
     for (let event = 0; event < 40; event++) {
@@ -61,7 +43,7 @@ describe('openLocalModel()', () => {
   })
 
   it('keeps apart requests that are in flight together', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const batch = eventsOfLengths(lengths)
     const parts = Array.from({ length: 100 }, (_, i) => sliceEvents(batch, 3 * i, 3 * i + 3))
     const answers = await Promise.all(parts.map((part) => model.infer(part)))
@@ -74,7 +56,7 @@ describe('openLocalModel()', () => {
   })
 
   it('answers an empty batch', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     expect((await model.infer(makeEvents(0))).azimuth).toHaveLength(0)
   })
 
@@ -95,7 +77,7 @@ describe('openLocalModel()', () => {
   })
 
   it('stops waiting for an answer that nobody wants any more', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const abort = new AbortController()
     const asked = model.infer(eventsOfLengths(lengths), { signal: abort.signal })
     abort.abort(new Error('no longer wanted'))
@@ -120,7 +102,9 @@ function lastNodes(op: string): Graph['nodes'] {
 describe('one bad event', () => {
   it('is a fault where the network answers NaN, and its neighbours are answered', async () => {
     // The square root of a negative sum is NaN: only events whose three sums are positive are answered.
-    const model = await open(await writeModelFolder({ network: passThrough('Sqrt'), manifest: SUM_MANIFEST }))
+    const model = await openModel(
+      await writeModelFolder({ network: passThrough('Sqrt'), manifest: SUM_MANIFEST }),
+    )
     const batch = eventsOfLengths(lengths.slice(0, 60))
     const { faults, azimuth } = await model.infer(batch)
     const isAnswered = Array.from(azimuth, Number.isFinite)
@@ -131,7 +115,7 @@ describe('one bad event', () => {
   })
 
   it('is a fault where the network answers a null vector', async () => {
-    const model = await open(
+    const model = await openModel(
       await writeModelFolder({ network: passThrough('Floor'), manifest: scaledDown() }),
     )
     const { faults } = await model.infer(eventsOfLengths([1, 1]))
@@ -142,7 +126,10 @@ describe('one bad event', () => {
   })
 
   it('stands alone at the end of halving where the network throws on it', async () => {
-    const model = await open(await writeModelFolder({ network: GATHER_GRAPH, manifest: gatherManifest() }), 1)
+    const model = await openModel(
+      await writeModelFolder({ network: GATHER_GRAPH, manifest: gatherManifest() }),
+      1,
+    )
     const batch = eventsOfLengths(new Array<number>(64).fill(4))
     batch.sensorIds.fill(7)
     batch.sensorIds[batch.offsets[20]] = 4000
@@ -155,7 +142,7 @@ describe('one bad event', () => {
 
   it('is a fault that names the limit where it is too long for the network', async () => {
     const manifest = { ...SUM_MANIFEST, limits: { pulsesPerEvent: 100 } }
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest }))
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest }))
     const { faults } = await model.infer(eventsOfLengths([100, 178_250, 3]))
     expect(faults).toEqual([
       {
@@ -170,7 +157,9 @@ describe('one bad event', () => {
 
 describe('a network that cannot see padding', () => {
   it('is never given any', async () => {
-    const model = await open(await writeModelFolder({ network: GATHER_GRAPH, manifest: gatherManifest() }))
+    const model = await openModel(
+      await writeModelFolder({ network: GATHER_GRAPH, manifest: gatherManifest() }),
+    )
     const batch = eventsOfLengths(lengths.slice(0, 60))
     batch.sensorIds.forEach((sensor, row) => {
       batch.sensorIds[row] = sensor % 100
@@ -189,10 +178,12 @@ describe('a network that cannot see padding', () => {
     const refused = await writeModelFolder({ network, manifest: gatherManifest() })
     await expect(openLocalModel(refused, { threads: 1 })).rejects.toMatchObject({
       code: 'model_manifest_invalid',
-      message: expect.stringMatching(/takes exactly 1 events a run: set limits\.eventsPerRun to 1/),
+      message: expect.stringMatching(
+        /the batch size of "sensors" is fixed at 1: set limits\.eventsPerRun to 1/,
+      ),
     })
     const manifest = { ...gatherManifest(), limits: { eventsPerRun: 1 } }
-    const model = await open(await writeModelFolder({ network, manifest }))
+    const model = await openModel(await writeModelFolder({ network, manifest }))
     const batch = eventsOfLengths([3, 3, 3])
     batch.sensorIds.fill(5)
     expect((await model.infer(batch)).faults).toEqual([])
@@ -303,7 +294,7 @@ describe('the parity fixture', () => {
   const manifest = { ...SUM_MANIFEST, parity: 'parity.json' }
 
   it('proves a model', async () => {
-    const model = await open(
+    const model = await openModel(
       await writeModelFolder({ network: SUM_GRAPH, manifest, parity: toParity(batch, right) }),
     )
     expect(model.parity).toMatchObject({ events: 4, toleranceRad: 1e-5 })
@@ -353,7 +344,7 @@ describe('runTensors()', () => {
   const padding = { dtype: 'bool', shape: [1, 2], data: Uint8Array.from([0, 0]) } as const
 
   it('gives what the network gives', async () => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }), 1)
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }), 1)
     const { direction } = await model.runTensors({ pulses, padding })
     expect(direction).toEqual({ dtype: 'float32', shape: [1, 3], data: Float32Array.from([5, 7, 9]) })
   })
@@ -382,7 +373,7 @@ describe('runTensors()', () => {
       says: /dimension 0 of input "padding" is 2, but input "pulses" has 1/,
     },
   ])('refuses $name by name', async ({ inputs, says }) => {
-    const model = await open(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }), 1)
+    const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }), 1)
     await expect(model.runTensors(inputs)).rejects.toMatchObject({
       code: 'model_failed',
       message: expect.stringMatching(says),

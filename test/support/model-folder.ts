@@ -2,7 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { fromSourceVector } from '../../src/event/direction.ts'
+import type { EventBatch } from '../../src/event/event-batch.ts'
+import { sensorPositions } from '../../src/event/sensors.ts'
+import { type LocalModel, openLocalModel } from '../../src/inference/network/local.ts'
 import { encodeOnnx, type Graph } from './onnx-model.ts'
+import { makeEvents } from './plain-events.ts'
 
 export interface ModelFolder {
   /** A graph to encode, or the file's bytes; no file where left out. */
@@ -81,4 +86,28 @@ export const SUM_GRAPH: Graph = {
     { op: 'ReduceSum', inputs: ['weighted', 'one'], outputs: ['sums'], attributes: { keepdims: 0 } },
     { op: 'Slice', inputs: ['sums', 'zero', 'three', 'one'], outputs: ['direction'] },
   ],
+}
+
+/** Opens a model, which is closed when the test is over. */
+export async function openModel(folder: string, threads = 2): Promise<LocalModel> {
+  const model = await openLocalModel(folder, { threads })
+  onTestFinished(() => model[Symbol.asyncDispose]())
+  return model
+}
+
+/** Events of many lengths, one after the other. */
+export function eventsOfLengths(lengths: readonly number[]): EventBatch {
+  const all = makeEvents(1, 1, { pulsesPerEvent: lengths.reduce((sum, length) => sum + length, 0) })
+  const offsets = new Int32Array(lengths.length + 1)
+  for (const [i, length] of lengths.entries()) offsets[i + 1] = offsets[i] + length
+  return { ...all, eventIds: BigInt64Array.from(lengths, (_, i) => BigInt(i)), offsets }
+}
+
+/** What SUM_GRAPH answers: the sum of the places. */
+export function sumDirection({ offsets, sensorIds }: EventBatch, event: number) {
+  const sum = [0, 0, 0]
+  for (let row = offsets[event]; row < offsets[event + 1]; row++) {
+    for (const axis of sum.keys()) sum[axis] += sensorPositions[sensorIds[row] * 3 + axis]
+  }
+  return fromSourceVector(sum[0], sum[1], sum[2])
 }

@@ -14,35 +14,50 @@ export interface Value {
   readonly dtype: keyof typeof ELEMENT_TYPES
   /** Text dimensions are free. */
   readonly shape: readonly (number | string)[]
+  /** A sequence of such tensors. */
+  readonly isSequence?: boolean
 }
 
 export interface GraphNode {
   readonly op: string
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
-  /** Whole numbers. */
-  readonly attributes?: Readonly<Record<string, number | readonly number[]>>
+  /** Whole numbers, or the body of a loop. */
+  readonly attributes?: Readonly<Record<string, number | readonly number[] | Graph>>
 }
 
 export interface Constant {
   readonly dtype: 'float32' | 'int64'
   readonly shape: readonly number[]
   readonly data: readonly number[]
+  /** The values lie in this file beside the model, from its start. */
+  readonly file?: string
 }
 
-export const ELEMENT_TYPES = { float16: 10, float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const
+export const ELEMENT_TYPES = {
+  ...{ float16: 10, float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 },
+  ...{ string: 8, bfloat16: 16 },
+} as const
 const INT = 2
+const GRAPH = 5
 const INTS = 7
 
-export function encodeOnnx({ inputs, outputs, nodes, constants = {} }: Graph): Uint8Array {
-  const graph = [
+export function encodeOnnx(network: Graph): Uint8Array {
+  return join([
+    number(1, 9),
+    field(7, encodeGraph(network)),
+    field(8, join([field(1, text('')), number(2, 17)])),
+  ])
+}
+
+function encodeGraph({ inputs, outputs, nodes, constants = {} }: Graph): Uint8Array {
+  return join([
     ...nodes.map((node) => field(1, encodeNode(node))),
     field(2, text('test')),
     ...Object.entries(constants).map(([name, constant]) => field(5, encodeConstant(name, constant))),
     ...inputs.map((value) => field(11, encodeValue(value))),
     ...outputs.map((value) => field(12, encodeValue(value))),
-  ]
-  return join([number(1, 9), field(7, join(graph)), field(8, join([field(1, text('')), number(2, 17)]))])
+  ])
 }
 
 function encodeNode({ op, inputs, outputs, attributes = {} }: GraphNode): Uint8Array {
@@ -54,27 +69,36 @@ function encodeNode({ op, inputs, outputs, attributes = {} }: GraphNode): Uint8A
   ])
 }
 
-function encodeAttribute(name: string, value: number | readonly number[]): Uint8Array {
+function encodeAttribute(name: string, value: number | readonly number[] | Graph): Uint8Array {
   if (typeof value === 'number') return join([field(1, text(name)), number(3, value), number(20, INT)])
+  if ('nodes' in value) return join([field(1, text(name)), field(6, encodeGraph(value)), number(20, GRAPH)])
   return join([field(1, text(name)), ...value.map((item) => number(8, item)), number(20, INTS)])
 }
 
-function encodeConstant(name: string, { dtype, shape, data }: Constant): Uint8Array {
+/** The values as they lie in the model, or in a file beside it. */
+export function constantBytes({ dtype, data }: Constant): Uint8Array {
   const raw = dtype === 'float32' ? Float32Array.from(data) : BigInt64Array.from(data, BigInt)
+  return new Uint8Array(raw.buffer)
+}
+
+function encodeConstant(name: string, constant: Constant): Uint8Array {
+  const { dtype, shape, file } = constant
+  const entry = (key: string, value: string) => field(13, join([field(1, text(key)), field(2, text(value))]))
   return join([
     ...shape.map((size) => number(1, size)),
     number(2, ELEMENT_TYPES[dtype]),
     field(8, text(name)),
-    field(9, new Uint8Array(raw.buffer)),
+    file === undefined ? field(9, constantBytes(constant)) : join([entry('location', file), number(14, 1)]),
   ])
 }
 
-function encodeValue({ name, dtype, shape }: Value): Uint8Array {
+function encodeValue({ name, dtype, shape, isSequence = false }: Value): Uint8Array {
   const dims = shape.map((size) =>
     field(1, typeof size === 'number' ? number(1, size) : field(2, text(size))),
   )
   const tensor = join([number(1, ELEMENT_TYPES[dtype]), field(2, join(dims))])
-  return join([field(1, text(name)), field(2, field(1, tensor))])
+  const type = isSequence ? field(4, field(1, field(1, tensor))) : field(1, tensor)
+  return join([field(1, text(name)), field(2, type)])
 }
 
 /** A field of length-delimited bytes. */

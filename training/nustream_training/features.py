@@ -46,6 +46,9 @@ def _tensor(spec: Manifest, events: list[Event], chosen: list[np.ndarray], manif
     match spec["layout"]:
         case "padded":
             return _pad(_pulse_values(spec, events, chosen), lengths, padded_length(lengths, manifest), spec)
+        case "padded-transposed":
+            padded = _pad(_pulse_values(spec, events, chosen), lengths, padded_length(lengths, manifest), spec)
+            return np.ascontiguousarray(padded.transpose(0, 2, 1))
         case "padded-column":
             return _pad(_pulse_values(spec, events, chosen), lengths, padded_length(lengths, manifest), spec)[..., 0]
         case "flat":

@@ -18,6 +18,7 @@ EXTERNAL_DATA_BYTES = 1_500_000_000  # protobuf ends at 2 GiB; beyond this weigh
 # Which axes of an input change from run to run. `pulses` is the padded length, `tokens` the pulses of all events.
 DYNAMIC_AXES = {
     "padded": ("events", "pulses", None),
+    "padded-transposed": ("events", None, "pulses"),
     "padded-column": ("events", "pulses"),
     "flat": ("tokens", None),
     "flat-column": ("tokens",),

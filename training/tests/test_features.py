@@ -43,6 +43,7 @@ SENSOR = [{"column": "sensorId", "unit": "1"}]
 DOM = [{"column": "domIndex", "unit": "1", "scale": 4}]  # halves, where rounding differs between languages
 INPUTS = [
     {"name": "pulses", "layout": "padded", "dtype": "float32", "features": PULSE_COLUMNS, "padding": -3},
+    {"name": "channels", "layout": "padded-transposed", "dtype": "float32", "features": PULSE_COLUMNS, "padding": -3},
     {"name": "sensor", "layout": "padded-column", "dtype": "int64", "features": SENSOR, "padding": 5160},
     {"name": "flat", "layout": "flat", "dtype": "float64", "features": PULSE_COLUMNS},
     {"name": "dom", "layout": "flat-column", "dtype": "int32", "features": DOM},
@@ -67,9 +68,10 @@ SELECTIONS = {
 class TakesAll(nn.Module):
     """Answers a vector that depends on all inputs but one, which goes unused as inputs of real networks do."""
 
-    def forward(self, pulses, sensor, flat, dom, event, count, mask, padding, lengths, offsets, owner):
+    def forward(self, pulses, channels, sensor, flat, dom, event, count, mask, padding, lengths, offsets, owner):
         del sensor
-        of_pulses = (pulses * mask.unsqueeze(2)).sum(1)[:, :3] / mask.sum(1, keepdim=True)  # [E, 3]
+        both = pulses + 0.5 * channels.transpose(1, 2)  # [E, L, F]
+        of_pulses = (both * mask.unsqueeze(2)).sum(1)[:, :3] / mask.sum(1, keepdim=True)  # [E, 3]
         sums = torch.zeros(event.shape[0], 3).index_add(0, owner.long(), flat[:, :3].float())
         doms = torch.zeros(event.shape[0]).index_add(0, owner.long(), dom.float())
         size = (offsets[1:] - offsets[:-1]).float() + lengths.float() + (~padding).float().sum(1)  # [E]

@@ -194,6 +194,52 @@ describe('readManifest()', () => {
     })
   })
 
+  it('lists every missing field on one line', async () => {
+    const folder = await writeModelFolder({ manifest: { name: 'm', version: 1 } })
+    await expect(readManifest(folder)).rejects.toMatchObject({
+      message: [
+        `${folder}/model.json is not valid, see docs/models.md:`,
+        '  missing: formatVersion, description, licence, origin, training, pulses, inputs, output, parity. A template: docs/models.md',
+        '  version is 1: must be text',
+      ].join('\n'),
+    })
+  })
+
+  it.each([
+    { at: ['formatVersion'], to: 2, says: 'formatVersion is 2: must be 1' },
+    { at: ['version'], to: '', says: 'version is "": must not be empty' },
+    { at: ['inputs', 0, 'features'], to: [], says: 'inputs[0].features is []: must not be empty' },
+    { at: ['inputs', 1], to: null, says: 'inputs[1] is null: must be an object' },
+    { at: ['pulses', 'max'], to: 1.5, says: 'pulses.max is 1.5: must be a whole number' },
+    { at: ['pulses', 'hlcMin'], to: 0, says: 'pulses.hlcMin is 0: must be at least 1' },
+    {
+      at: ['limits'],
+      to: { eventsPerRun: 1e6 },
+      says: 'limits.eventsPerRun is 1000000: must be at most 4096',
+    },
+    { at: ['output', 'axes'], to: ['x'], says: 'output.axes is ["x"]: must have at least 3 entries' },
+    { at: ['output', 'points'], to: 'up', says: 'output.points is "up": must be "source" or "travel"' },
+    {
+      at: ['output', 'meaning'],
+      to: 'energy',
+      says: 'output.meaning is "energy": must be "vector", "vector-kappa" or "azimuth-zenith"',
+    },
+    {
+      at: ['paddedLength'],
+      to: 5,
+      says: 'paddedLength is 5: must be {"multipleOf": m, "min": k} or {"fixed": n}',
+    },
+    {
+      at: ['parity'],
+      to: 'none',
+      says: 'parity is "none": must be "parity.json", or null for a model without a fixture',
+    },
+  ])('says in plain words: $says', async ({ at, to, says }) => {
+    const folder = await writeModelFolder({ manifest: edited([{ at, to }]) })
+    const message = await readManifest(folder).then(String, String)
+    expect(message).toBe(`${folder}/model.json is not valid, see docs/models.md:\n  ${says}`)
+  })
+
   it('names a file that is not JSON', async () => {
     const folder = await writeModelFolder({ manifest: '{"formatVersion": 1,' })
     await expect(readManifest(folder)).rejects.toMatchObject({

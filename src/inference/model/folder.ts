@@ -47,16 +47,71 @@ export async function readJson(path: string, code: UsageCode): Promise<unknown> 
   }
 }
 
+/** More complaints than this say nothing new. */
+const COMPLAINTS_MAX = 8
+
 /** `value` as `schema` reads it. @throws UsageError `code`: file, field, value found, and what would be right */
 export function checkedAs<T>(schema: z.ZodType<T>, value: unknown, path: string, code: UsageCode): T {
-  const parsed = schema.safeParse(value, { reportInput: true })
+  const parsed = schema.safeParse(value, { reportInput: true, error: requirementOf })
   if (parsed.success) return parsed.data
-  const complaints = parsed.error.issues.slice(0, 8).map((issue) => `  ${describe(issue, value)}`)
-  const more = parsed.error.issues.length - complaints.length
-  if (more > 0) complaints.push(`  and ${more} more`)
-  throw new UsageError(code, `${path} is not valid, see docs/models.md:\n${complaints.join('\n')}`, {
-    cause: parsed.error,
-  })
+  const { issues } = parsed.error
+  const missing = issues.filter((issue) => isMissing(issue, value))
+  // One line for all of them: the first eight would hide the others.
+  const isMany = missing.length > 1
+  const others = isMany ? issues.filter((issue) => !missing.includes(issue)) : issues
+  const complaints = others.slice(0, COMPLAINTS_MAX).map((issue) => describe(issue, value))
+  if (others.length > complaints.length) complaints.push(`and ${others.length - complaints.length} more`)
+  if (isMany)
+    complaints.unshift(
+      `missing: ${missing.map((issue) => fieldName(issue.path)).join(', ')}. A template: docs/models.md`,
+    )
+  const lines = complaints.map((complaint) => `  ${complaint}`).join('\n')
+  throw new UsageError(code, `${path} is not valid, see docs/models.md:\n${lines}`, { cause: parsed.error })
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+}
+
+/** What a value must be, for fields whose schema does not say it itself. */
+function requirementOf(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be ${KINDS[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `must be ${oneOf(issue.values)}`
+    case 'invalid_union':
+      return Array.isArray(issue['options']) ? `must be ${oneOf(issue['options'])}` : undefined
+    case 'too_small':
+      return sizeRequirement(issue.origin, `${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`)
+    case 'too_big':
+      return sizeRequirement(issue.origin, `${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}`)
+    default:
+      return undefined
+  }
+}
+
+function sizeRequirement(origin: string, bound: string): string {
+  if (origin === 'string')
+    return bound === 'at least 1' ? 'must not be empty' : `must have ${bound} characters`
+  if (origin === 'array') return bound === 'at least 1' ? 'must not be empty' : `must have ${bound} entries`
+  return `must be ${bound}`
+}
+
+function oneOf(values: readonly unknown[]): string {
+  const shown = values.map((value) => (typeof value === 'bigint' ? String(value) : JSON.stringify(value)))
+  return [shown.slice(0, -1).join(', '), shown.at(-1)].filter((part) => part !== '').join(' or ')
+}
+
+function isMissing({ code, path }: z.core.$ZodIssue, root: unknown): boolean {
+  return (
+    code !== 'custom' && code !== 'unrecognized_keys' && path.length > 0 && valueAt(root, path) === undefined
+  )
 }
 
 function describe(issue: z.core.$ZodIssue, root: unknown): string {

@@ -18,6 +18,8 @@ export function shapeOf(spec: InputSpec): (FreeSize | number)[] {
   switch (spec.layout) {
     case 'padded':
       return ['E', 'L', spec.features.length]
+    case 'padded-transposed':
+      return ['E', spec.features.length, 'L']
     case 'padded-column':
     case 'mask':
       return ['E', 'L']
@@ -81,9 +83,11 @@ function fitComplaints(field: string, { spec, info, manifest }: Fit): string[] {
     complaints.push(`${field}: ${found}, the network's input "${spec.name}" has [${info.shape}]`)
     return complaints
   }
-  const width = shape.at(-1)
-  const fixedWidth = info.shape.at(-1)
-  if (typeof width === 'number' && typeof fixedWidth === 'number' && width !== fixedWidth) {
+  const transposed = transpositionComplaint(field, spec, info)
+  if (transposed !== undefined) return [...complaints, transposed]
+  for (const [axis, width] of shape.entries()) {
+    const fixedWidth = info.shape[axis]
+    if (typeof width !== 'number' || typeof fixedWidth !== 'number' || width === fixedWidth) continue
     complaints.push(
       `${field}.features has ${width} entries: the network's input "${spec.name}" takes ${fixedWidth}`,
     )
@@ -93,17 +97,37 @@ function fitComplaints(field: string, { spec, info, manifest }: Fit): string[] {
     if (typeof size !== 'number') continue
     if (shape[axis] === 'E' && !(size === 1 && manifest.limits.eventsPerRun === 1)) {
       const remedy = size === 1 ? 'set limits.eventsPerRun to 1' : 'export it with a dynamic first dimension'
-      complaints.push(`${field}: the network takes exactly ${size} events a run: ${remedy}`)
+      complaints.push(`${field}: the batch size of "${spec.name}" is fixed at ${size}: ${remedy}`)
     }
     if (shape[axis] === 'L' && size !== fixed) {
       complaints.push(
-        `${field}: the network takes exactly ${size} pulses an event: set paddedLength to {"fixed": ${size}}`,
+        `${field}: the number of pulses of "${spec.name}" is fixed at ${size}: set paddedLength to {"fixed": ${size}}`,
       )
     }
     if (shape[axis] === 'T')
-      complaints.push(`${field}: the network takes exactly ${size} pulses in all: export it dynamic`)
+      complaints.push(
+        `${field}: axis ${axis} of "${spec.name}" is fixed at ${size}: export it as a dynamic axis`,
+      )
   }
   return complaints
+}
+
+/**
+ * A tensor whose axes of pulses and features are most likely the other way round: the axis of the pulses is fixed at
+ * exactly the number of features, and the axis of the features is not.
+ */
+function transpositionComplaint(field: string, spec: InputSpec, info: TensorInfo): string | undefined {
+  if (spec.layout !== 'padded' && spec.layout !== 'padded-transposed') return undefined
+  const width = spec.features.length
+  const isPadded = spec.layout === 'padded'
+  const [pulseAxis, featureAxis] = isPadded ? [1, 2] : [2, 1]
+  if (info.shape[pulseAxis] !== width || info.shape[featureAxis] === width) return undefined
+  const [axes, swapped] = isPadded
+    ? ['[events, pulses, features]', '[events, features, pulses]']
+    : ['[events, features, pulses]', '[events, pulses, features]']
+  const expects = `axis ${pulseAxis} of "${spec.name}" is fixed at ${width}, but layout "${spec.layout}" expects ${axes}`
+  const remedy = `set the layout to "${isPadded ? 'padded-transposed' : 'padded'}"`
+  return `${field}: ${expects}. ${width} is also your number of features: is the tensor ${swapped}? If so, ${remedy}`
 }
 
 function outputComplaints({ output }: ModelManifest, graph: GraphInfo): string[] {

@@ -42,6 +42,13 @@ const input = z.discriminatedUnion('layout', [
   z.strictObject({ name: tensorName, layout: z.literal('padded'), dtype: numeric, features, padding }),
   z.strictObject({
     name: tensorName,
+    layout: z.literal('padded-transposed'),
+    dtype: numeric,
+    features,
+    padding,
+  }),
+  z.strictObject({
+    name: tensorName,
     layout: z.literal('padded-column'),
     dtype: numeric,
     features: oneFeature,
@@ -119,10 +126,13 @@ const pulses = z.strictObject({
   order: z.enum(['time', 'charge', 'as-given']),
 })
 
-const paddedLength = z.union([
-  z.strictObject({ fixed: z.int().min(1) }),
-  z.strictObject({ multipleOf: z.int().min(1).max(1024), min: z.int().min(1).default(1) }),
-])
+const paddedLength = z.union(
+  [
+    z.strictObject({ fixed: z.int().min(1) }),
+    z.strictObject({ multipleOf: z.int().min(1).max(1024), min: z.int().min(1).default(1) }),
+  ],
+  'must be {"multipleOf": m, "min": k} or {"fixed": n}',
+)
 
 const limits = z.strictObject({
   /** Most pulses of one event after selection: what the machine's memory stands, not what the model likes. */
@@ -197,7 +207,9 @@ export const manifestSchema = descriptionSchema
     paddedLength: paddedLength.default({ multipleOf: 1, min: 1 }),
     output,
     limits: limits.prefault({}),
-    parity: z.literal('parity.json').nullable(),
+    parity: z
+      .literal('parity.json', 'must be "parity.json", or null for a model without a fixture')
+      .nullable(),
   })
   .superRefine((manifest, context) => checkWhole(manifest, context))
 
@@ -256,7 +268,7 @@ export function hidesPadding(inputs: readonly InputSpec[]): boolean {
 
 const member = z.strictObject({
   folder: z.string().min(1),
-  weight: z.number().positive('must be above 0: a member of weight 0 would be asked for nothing'),
+  weight: z.number().positive('must be above 0: remove a member that must not count'),
 })
 
 /** The manifest of several models that answer together, strictly. Specified in docs/models.md. */

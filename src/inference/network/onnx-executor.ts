@@ -21,7 +21,7 @@ export async function openOnnxExecutor(
   manifest: ModelManifest,
   { keepsVectors = false }: OnnxExecutorOptions = {},
 ): Promise<Executor> {
-  const session = await openOnnxSession(join(folder, 'model.onnx'))
+  const session = await openOnnxSession(join(folder, 'model.onnx'), outputNames(manifest.output))
   const parts = { ...networkParts(manifest, { keepsVectors }), session }
   return {
     graph: session.graph,

@@ -1,4 +1,6 @@
+import { dirname } from 'node:path'
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
+import { loadableOnnx } from '../model/onnx-file.ts'
 import {
   type GraphInfo,
   isDtype,
@@ -16,16 +18,28 @@ export interface OnnxSession {
   release(): Promise<void>
 }
 
-/** @throws Error of ONNX Runtime when the file is not a network that it can run */
-export async function openOnnxSession(path: string): Promise<OnnxSession> {
+/**
+ * `outputs` are those that will be read; others of a type that JavaScript has no array for are left out.
+ * @throws Error of ONNX Runtime when the file is not a network that it can run
+ */
+export async function openOnnxSession(path: string, outputs: readonly string[] = []): Promise<OnnxSession> {
+  const network = await loadableOnnx(path, outputs)
   // One thread per session, several sessions: measured twice as fast as one session with two threads.
-  const session = await InferenceSession.create(path, {
+  const options: InferenceSession.SessionOptions = {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     logSeverityLevel: 4,
-  })
+  }
+  const session =
+    typeof network === 'string'
+      ? await InferenceSession.create(network, options)
+      : await InferenceSession.create(network, {
+          ...options,
+          // Where weights beside the file are; bytes alone do not tell.
+          extra: { session: { model_external_initializers_file_folder_path: dirname(path) } },
+        })
   return {
     graph: {
       inputs: session.inputMetadata.map(toTensorInfo),

@@ -30,6 +30,8 @@ function builderOf(spec: InputSpec): BuildTensor {
     case 'padded':
     case 'padded-column':
       return padded(spec)
+    case 'padded-transposed':
+      return transposed(spec)
     case 'flat':
     case 'flat-column':
       return flat(spec)
@@ -62,6 +64,29 @@ function padded(spec: OfLayout<'padded' | 'padded-column'>): BuildTensor {
       into.fill(spec.padding, at + (run.starts[e + 1] - run.starts[e]) * width, at + length * width)
     }
     return store.tensor(spec.layout === 'padded' ? [events, length, width] : [events, length])
+  }
+}
+
+/** The features of a pulse lie `length` values apart: they are made side by side first. */
+function transposed(spec: OfLayout<'padded-transposed'>): BuildTensor {
+  const write = buildWriteFeatures(spec.features, spec.dtype !== 'float32')
+  const width = spec.features.length
+  const store = storeAs(spec.dtype)
+  const sideBySide = storeAs(spec.dtype)
+  return (run, length) => {
+    const events = run.events.length
+    const into = store.values(events * width * length)
+    for (let e = 0; e < events; e++) {
+      const pulses = run.starts[e + 1] - run.starts[e]
+      const values = sideBySide.values(pulses * width)
+      write(run, e, values, 0)
+      for (let f = 0; f < width; f++) {
+        const at = (e * width + f) * length
+        for (let i = 0; i < pulses; i++) into[at + i] = values[i * width + f]
+        into.fill(spec.padding, at + pulses, at + length)
+      }
+    }
+    return store.tensor([events, width, length])
   }
 }
 
