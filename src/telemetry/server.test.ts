@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { Counter, Registry } from 'prom-client'
+import { Counter, Histogram, type OpenMetricsContentType, Registry } from 'prom-client'
 import { expect, it, onTestFinished } from 'vitest'
 import { UsageError } from '../errors.ts'
 import { listen } from './listen.ts'
@@ -77,4 +77,39 @@ it('listen() says so when this machine has no such address', async () => {
     code: 'port_taken',
     message: expect.stringContaining('--host'),
   })
+})
+
+it('/metrics shows exemplars to who accepts OpenMetrics, and keeps the names of counters for who does not', async () => {
+  const registry = new Registry()
+  new Counter({ name: 'nustream_test_total', help: 'A test.', registers: [registry] }).inc(3)
+  // prom-client makes metrics with exemplars for registries of this form only, and shows them in both.
+  const registers = [new Registry<OpenMetricsContentType>()]
+  registers[0].setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
+  const seconds = new Histogram({
+    name: 'nustream_test_seconds',
+    help: 'A test.',
+    registers,
+    enableExemplars: true,
+  })
+  registry.registerMetric(seconds)
+  seconds.observe({ value: 0.02, exemplarLabels: { trace_id: '4bf92f35' } })
+  const { url } = await start(() => WELL, registry)
+  const accept = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5'
+  for (const _ of [1, 2]) {
+    const response = await fetch(`${url}/metrics`, { headers: { accept } })
+    expect(response.headers.get('content-type')).toContain('application/openmetrics-text')
+    const text = await response.text()
+    expect(text).toContain('nustream_test_total 3')
+    expect(text).toMatch(/nustream_test_seconds_bucket\{le="0.025"\} 1 # \{trace_id="4bf92f35"\} 0.02 /)
+    expect(text.endsWith('# EOF\n')).toBe(true)
+    const plain = await (await fetch(`${url}/metrics`)).text()
+    expect(plain).toContain('nustream_test_total 3')
+    expect(plain).not.toContain('trace_id')
+  }
+})
+
+it('/health names a time to come back where it answers 503', async () => {
+  const { url } = await start(() => ({ ...WELL, ready: false }))
+  expect((await fetch(`${url}/health`)).headers.get('retry-after')).toBe('1')
+  expect((await fetch(`${url}/health/live`)).headers.get('retry-after')).toBeNull()
 })

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { collectDefaultMetrics, Gauge, type Registry } from 'prom-client'
+import { collectDefaultMetrics, Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
 import { within } from '../async/deadline.ts'
 import { maskSecrets } from './foreign-text.ts'
 import { type Listening, type ListenOptions, listen } from './listen.ts'
@@ -44,36 +44,42 @@ export async function openTelemetryServer(options: TelemetryOptions): Promise<Te
   return { ...listening, close, [Symbol.asyncDispose]: close }
 }
 
+/** Paths that `serveTelemetry` answers. */
+export const TELEMETRY_PATHS = ['/metrics', '/health', '/health/live', '/health/ready'] as const
+
 interface Answer {
   readonly status: number
   readonly type: string
   readonly body: string
 }
 
+type Watched = Pick<TelemetryOptions, 'registry' | 'health'>
+
 /** Answers one request for `/metrics` or `/health…`; for servers that serve more than those. Never throws. */
 export async function serveTelemetry(
   request: IncomingMessage,
   response: ServerResponse,
-  options: Pick<TelemetryOptions, 'registry' | 'health'>,
+  options: Watched,
 ): Promise<void> {
   const { status, type, body } = await answer(request, options).catch((error: unknown) =>
     toAnswer(500, { error: maskSecrets(String(error)) }),
   )
   if (response.destroyed) return
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+  response.writeHead(status, {
+    'content-type': type,
+    'cache-control': 'no-store',
+    ...(status === 503 && { 'retry-after': '1' }),
+  })
   response.end(request.method === 'HEAD' ? '' : body)
 }
 
-async function answer(
-  request: IncomingMessage,
-  { registry, health }: Pick<TelemetryOptions, 'registry' | 'health'>,
-): Promise<Answer> {
+async function answer(request: IncomingMessage, { registry, health }: Watched): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return toAnswer(405, { error: 'only GET and HEAD' })
   const path = request.url?.split('?', 1)[0]
   switch (path) {
     case '/metrics':
-      return { status: 200, type: registry.contentType, body: await registry.metrics() }
+      return await metricsAnswer(registry, request.headers.accept)
     case '/health':
     case '/health/live':
     case '/health/ready': {
@@ -90,6 +96,24 @@ async function answer(
     default:
       return toAnswer(404, { error: 'there are /metrics, /health, /health/live and /health/ready' })
   }
+}
+
+/** Exemplars exist in the OpenMetrics form only, which Prometheus asks for where it stores them. */
+async function metricsAnswer(registry: Registry, accept = ''): Promise<Answer> {
+  const shown = accept.includes('application/openmetrics-text') ? openMetricsOf(registry) : registry
+  return { status: 200, type: shown.contentType, body: await shown.metrics() }
+}
+
+/** The same metrics in OpenMetrics form. prom-client takes `_total` off the name of a counter that it shows so. */
+function openMetricsOf(registry: Registry): Registry<OpenMetricsContentType> {
+  const shown = new Registry<OpenMetricsContentType>()
+  shown.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
+  // Its own object for each metric, or the counters of the other form would lose that part of their names too.
+  for (const { name } of registry.getMetricsAsArray()) {
+    const metric = registry.getSingleMetric(name)
+    if (metric) shown.registerMetric(Object.create(metric))
+  }
+  return shown
 }
 
 function toAnswer(status: number, body: unknown): Answer {
