@@ -11,19 +11,25 @@ export {
   UsageError,
 } from './errors.ts'
 export { checkEvents, type EventFault } from './event/check.ts'
-export { angularDistance, type Direction, fromSourceVector, toSourceVector } from './event/direction.ts'
 export {
+  angularDistance,
+  type Direction,
+  fromSourceVector,
+  openingAngles,
+  toSourceVector,
+} from './event/direction.ts'
+export {
+  concatEvents,
   type EventBatch,
   eventCount,
   pulseCount,
+  selectEvents,
   sliceEvents,
   type Truth,
   UTC_UNKNOWN,
 } from './event/event-batch.ts'
-export { openingAngles } from './event/opening-angles.ts'
-export type { PredictionBatch, PredictionOrigin } from './event/prediction-batch.ts'
+export type { PredictionBatch, PredictionOrigin } from './event/prediction-wire.ts'
 export { decodePredictionBatch, encodePredictionBatch } from './event/prediction-wire.ts'
-export { concatEvents, selectEvents } from './event/select.ts'
 export { SENSOR_COUNT, sensorPositions } from './event/sensors.ts'
 export { type DecodedEvents, decodeEventBatch, decodeEvents, encodeEventBatch } from './event/wire.ts'
 export type { Directions, InferenceFault } from './inference/directions.ts'

@@ -62,7 +62,7 @@ const CASES: Readonly<Record<string, { allowed: readonly string[]; refused: read
     allowed: ['./arrow.ts', '../errors.ts'],
     refused: ['apache-arrow', 'node:fs', 'pino', '../simulator/x.ts'],
   },
-  'src/event/arrow.ts': { allowed: ['apache-arrow'], refused: ['node:fs', '../source/x.ts'] },
+  'src/event/arrow-write.ts': { allowed: ['apache-arrow'], refused: ['node:fs', '../source/x.ts'] },
   'src/formats/x/y.ts': {
     allowed: ['../../event/x.ts'],
     refused: ['@duckdb/node-api', '../../source/source.ts'],

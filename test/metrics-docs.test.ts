@@ -9,7 +9,7 @@ import { rollOutMetrics } from '../src/inference/release/roll-out.ts'
 import { mlflowMetrics } from '../src/mlflow/metrics.ts'
 import { challengerMetrics } from '../src/server/challenger.ts'
 import { serverMetrics } from '../src/server/metrics.ts'
-import { sourceMetrics } from '../src/source/metrics.ts'
+import { sourceMetrics } from '../src/source/open.ts'
 import { heartbeatGauge } from '../src/telemetry/heartbeat.ts'
 import { processMetrics } from '../src/telemetry/server.ts'
 

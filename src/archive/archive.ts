@@ -1,12 +1,11 @@
 import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { OutOfTime, within } from '../async/deadline.ts'
-import type { ReaderBroker } from '../broker/contract.ts'
-import { claimFolder } from './claim.ts'
-import { lastFiles, makeFolder } from './folder.ts'
+import { abortLater, untilAborted, within } from '../async/deadline.ts'
+import { type ReadAhead, readAhead } from '../async/read-ahead.ts'
+import type { ReaderBroker, StoredPredictions } from '../broker/contract.ts'
+import { claimFolder, lastFiles, makeFolder } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
-import { nextWithin } from './next-within.ts'
 import { ArchiveWriter } from './writer.ts'
 
 export interface ArchiveOptions {
@@ -57,32 +56,27 @@ export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
   log.info({ dir, stream, after: Object.fromEntries(writer.taken()) }, 'archiving')
 
   const reading = new AbortController()
-  const stored = broker.predictions({ after: writer.taken(), signal: reading.signal })[Symbol.asyncIterator]()
+  await using stored = readAhead(broker.predictions({ after: writer.taken(), signal: reading.signal }))
   try {
-    await writeAll(options, writer, { next: nextWithin(stored), hold })
+    await writeAll(options, writer, { stored, hold })
   } finally {
     reading.abort()
-    await stored.return?.()
   }
   log.info(writer.report, 'archive stopped')
   return writer.report
 }
 
-/** Waits for a broker that is away; undefined when stopped meanwhile. */
+/** Waits for a broker that is away; undefined when stopped and it does not answer soon. */
 async function streamIdOf(broker: ReaderBroker, signal: AbortSignal): Promise<string | undefined> {
-  const id = broker.streamId()
-  for (;;) {
-    try {
-      return await within(() => id, HOLD_WITHIN_MS)
-    } catch (error) {
-      if (!(error instanceof OutOfTime)) throw error
-      if (signal.aborted) return undefined
-    }
-  }
+  const late = abortLater(signal, HOLD_WITHIN_MS)
+  return untilAborted(broker.streamId(), late).catch((error: unknown) => {
+    if (!late.aborted) throw error
+    return undefined
+  })
 }
 
-interface Source {
-  readonly next: ReturnType<typeof nextWithin<Parameters<ArchiveWriter['add']>[0]>>
+interface Reading {
+  readonly stored: ReadAhead<StoredPredictions>
   readonly hold: () => Promise<void>
 }
 
@@ -90,18 +84,22 @@ interface Source {
 async function writeAll(
   options: ArchiveOptions,
   writer: ArchiveWriter,
-  { next, hold }: Source,
+  { stored, hold }: Reading,
 ): Promise<void> {
   const { signal, intervalMs = 10_000, eventsPerFileMax = 200_000 } = options
   let flushAt = performance.now() + intervalMs
   let stopAt = Number.POSITIVE_INFINITY
   for (;;) {
-    if (signal.aborted) stopAt = Math.min(stopAt, performance.now() + LINGER_MAX_MS)
-    const waitMs = signal.aborted ? LINGER_IDLE_MS : Math.max(0, flushAt - performance.now())
     const stopping = signal.aborted
-    const item = await next(waitMs, signal)
-    if (item === 'ended' || (stopping && (item === 'late' || performance.now() > stopAt))) break
-    if (item !== 'late') writer.add(item)
+    if (stopping) stopAt = Math.min(stopAt, performance.now() + LINGER_MAX_MS)
+    const waitMs = stopping ? LINGER_IDLE_MS : Math.max(0, flushAt - performance.now())
+    const item = await stored.next(stopping ? NEVER : signal, waitMs).catch((error: unknown) => {
+      // The first round after the stop takes what is stored by then.
+      if (!stopping && signal.aborted && error === signal.reason) return 'late' as const
+      throw error
+    })
+    if (item === 'end' || (stopping && (item === 'late' || performance.now() > stopAt))) break
+    if (item !== 'late') writer.add(item.value)
     if (writer.pending < eventsPerFileMax && performance.now() < flushAt) continue
     await writer.flush()
     await hold()
@@ -110,6 +108,8 @@ async function writeAll(
   await writer.flush()
   await hold()
 }
+
+const NEVER = new AbortController().signal
 
 /** Tells the broker what is safe on disk, so that it may trim that and nothing after it. */
 function createHold(

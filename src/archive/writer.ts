@@ -1,14 +1,15 @@
 import { AssertionError } from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { retry } from '../async/retry.ts'
 import type { StoredPredictions } from '../broker/contract.ts'
 import { EventError, UsageError } from '../errors.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { decodePredictionBatch } from '../event/prediction-wire.ts'
+import { openingAngles } from '../event/direction.ts'
+import { toUnixMs } from '../event/event-batch.ts'
+import { decodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
+import { type ColumnArray, openParquetWriter, type ParquetColumn } from '../formats/parquet/write.ts'
 import { createRepeatLimit } from '../telemetry/log.ts'
 import { type FileSpan, placeFile } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
-import { writePredictions } from './write-predictions.ts'
 
 export interface WriterOptions {
   readonly dir: string
@@ -28,8 +29,7 @@ interface Pending {
   last: string
 }
 
-const RETRY_MIN_MS = 200
-const RETRY_MAX_MS = 10_000
+const RETRY_PAUSES = { firstMs: 200, capMs: 10_000 }
 
 /** Collects predictions and writes them to files of one partition each, in order. */
 export class ArchiveWriter {
@@ -87,30 +87,35 @@ export class ArchiveWriter {
     }
   }
 
-  /** Tries until it is written, or until stopped; false then. */
+  /** Tries until it is written. Once stopped it tries once more, and returns false when that fails too. */
   async #persist(partition: number, pending: Pending): Promise<boolean> {
-    const { metrics, log, signal, dir } = this.#options
-    for (let pauseMs = RETRY_MIN_MS; ; pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2)) {
-      const isLastTry = signal.aborted
-      try {
-        await this.#write(partition, pending)
-        return true
-      } catch (error) {
-        if (!isPassing(error)) throw error
-        metrics.retries.inc()
-        this.#limit('write', (repeats) =>
-          log.error({ err: error, dir, repeats }, 'file not written, trying again'),
-        )
-        if (isLastTry) {
-          log.warn(
-            { predictions: countEvents(pending) },
-            'predictions left for the next start, the broker keeps them',
-          )
-          return false
-        }
-        await sleep(pauseMs, undefined, { signal }).catch(() => {})
-      }
+    const { log, signal } = this.#options
+    const write = () => this.#write(partition, pending)
+    const onRetry = (error: unknown) => this.#noteFailure(error)
+    try {
+      await retry(write, { signal, backoff: RETRY_PAUSES, isTransient: isPassing, onRetry })
+      return true
+    } catch (error) {
+      if (!signal.aborted || !isPassing(error)) throw error
     }
+    try {
+      await write()
+      return true
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      this.#noteFailure(error)
+      const predictions = countEvents(pending)
+      log.warn({ predictions }, 'predictions left for the next start, the broker keeps them')
+      return false
+    }
+  }
+
+  #noteFailure(error: unknown): void {
+    const { metrics, log, dir } = this.#options
+    metrics.retries.inc()
+    this.#limit('write', (repeats) =>
+      log.error({ err: error, dir, repeats }, 'file not written, trying again'),
+    )
   }
 
   async #write(partition: number, pending: Pending): Promise<void> {
@@ -139,4 +144,58 @@ function countEvents({ batches }: Pending): number {
 function isPassing(error: unknown): boolean {
   const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof AssertionError
   return error instanceof Error && !isOurs && !(error instanceof UsageError)
+}
+
+/** The columns of an archived prediction, one row per event. Angles in radians, times in UTC; null where not known. */
+const COLUMNS = [
+  { name: 'event_id', type: 'int64', from: 'int64' },
+  { name: 'azimuth', type: 'double', from: 'float64' },
+  { name: 'zenith', type: 'double', from: 'float64' },
+  { name: 'kappa', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'degenerate', type: 'boolean', from: 'uint8' },
+  { name: 'pulses', type: 'int32', from: 'int32' },
+  { name: 'true_azimuth', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'true_zenith', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'angular_error', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'utc', type: 'timestamp', from: 'float64', nanIsNull: true },
+  { name: 'model', type: 'string', from: 'string' },
+  { name: 'model_version', type: 'string', from: 'string' },
+  { name: 'batch_id', type: 'string', from: 'string' },
+  { name: 'consumer', type: 'string', from: 'string' },
+  { name: 'emitted_at', type: 'timestamp', from: 'float64' },
+  { name: 'predicted_at', type: 'timestamp', from: 'float64' },
+] as const satisfies readonly ParquetColumn[]
+
+/** Writes predictions to a Parquet file, in order. */
+export async function writePredictions(path: string, batches: readonly PredictionBatch[]): Promise<void> {
+  await using writer = await openParquetWriter(path, COLUMNS, { compression: 'zstd' })
+  for (const batch of batches) await writer.append(toColumns(batch))
+  await writer.finish()
+}
+
+/** In the order of COLUMNS. */
+function toColumns(predictions: PredictionBatch): ColumnArray[] {
+  const { origin, truth, utc } = predictions
+  const events = predictions.eventIds.length
+  const unknown = new Float64Array(events).fill(Number.NaN)
+  const times = (ms: number): Float64Array => new Float64Array(events).fill(ms)
+  const same = (text: string): string[] => Array<string>(events).fill(text)
+  return [
+    predictions.eventIds,
+    predictions.azimuth,
+    predictions.zenith,
+    predictions.kappa,
+    predictions.degenerate,
+    predictions.pulses,
+    truth?.azimuth ?? unknown,
+    truth?.zenith ?? unknown,
+    truth ? openingAngles(predictions, truth) : unknown,
+    utc ? Float64Array.from(utc, toUnixMs) : unknown,
+    same(origin.model),
+    same(origin.modelVersion),
+    same(origin.batchId),
+    same(origin.consumer),
+    times(origin.emittedAtMs),
+    times(origin.predictedAtMs),
+  ]
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { OutOfTime, sleep, untilAborted, within } from './deadline.ts'
+import { abortLater, OutOfTime, sleep, untilAborted, within } from './deadline.ts'
 
 const never = new Promise<never>(() => {})
 
@@ -55,5 +55,18 @@ describe('sleep', () => {
     const slept = sleep(60_000, abort.signal)
     abort.abort()
     await slept
+  })
+})
+
+describe('abortLater', () => {
+  it('aborts after the time with the reason of the signal, also of one that has aborted', async () => {
+    for (const isFirst of [true, false]) {
+      const abort = new AbortController()
+      if (isFirst) abort.abort(new Error('stop'))
+      const later = abortLater(abort.signal, 20)
+      if (!isFirst) abort.abort(new Error('stop'))
+      expect(later.aborted).toBe(false)
+      await expect(untilAborted(never, later)).rejects.toThrow('stop')
+    }
   })
 })

@@ -50,3 +50,12 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.removeEventListener('abort', end)
   clearTimeout(timer)
 }
+
+/** A signal that aborts `ms` after `signal` does, with its reason: for work that may still end well after a stop. */
+export function abortLater(signal: AbortSignal, ms: number): AbortSignal {
+  const later = new AbortController()
+  const start = (): void => void setTimeout(() => later.abort(signal.reason), ms).unref()
+  if (signal.aborted) start()
+  else signal.addEventListener('abort', start, { once: true })
+  return later.signal
+}

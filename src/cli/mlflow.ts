@@ -1,7 +1,7 @@
 import { availableParallelism, hostname } from 'node:os'
 import type { Metric, Registry } from 'prom-client'
 import { z } from 'zod'
-import { writePredictions } from '../archive/write-predictions.ts'
+import { writePredictions } from '../archive/writer.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import type { MlflowCredentials } from '../mlflow/http.ts'

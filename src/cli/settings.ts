@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
+import { BACKLOG_MAX_EVENTS, BATCH_EVENTS } from '../emitter/emit.ts'
 import { switchFlag } from './command.ts'
 
 const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
@@ -136,7 +137,7 @@ export const emitSettings = {
     )
     .meta({ value: 'events/s|max' }),
   batch: count(1, 4096)
-    .default(256)
+    .default(BATCH_EVENTS)
     .describe('events that travel together; more saves work, fewer saves waiting')
     .meta({ value: 'events' }),
   events: count(1, Number.MAX_SAFE_INTEGER)
@@ -153,9 +154,13 @@ export const emitSettings = {
     )
     .meta({ value: 'name' }),
   backlogMax: count(1, 100_000_000)
-    .default(20_000)
+    .default(BACKLOG_MAX_EVENTS)
     .describe('pause while more events than this wait in the broker')
     .meta({ value: 'events' }),
+  quietMax: count(0, 31_536_000)
+    .default(300)
+    .describe('alert when the source gives no event for so long; 0 for a source that may be quiet for ever')
+    .meta({ value: 'seconds' }),
 }
 
 export const consumeSettings = {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { abortLater, untilAborted } from '../async/deadline.ts'
 import type { Broker } from '../broker/contract.ts'
-import { settledOrAborted } from '../emitter/settled-or-aborted.ts'
 import type { RunStatus } from '../mlflow/runs.ts'
 import type { Health } from '../telemetry/server.ts'
 import { renderAccount, showStatus, toAccount } from './account.ts'
@@ -110,8 +110,11 @@ async function up(config: Config, role: Role): Promise<void> {
     status.end()
   }
   const report = await consuming
-  const totals = await settledOrAborted(broker.totals(), role.signal, ACCOUNT_WITHIN_MS)
-  if (totals === undefined) return console.error('stopped without an account: the broker does not answer')
+  const late = abortLater(role.signal, ACCOUNT_WITHIN_MS)
+  const totals = await untilAborted(broker.totals(), late).catch((error: unknown) => {
+    if (!late.aborted) throw error
+  })
+  if (!totals) return console.error('stopped without an account: the broker does not answer')
   const account = toAccount({
     totals,
     predictedHere: totals.predicted - before.predicted,
@@ -182,7 +185,9 @@ async function waitUntilDrained(
   const ends = AbortSignal.any([failed, enough.signal])
   try {
     while (!ends.aborted) {
-      const backlog = await settledOrAborted(broker.backlog(), ends)
+      const backlog = await untilAborted(broker.backlog(), ends).catch((error: unknown) => {
+        if (!ends.aborted) throw error
+      })
       if (backlog && backlog.unreadBatches + backlog.leasedBatches === 0) return
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
     }

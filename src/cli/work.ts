@@ -7,8 +7,7 @@ import type { ConsumeOptions } from '../consumer/run.ts'
 import { type EmitReport, emit } from '../emitter/emit.ts'
 import { emitterMetrics } from '../emitter/metrics.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
-import { sourceMetrics } from '../source/metrics.ts'
-import { openSource } from '../source/open.ts'
+import { openSource, sourceMetrics } from '../source/open.ts'
 import type { EventSource } from '../source/source.ts'
 import type { Role } from './role.ts'
 
@@ -20,6 +19,7 @@ export interface EmitConfig {
   readonly loop: boolean
   readonly run?: string | undefined
   readonly backlogMax: number
+  readonly quietMax: number
 }
 
 export function openRoleSource(config: EmitConfig, role: Role): Promise<EventSource> {
@@ -41,7 +41,7 @@ export function emitAsConfigured(
     loop: config.loop,
     ...(config.run && { run: config.run }),
     ...(config.events && { eventsMax: config.events }),
-    metrics: emitterMetrics(role.registry),
+    metrics: emitterMetrics(role.registry, config.quietMax),
     tracer: role.tracer,
     log: role.log,
     signal,

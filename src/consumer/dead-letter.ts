@@ -1,7 +1,6 @@
 import type { DeadLetter, Delivery } from '../broker/contract.ts'
 import type { EventErrorCode } from '../errors.ts'
-import type { EventBatch } from '../event/event-batch.ts'
-import { selectEvents } from '../event/select.ts'
+import { type EventBatch, selectEvents } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 
 /** Why an event or a batch cannot be processed. */

@@ -1,6 +1,6 @@
 import type { Delivery, Settlement, SettleResult } from '../broker/contract.ts'
-import { openingAngles } from '../event/opening-angles.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
+import { openingAngles } from '../event/direction.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import type { Run } from './run.ts'
 
 /** Counts a delivery that has come. */

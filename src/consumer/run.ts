@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { BackoffOptions } from '../async/retry.ts'
 import type { ConsumerBroker, Delivery } from '../broker/contract.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { createRepeatLimit, type RepeatLimit } from '../telemetry/log.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'

@@ -1,8 +1,7 @@
 import type { DeadLetter, Delivery, Settlement } from '../broker/contract.ts'
 import type { EventFault } from '../event/check.ts'
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { encodePredictionBatch } from '../event/prediction-wire.ts'
+import { encodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
 import type { Inference } from '../inference/inferrer.ts'
 import { eventDeadLetter, type Reason } from './dead-letter.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { Figures } from './figures.ts'
 
 const NO_BACKLOG = { unreadBatches: 0, leasedBatches: 0, events: 0, oldestAgeMs: 0 }

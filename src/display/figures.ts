@@ -1,6 +1,6 @@
 import type { Backlog, Totals } from '../broker/contract.ts'
-import { openingAngles } from '../event/opening-angles.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
+import { openingAngles } from '../event/direction.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { LogHistogram } from '../telemetry/log-histogram.ts'
 import type { Quantiles, Strip, Watched } from './messages.ts'
 

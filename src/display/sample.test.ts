@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
-import { UTC_UNKNOWN } from '../event/event-batch.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { concatEvents } from '../event/select.ts'
+import { concatEvents, UTC_UNKNOWN } from '../event/event-batch.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { Join, sampleEvents } from './sample.ts'
 

@@ -7,8 +7,7 @@ import type {
   StoredDeadLetter,
   StoredPredictions,
 } from '../broker/contract.ts'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
-import { decodePredictionBatch } from '../event/prediction-wire.ts'
+import { decodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
 import { buildLineFit } from '../inference/linefit/linefit.ts'
 import { Figures } from './figures.ts'
 import type { DeadLetterRow, DrawnEvent, Health } from './messages.ts'

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { sleep, untilAborted } from '../async/deadline.ts'
 import type { EmitterBroker } from '../broker/contract.ts'
 import type { EmitterMetrics } from './metrics.ts'
-import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface GateOptions {
   readonly broker: EmitterBroker
@@ -25,15 +24,15 @@ const LAST_POLL_MS = 250
  * backlog of 100,000 events costs one question per 20,000 events.
  */
 export function createBacklogGate({ broker, backlogMaxEvents, metrics, log, signal }: GateOptions): {
-  /** Resolves when a batch of so many events may be published, or when aborted. */
+  /** Resolves when a batch of so many events may be published. @throws the signal's reason when aborted */
   pass(events: number): Promise<void>
 } {
   let room = 0
   let askedMs = Number.NEGATIVE_INFINITY
   const ask = async () => {
-    const backlog = await settledOrAborted(broker.backlog(), signal)
+    const { events } = await untilAborted(broker.backlog(), signal)
     askedMs = performance.now()
-    return backlog?.events ?? 0
+    return events
   }
   const drain = async (events: number, holds: number) => {
     const startMs = performance.now()
@@ -41,14 +40,12 @@ export function createBacklogGate({ broker, backlogMaxEvents, metrics, log, sign
     const target = Math.max(0, Math.min(backlogMaxEvents * RESUME_SHARE, backlogMaxEvents - events))
     log?.info({ backlogEvents: holds, backlogMaxEvents }, 'emitter paused: the broker holds too many events')
     let held = holds
-    for (let pollMs = FIRST_POLL_MS; held > target && !signal.aborted; ) {
+    for (let pollMs = FIRST_POLL_MS; held > target; pollMs = Math.min(LAST_POLL_MS, pollMs * 2)) {
       const countedMs = performance.now()
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined)
-      pollMs = Math.min(LAST_POLL_MS, pollMs * 2)
+      await sleep(pollMs, signal)
       held = await ask()
       metrics?.paused((performance.now() - countedMs) / 1000)
     }
-    if (signal.aborted) return held
     log?.info({ backlogEvents: held, pausedMs: Math.round(performance.now() - startMs) }, 'emitter goes on')
     return held
   }

@@ -1,17 +1,25 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { EmitterBroker, RunPosition } from '../broker/contract.ts'
+import { abortLater, sleep, untilAborted } from '../async/deadline.ts'
+import type { EmitterBroker } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
 import { createBacklogGate } from './backlog-gate.ts'
-import { type FormOptions, formBatches } from './form-batches.ts'
+import { createPacer, formBatches } from './batches.ts'
 import type { EmitterMetrics } from './metrics.ts'
-import { createPacer } from './pacing.ts'
 import { Publisher } from './publisher.ts'
-import { republish } from './republish.ts'
+import { republish } from './recovery.ts'
 import { type RunStart, toRunStart } from './run.ts'
-import { settledOrAborted } from './settled-or-aborted.ts'
+
+/** Events that travel together at most, unless told otherwise. */
+export const BATCH_EVENTS = 256
+
+/**
+ * Events that the broker may hold before publishing pauses, unless told otherwise: half a minute of the detector's 3,000
+ * events/s. Kubernetes adds a consumer for every 12 batches that wait, up to 16, so at least as many must be able to wait
+ * (docs/scaling.md has the sum).
+ */
+export const BACKLOG_MAX_EVENTS = 100_000
 
 export interface EmitOptions {
   readonly source: EventSource
@@ -23,13 +31,13 @@ export interface EmitOptions {
   readonly run?: string
   /** Events per second with random gaps (a Poisson process), or as fast as possible. */
   readonly rate: number | 'max'
-  /** Events that travel together at most. */
+  /** Events that travel together at most. Default `BATCH_EVENTS`. */
   readonly batchEvents?: number
-  /** Longest that the first event of a batch waits for company. */
+  /** Longest that the first event of a batch waits for others. Default 100 ms. */
   readonly lingerMs?: number
   /** Events of the whole run, rejected ones and those before a restart included. */
   readonly eventsMax?: number
-  /** Publishing pauses while the broker holds more events than this. */
+  /** Publishing pauses while the broker holds more events than this. Default `BACKLOG_MAX_EVENTS`. */
   readonly backlogMaxEvents?: number
   readonly loop?: boolean
   /** Of the random gaps. */
@@ -57,122 +65,110 @@ export interface EmitReport {
 }
 
 const BATCH_PULSES_MAX = 262_144
-const BATCH_EVENTS = 256
+/** After a stop the batch that is being published has so long to be stored. */
+const STOP_WITHIN_MS = 2_000
 /**
- * A batch of a predecessor can arrive after its death, once, and a fail-over can take batches back; more often than that
- * in a row, with nothing published in between, it is another emitter that lives.
+ * Setbacks in a row, with nothing published in between: the broker lost batches, or holds a batch that this emitter did not
+ * send. One comes from a predecessor whose last batch arrived after its death, or from a fail-over.
  */
-const OVERTAKEN_MAX = 3
+const SETBACKS_MAX = 3
 
 /**
  * The emitter: source to broker, in order, at a rate. Each batch is stored together with the place that follows it, so
- * whenever it dies, the next start goes on with the first event that is not stored: none is lost, none comes twice.
- * Batches that the broker loses in a fail-over are made of the source again.
+ * the next start continues with the first event that is not stored, whenever this one ends: no event is lost or repeated.
+ * Batches that the broker loses in a fail-over are made from the source again (recovery.ts).
  * @throws UsageError `run_taken` when another emitter publishes the same run, `run_lost` when lost batches cannot be made
  * again, and whatever the source throws
  */
 export async function emit(options: EmitOptions): Promise<EmitReport> {
-  const { source, broker, log, signal } = options
+  const { source, broker, metrics, log, signal } = options
   const run = options.run ?? source.spec
   const startMs = performance.now()
-  const sum = { emitted: 0, rejected: 0, batches: 0, pulses: 0 }
-  for (let overtaken = 0; overtaken <= OVERTAKEN_MAX; overtaken++) {
-    const stored = await standing(options, run)
-    const start = toRunStart(stored, { run, spec: source.spec, isNamed: options.run !== undefined })
+  const publisher = new Publisher({
+    broker,
+    run,
+    spec: source.spec,
+    chunkEvents: options.batchEvents ?? BATCH_EVENTS,
+    metrics,
+    tracer: options.tracer ?? NO_TRACER,
+    signal: abortLater(signal, STOP_WITHIN_MS),
+  })
+  let ended: EmitReport['ended'] = 'done'
+  try {
+    await publishRun(options, publisher)
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error
+    ended = 'aborted'
+  } finally {
+    metrics?.ended()
+  }
+  const { sum, start, emitted } = publisher
+  const seconds = (performance.now() - startMs) / 1000
+  log?.info({ run, ended, ...sum, emittedByRun: emitted, seconds }, 'emitter ends')
+  return { run, begun: start.how, ended, ...sum, emittedByRun: emitted, seconds }
+}
+
+/** Ends when the source has ended and the broker holds every batch. @throws the signal's reason when aborted */
+async function publishRun(options: EmitOptions, publisher: Publisher): Promise<void> {
+  const { source, broker, log, signal, loop = false, batchEvents = BATCH_EVENTS } = options
+  const { run } = publisher
+  let hasLost = false
+  for (let setbacks = 0; setbacks <= SETBACKS_MAX; setbacks++) {
+    const standing = await untilAborted(broker.position(run), signal)
+    hasLost = standing?.lost !== undefined
+    if (standing?.lost) {
+      log?.warn({ run, batches: standing.lost.length }, 'the broker lost batches, publishing them again')
+      await republish(standing.lost, { source, broker, chunkEvents: batchEvents, loop, signal })
+      continue
+    }
+    if (publisher.isDone && standing?.sequence === publisher.sequence) return
+    const start = toRunStart(standing, { run, spec: source.spec, isNamed: options.run !== undefined })
+    publisher.begin(start)
     log?.info(
       { run, source: source.spec, begun: start.how, emitted: start.emitted, batches: start.sequence },
       start.how === 'finished' ? 'run is finished, nothing to emit' : 'emitter begins',
     )
-    const { metrics, tracer = NO_TRACER, batchEvents: chunkEvents = BATCH_EVENTS } = options
-    const deps = { broker, spec: source.spec, chunkEvents, metrics, tracer, signal }
-    const publisher = new Publisher(deps, start, sum)
-    const ended =
-      start.how === 'finished' ? 'done' : signal.aborted ? 'aborted' : await publishAll(options, publisher)
-    if (ended === 'aborted' || (ended === 'done' && (await isAllThere(options, publisher)))) {
-      const seconds = (performance.now() - startMs) / 1000
-      log?.info({ run, ended, ...sum, emittedByRun: publisher.emitted, seconds }, 'emitter ends')
-      return { run, begun: start.how, ended, ...sum, emittedByRun: publisher.emitted, seconds }
-    }
-    log?.warn({ run }, 'the broker holds other batches of the run than were thought; going on after them')
-    if (publisher.sequence > start.sequence) overtaken = 0
+    if (start.how === 'finished') return
+    const outcome = await publishBatches(options, publisher)
+    if (publisher.sequence > start.sequence) setbacks = -1
+    if (outcome === 'overtaken')
+      log?.warn({ run }, 'the broker holds other batches of the run, continuing after them')
   }
+  if (hasLost)
+    throw new UsageError(
+      'run_lost',
+      `run ${run} cannot go on: the broker loses again what is published again`,
+    )
   throw new UsageError(
     'run_taken',
     `run ${run} is being published by another emitter; stop one, or give it a --run of its own`,
   )
 }
 
-/**
- * Where the run stands, with every batch before that in the broker: what a fail-over has lost is published again first.
- * Undefined for a new run, and when aborted.
- */
-async function standing(options: EmitOptions, run: string): Promise<RunPosition | undefined> {
-  const { source, broker, log, signal, loop = false, batchEvents = BATCH_EVENTS } = options
-  for (let tries = 0; tries <= OVERTAKEN_MAX; tries++) {
-    const stored = await settledOrAborted(broker.position(run), signal)
-    if (!stored?.lost) return stored
-    log?.warn({ run, batches: stored.lost.length }, 'publishing again what the broker has lost')
-    await republish(stored.lost, { source, broker, chunkEvents: batchEvents, loop, signal })
-    if (signal.aborted) return undefined
-  }
-  throw new UsageError('run_lost', `run ${run} cannot go on: the broker loses again what is published again`)
-}
-
-/** The last batches may have been lost after they were stored, with none published after them to notice it. */
-async function isAllThere(options: EmitOptions, { start, sequence }: Publisher): Promise<boolean> {
-  const stored = await standing(options, start.run)
-  return stored?.sequence === sequence || options.signal.aborted
-}
-
-async function publishAll(
-  options: EmitOptions,
-  publisher: Publisher,
-): Promise<'done' | 'aborted' | 'overtaken'> {
-  const { broker, metrics, log, signal, eventsMax = Number.POSITIVE_INFINITY } = options
-  const gate = createBacklogGate({
-    broker,
-    backlogMaxEvents: options.backlogMaxEvents ?? 100_000,
-    metrics,
-    log,
-    signal,
-  })
-  const batches = formBatches(toFormOptions(options, publisher.start, eventsMax - publisher.emitted))
-  try {
-    for (;;) {
-      const { value, done } = await batches.next()
-      if (signal.aborted) return 'aborted'
-      if (done) {
-        if (!value) return 'aborted'
-        const outcome = publisher.isDone ? 'stored' : await publisher.finish()
-        return outcome === 'stored' ? 'done' : outcome
-      }
-      await gate.pass(value.events)
-      await waitUntil(value.readyMs, signal)
-      if (signal.aborted) return 'aborted'
-      const isDone = publisher.emitted + value.events + value.rejected.length >= eventsMax
-      const outcome = await publisher.publish(value, isDone)
-      if (outcome !== 'stored') return outcome
-    }
-  } finally {
-    await batches.return(false)
-  }
-}
-
-function toFormOptions(options: EmitOptions, start: RunStart, eventsLeft: number): FormOptions {
-  return {
+async function publishBatches(options: EmitOptions, publisher: Publisher): Promise<'stored' | 'overtaken'> {
+  const { broker, metrics, log, signal, rate, eventsMax = Number.POSITIVE_INFINITY } = options
+  const backlogMaxEvents = options.backlogMaxEvents ?? BACKLOG_MAX_EVENTS
+  const gate = createBacklogGate({ broker, backlogMaxEvents, metrics, log, signal })
+  const batches = formBatches({
     source: options.source,
-    place: start.place,
-    eventsLeft,
+    place: publisher.start.place,
+    eventsLeft: eventsMax - publisher.emitted,
     loop: options.loop ?? false,
     eventsMax: options.batchEvents ?? BATCH_EVENTS,
     pulsesMax: BATCH_PULSES_MAX,
     lingerMs: options.lingerMs ?? 100,
-    pacer: createPacer(options.rate, () => performance.now(), options.seed),
-    signal: options.signal,
+    pacer: createPacer(rate, () => performance.now(), options.seed),
+    signal,
+  })
+  for await (const batch of batches) {
+    if (rate !== 'max') metrics?.waiting(batch.readyMs)
+    await gate.pass(batch.events)
+    const waitMs = batch.readyMs - performance.now()
+    if (waitMs > 0) await sleep(waitMs, signal)
+    signal.throwIfAborted()
+    const isLast = publisher.emitted + batch.events + batch.rejected.length >= eventsMax
+    if ((await publisher.publish(batch, isLast)) === 'overtaken') return 'overtaken'
+    signal.throwIfAborted()
   }
-}
-
-async function waitUntil(ms: number, signal: AbortSignal): Promise<void> {
-  const waitMs = ms - performance.now()
-  if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => undefined)
+  return publisher.isDone ? 'stored' : publisher.finish()
 }

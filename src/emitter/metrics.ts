@@ -9,49 +9,61 @@ export interface Published {
   /** Reasons of the events that the source could not read. */
   readonly rejected: readonly EventErrorCode[]
   readonly seconds: number
-  /** How long after its due time the batch was published. */
-  readonly behindSeconds: number
   readonly position: RunPosition
 }
 
 export interface EmitterMetrics {
+  /** A batch of a schedule waits to be published; its last event is due at `readyMs`, ms of `performance.now()`. */
+  waiting(readyMs: number): void
   published(batch: Published): void
   paused(seconds: number): void
+  /** No more events are to come. */
+  ended(): void
 }
 
-// 0.5 ms (embedded) to 30 s (a broker that was away): publishing waits for the broker.
-const PUBLISH_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30]
+/** The delay of the last batch is shown for so long after it was published; a source that gives no events is not behind. */
+const DELAY_SHOWN_MS = 10_000
 
-/** Every metric of the emitter. Labels are closed sets. */
-export function emitterMetrics(registry: Registry): EmitterMetrics {
+/**
+ * Every metric of the emitter. Labels are closed sets. `quietMaxSeconds` is the longest time that the source may go without an
+ * event; 0 for a source that may be quiet for ever.
+ */
+export function emitterMetrics(registry: Registry, quietMaxSeconds = 0): EmitterMetrics {
   const registers = [registry]
   const counter = (name: string, help: string) => new Counter({ name, help, registers })
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const events = counter('nustream_emitter_events_total', 'Events published.')
   const pulses = counter('nustream_emitter_pulses_total', 'Pulses of the events published.')
-  const rejected = new Counter({
-    name: 'nustream_emitter_rejected_events_total',
-    help: 'Events that the source could not read, by reason; each became a dead letter.',
-    labelNames: ['code'],
-    registers,
-  })
-  for (const code of ['source_value_invalid', 'event_id_repeated'] satisfies EventErrorCode[]) {
-    rejected.inc({ code }, 0)
-  }
+  const rejected = rejectedCounter(registry)
   const publishing = new Histogram({
     name: 'nustream_emitter_publish_seconds',
     help: 'Time for the broker to take a batch, waiting for a broker that is away included; its count is the batches.',
-    buckets: PUBLISH_SECONDS,
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30], // 0.5 ms (embedded) to 30 s (broker away)
     registers,
   })
   const paused = counter(
     'nustream_emitter_paused_seconds_total',
     'Time that the emitter waited because the broker held too many events.',
   )
-  const behind = gauge(
-    'nustream_emitter_behind_seconds',
-    'How far behind its schedule the last batch was published; 0 at the rate max.',
+  const schedule = createSchedule()
+  new Gauge({
+    name: 'nustream_emitter_behind_seconds',
+    help: 'How long the batch that waits to be published has been due, or how late the last one was; 0 at the rate max.',
+    registers,
+    collect() {
+      this.set(schedule.behindSeconds())
+    },
+  })
+  const lastEvent = gauge(
+    'nustream_emitter_last_event_timestamp_seconds',
+    'Unix time when events were last published; the start of the emitter before the first.',
   )
+  const quietMax = gauge(
+    'nustream_emitter_quiet_max_seconds',
+    'Longest time without an event that is expected of the source; 0 where it may be quiet for ever, or has ended.',
+  )
+  lastEvent.setToCurrentTime()
+  quietMax.set(quietMaxSeconds)
   const batches = gauge(
     'nustream_emitter_run_batches',
     'Batches of the run so far, those before a restart included.',
@@ -61,15 +73,58 @@ export function emitterMetrics(registry: Registry): EmitterMetrics {
     'Events of the run so far, those before a restart included.',
   )
   return {
+    waiting: schedule.waiting,
     published: (batch) => {
       events.inc(batch.events)
       pulses.inc(batch.pulses)
       for (const code of batch.rejected) rejected.inc({ code })
       publishing.observe(batch.seconds)
-      behind.set(batch.behindSeconds)
+      schedule.published()
+      if (batch.events + batch.rejected.length > 0) lastEvent.setToCurrentTime()
       batches.set(batch.position.sequence)
       emitted.set(batch.position.emitted)
     },
     paused: (seconds) => paused.inc(seconds),
+    ended: () => {
+      schedule.ended()
+      quietMax.set(0)
+    },
+  }
+}
+
+function rejectedCounter(registry: Registry) {
+  const counter = new Counter({
+    name: 'nustream_emitter_rejected_events_total',
+    help: 'Events that the source could not read, by reason; each became a dead letter.',
+    labelNames: ['code'],
+    registers: [registry],
+  })
+  for (const code of ['source_value_invalid', 'event_id_repeated'] satisfies EventErrorCode[]) {
+    counter.inc({ code }, 0)
+  }
+  return counter
+}
+
+/** How far the emitter is behind its schedule at any moment. */
+function createSchedule() {
+  let waitingSinceMs: number | undefined
+  let last = { delayMs: 0, atMs: Number.NEGATIVE_INFINITY }
+  const since = (ms: number) => Math.max(0, performance.now() - ms)
+  return {
+    waiting(readyMs: number): void {
+      waitingSinceMs = readyMs
+    },
+    published(): void {
+      if (waitingSinceMs !== undefined) last = { delayMs: since(waitingSinceMs), atMs: performance.now() }
+      waitingSinceMs = undefined
+    },
+    ended(): void {
+      waitingSinceMs = undefined
+      last = { delayMs: 0, atMs: 0 }
+    },
+    behindSeconds(): number {
+      if (waitingSinceMs !== undefined) return since(waitingSinceMs) / 1000
+      return since(last.atMs) > DELAY_SHOWN_MS ? 0 : last.delayMs / 1000
+    },
   }
 }

@@ -1,57 +1,50 @@
+import { untilAborted } from '../async/deadline.ts'
 import type { BatchMessage, DeadLetter, EmitterBroker, RunPosition } from '../broker/contract.ts'
-import { concatEvents } from '../event/select.ts'
+import { concatEvents } from '../event/event-batch.ts'
 import { encodeEventBatch } from '../event/wire.ts'
 import type { RejectedEvent } from '../source/source.ts'
 import { messaging, type Span, type Tracer, traced } from '../telemetry/tracing.ts'
+import type { FormedBatch } from './batches.ts'
 import type { EmitterMetrics } from './metrics.ts'
-import type { FormedBatch } from './pending-batch.ts'
-import { type EventPlace, type RunStart, toStoredPlace } from './run.ts'
-import { settledOrAborted } from './settled-or-aborted.ts'
+import { BEGINNING, type EventPlace, type RunStart, toStoredPlace } from './run.ts'
 
 export interface PublisherOptions {
   readonly broker: EmitterBroker
+  readonly run: string
   readonly spec: string
   /** Events in a chunk of the source. */
   readonly chunkEvents: number
   readonly metrics: EmitterMetrics | undefined
   readonly tracer: Tracer
+  /** Ends a wait for the broker. */
   readonly signal: AbortSignal
-}
-
-/** What one start has published. */
-export interface PublishedSum {
-  emitted: number
-  rejected: number
-  batches: number
-  pulses: number
 }
 
 /**
  * `overtaken`: the broker holds another batch under this number, which a dead predecessor had sent before, or has lost
- * some. Nothing was stored; go on from the broker's position.
+ * some. Nothing was stored; continue from the broker's position.
  */
-export type PublishOutcome = 'stored' | 'aborted' | 'overtaken'
-
-/** A stop waits so long for the broker to take the batch that is on its way. */
-const ABORT_GRACE_MS = 2_000
+export type PublishOutcome = 'stored' | 'overtaken'
 
 /** Publishes the batches of one run in order, each with the place that follows it. */
 export class Publisher {
-  readonly start: RunStart
+  /** Where publishing began last. */
+  start: RunStart
+  /** What has been published since this publisher was made. */
+  readonly sum = { emitted: 0, rejected: 0, batches: 0, pulses: 0 }
   readonly #options: PublisherOptions
-  readonly #sum: PublishedSum
-  #sequence: number
-  #place: EventPlace
-  #emitted: number
+  #sequence = 0
+  #place: EventPlace = BEGINNING
+  #emitted = 0
   #isDone = false
 
-  constructor(options: PublisherOptions, start: RunStart, sum: PublishedSum) {
-    this.start = start
+  constructor(options: PublisherOptions) {
     this.#options = options
-    this.#sum = sum
-    this.#sequence = start.sequence
-    this.#place = start.place
-    this.#emitted = start.emitted
+    this.start = { run: options.run, how: 'new', place: BEGINNING, sequence: 0, emitted: 0 }
+  }
+
+  get run(): string {
+    return this.#options.run
   }
 
   /** Batches of the run so far, those of earlier starts included. */
@@ -69,36 +62,40 @@ export class Publisher {
     return this.#isDone
   }
 
-  async publish(batch: FormedBatch, done: boolean): Promise<PublishOutcome> {
+  /** Continues from there. */
+  begin(start: RunStart): void {
+    this.start = start
+    this.#sequence = start.sequence
+    this.#place = start.place
+    this.#emitted = start.emitted
+    this.#isDone = false
+  }
+
+  async publish(batch: FormedBatch, isLast: boolean): Promise<PublishOutcome> {
+    const { broker, spec, tracer, metrics } = this.#options
     const { events, pulses, rejected, place } = batch
-    const position = this.#position(place, events + rejected.length, done)
-    const behindMs = Math.max(0, performance.now() - batch.readyMs)
-    const { message, deadLetters } = toMessage(batch, position, this.#options.spec)
+    const position = this.#position(place, events + rejected.length, isLast)
+    const { message, deadLetters } = toMessage(batch, position, spec)
     const startMs = performance.now()
-    const publishing = startTrace(batch, position, this.#options.tracer)
-    const { traceparent } = publishing
-    const outcome = await traced(publishing, () =>
+    const span = startTrace(batch, position, tracer)
+    const { traceparent } = span
+    const outcome = await traced(span, () =>
       this.#store(position, place, () =>
-        this.#options.broker.publish(
-          message && { ...message, ...(traceparent && { traceparent }) },
-          position,
-          deadLetters,
-        ),
+        broker.publish(message && { ...message, ...(traceparent && { traceparent }) }, position, deadLetters),
       ),
     )
     if (outcome !== 'stored') return outcome
-    this.#options.metrics?.published({
+    metrics?.published({
       events,
       pulses,
       rejected: rejected.map(({ code }) => code),
       seconds: (performance.now() - startMs) / 1000,
-      behindSeconds: behindMs / 1000,
       position,
     })
-    this.#sum.emitted += events + rejected.length
-    this.#sum.rejected += rejected.length
-    this.#sum.batches += message ? 1 : 0
-    this.#sum.pulses += pulses
+    this.sum.emitted += events + rejected.length
+    this.sum.rejected += rejected.length
+    this.sum.batches += message ? 1 : 0
+    this.sum.pulses += pulses
     return 'stored'
   }
 
@@ -110,7 +107,7 @@ export class Publisher {
 
   #position(place: EventPlace, events: number, done: boolean): RunPosition {
     return {
-      run: this.start.run,
+      run: this.run,
       sequence: this.#sequence + 1,
       resume: toStoredPlace(this.#options.spec, place, this.#options.chunkEvents),
       emitted: this.#emitted + events,
@@ -124,13 +121,10 @@ export class Publisher {
     publish: () => Promise<'stored' | 'repeat'>,
   ): Promise<PublishOutcome> {
     const { broker, signal } = this.#options
-    const result = await settledOrAborted(publish(), signal, ABORT_GRACE_MS)
-    if (result === undefined) return 'aborted'
-    if (result === 'repeat') {
+    if ((await untilAborted(publish(), signal)) === 'repeat') {
       // A repeat of this very step is the broker's own second try after a lost answer.
-      const stored = await settledOrAborted(broker.position(position.run), signal, ABORT_GRACE_MS)
-      if (stored === undefined) return 'aborted'
-      const isThis = stored.sequence === position.sequence && stored.resume === position.resume
+      const stored = await untilAborted(broker.position(position.run), signal)
+      const isThis = stored?.sequence === position.sequence && stored.resume === position.resume
       if (!isThis || stored.lost) return 'overtaken'
     }
     this.#sequence = position.sequence
@@ -176,7 +170,7 @@ export function toMessage(
   const emittedAtMs = Math.round(Date.now() - (performance.now() - batch.dueMs))
   const deadLetters = rejected.map((event) => toDeadLetter(event, batchId, spec))
   if (events === 0) return { message: undefined, deadLetters }
-  const payload = encodeEventBatch(concatEvents(batch.parts))
+  const payload = encodeEventBatch(concatEvents(batch.slices))
   return { message: { batchId, payload, events, emittedAtMs }, deadLetters }
 }
 

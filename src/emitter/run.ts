@@ -30,7 +30,8 @@ const schema = z.strictObject({
   chunk: z.int().min(1).optional(),
 })
 
-const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }
+/** Before the first event of a source. */
+export const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }
 
 /**
  * An unfinished run goes on where it stopped. A finished one stays finished when it was given a name, and otherwise

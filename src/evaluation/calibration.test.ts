@@ -1,38 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { vmfRadius } from '../event/direction.ts'
 import { Random } from '../simulator/random.ts'
 import { calibrate } from './calibration.ts'
-import { vmfProbability, vmfRadius } from './vmf.ts'
-
-describe('vmfProbability()', () => {
-  it('is 0 at 0, 1 at π, and half at the median of the closed form', () => {
-    for (const kappa of [1e-12, 0.01, 1, 30, 1e5]) {
-      expect(vmfProbability(0, kappa)).toBe(0)
-      expect(vmfProbability(Math.PI, kappa)).toBeCloseTo(1, 12)
-    }
-    const kappa = 3
-    const median = Math.acos(1 + Math.log((1 + Math.exp(-2 * kappa)) / 2) / kappa)
-    expect(vmfProbability(median, kappa)).toBeCloseTo(0.5, 12)
-  })
-
-  it('is the share of the sphere where nothing is known', () => {
-    expect(vmfProbability(Math.PI / 2, 0)).toBeCloseTo(0.5, 12)
-    expect(vmfProbability(Math.PI / 3, 0)).toBeCloseTo(0.25, 12)
-  })
-})
-
-describe('vmfRadius()', () => {
-  it('is the inverse of vmfProbability()', () => {
-    for (const kappa of [0, 1e-6, 0.5, 7, 1e4]) {
-      for (const share of [0.01, 0.5, 0.9, 0.999])
-        expect(vmfProbability(vmfRadius(share, kappa), kappa)).toBeCloseTo(share, 9)
-    }
-  })
-
-  it('is near 1.177 and 2.146 over the root of a large kappa', () => {
-    expect(vmfRadius(0.5, 1e6) * 1000).toBeCloseTo(1.1774, 3)
-    expect(vmfRadius(0.9, 1e6) * 1000).toBeCloseTo(2.146, 3)
-  })
-})
 
 /** Errors as kappas from 0.5 to 500 promise them. */
 function drawErrors(count: number): { errors: Float64Array; kappas: Float64Array } {

@@ -1,5 +1,5 @@
-import { meanOf, quantile } from './bootstrap.ts'
-import { vmfProbability, vmfRadius } from './vmf.ts'
+import { vmfProbability, vmfRadius } from '../event/direction.ts'
+import { meanOf, quantile } from './statistics.ts'
 
 /** A radius about the predicted direction in which a share of the events should lie, and the one in which it does. */
 export interface RadiusCalibration {

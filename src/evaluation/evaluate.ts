@@ -1,13 +1,11 @@
 import { EventError, UnavailableError, UsageError } from '../errors.ts'
 import { checkEvents } from '../event/check.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
-import { openingAngles } from '../event/opening-angles.ts'
-import { selectEvents } from '../event/select.ts'
+import { openingAngles } from '../event/direction.ts'
+import { type EventBatch, eventCount, selectEvents } from '../event/event-batch.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
 import { type Blame, isAnswer, searchCulprit } from '../inference/remote/culprit.ts'
 import { isTooLate } from '../inference/remote/http.ts'
 import type { EventSource } from '../source/source.ts'
-import { Column } from './columns.ts'
 
 /** Directions of some events in the order of the source; NaN where an event has none. */
 export interface EvaluatedChunk {
@@ -246,4 +244,28 @@ function createRecord() {
 
 function trueZenith({ truth }: EventBatch, event: number): number {
   return truth && !Number.isNaN(truth.azimuth[event]) ? truth.zenith[event] : Number.NaN
+}
+
+/** Numbers that arrive one after the other, in one typed array that doubles when it is full. */
+export class Column {
+  length = 0
+  #values: Float64Array
+
+  constructor(expected = 1024) {
+    this.#values = new Float64Array(Math.max(16, expected))
+  }
+
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const larger = new Float64Array(2 * this.length)
+      larger.set(this.#values)
+      this.#values = larger
+    }
+    this.#values[this.length++] = value
+  }
+
+  /** The numbers so far, as a view. */
+  get values(): Float64Array {
+    return this.#values.subarray(0, this.length)
+  }
 }

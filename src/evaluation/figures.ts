@@ -1,6 +1,6 @@
 import type { Chart, Figure, Series, Tick } from '../plots/chart.ts'
-import type { BinSummary, ErrorSummary } from './angular-errors.ts'
 import type { EvaluationReport, ModelReport } from './report.ts'
+import type { BinSummary, ErrorSummary } from './statistics.ts'
 
 type Statistic = 'mean' | 'median'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { quantilesOf, summariseByBin } from './angular-errors.ts'
 import type { EventFacts, ModelAnswers } from './evaluate.ts'
 import { figuresOf } from './figures.ts'
 import { makeReport, toJson } from './report.ts'
+import { quantilesOf, summariseByBin } from './statistics.ts'
 import { renderReport } from './table.ts'
 
 const bootstrap = { seed: 1, resamples: 100 }

@@ -1,16 +1,20 @@
 import { TOPOLOGIES } from '../event/event-batch.ts'
+import { type Calibration, calibrate } from './calibration.ts'
+import type { EventFacts, FailedEvent, ModelAnswers } from './evaluate.ts'
 import {
   type BinSummary,
+  type BootstrapOptions,
   cumulativeShares,
+  DEFAULT_BOOTSTRAP,
   type ErrorSummary,
+  type Interval,
+  meanInterval,
+  meanOf,
   type Quantiles,
   quantilesOf,
   summarise,
   summariseByBin,
-} from './angular-errors.ts'
-import { type BootstrapOptions, DEFAULT_BOOTSTRAP, type Interval, meanInterval, meanOf } from './bootstrap.ts'
-import { type Calibration, calibrate } from './calibration.ts'
-import type { EventFacts, FailedEvent, ModelAnswers } from './evaluate.ts'
+} from './statistics.ts'
 
 export interface TopologySummary extends ErrorSummary {
   readonly topology: string

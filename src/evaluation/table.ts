@@ -1,6 +1,5 @@
-import type { BinSummary, ErrorSummary } from './angular-errors.ts'
-import type { Interval } from './bootstrap.ts'
 import type { EvaluationReport, ModelReport } from './report.ts'
+import type { BinSummary, ErrorSummary, Interval } from './statistics.ts'
 
 /** Failed events that are named below the overview; the JSON report has more. */
 const FAILED_SHOWN = 5

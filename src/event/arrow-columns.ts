@@ -1,6 +1,5 @@
 import { EventError } from '../errors.ts'
-import { type ArrowRecordBatch, unreadable } from './arrow-read.ts'
-import type { ArrowField, ArrowSchema } from './arrow-schema.ts'
+import { type ArrowField, type ArrowRecordBatch, type ArrowSchema, unreadable } from './arrow-read.ts'
 
 /** A column of the schema, and where its nodes and buffers begin in each record batch. */
 export interface ColumnPlace {

@@ -1,6 +1,4 @@
 import { EventError } from '../errors.ts'
-import { type ArrowSchema, readSchema } from './arrow-schema.ts'
-import { type FlatTable, flatRoot } from './flatbuffer.ts'
 
 /** One record batch as its metadata describes it; none of the figures is checked against another yet. */
 export interface ArrowRecordBatch {
@@ -118,4 +116,204 @@ function readMessage(bytes: Uint8Array, at: number, headBytes: number): Message 
     throw unreadable(`the Arrow stream is cut off: a body of ${bodyBytes} bytes from byte ${bodyAt}`)
   }
   return { kind: message.uint8(1), header, body: bytes.subarray(bodyAt, bodyAt + bodyBytes) }
+}
+
+/** A column, or the values inside a list column, as an Arrow schema declares it. */
+export interface ArrowField {
+  readonly name: string
+  /** In short: `int64`, `list<uint16>`, `dictionary<utf8>`. */
+  readonly type: string
+  /** Buffers of its own in a record batch, without its children's; undefined for a layout that we do not know. */
+  readonly buffers: number | undefined
+  readonly children: readonly ArrowField[]
+}
+
+export interface ArrowSchema {
+  readonly fields: readonly ArrowField[]
+  /** Only keys that begin with `nustream.`; values over 4 kB are left out. */
+  readonly metadata: ReadonlyMap<string, string>
+}
+
+/** No schema of ours nests or grows so far; damaged bytes can, endlessly. */
+const FIELDS_MAX = 1000
+const DEPTH_MAX = 8
+const METADATA_MAX = 1000
+const STRING_BYTES_MAX = 4096
+
+/** Name and number of own buffers by number of the type in Arrow's `Schema.fbs` (Columnar.rst gives the layouts). */
+const LAYOUTS: Readonly<Record<number, readonly [name: string, buffers: number]>> = {
+  1: ['null', 0],
+  2: ['int', 2],
+  3: ['float', 2],
+  4: ['binary', 3],
+  5: ['utf8', 3],
+  6: ['bool', 2],
+  7: ['decimal', 2],
+  8: ['date', 2],
+  9: ['time', 2],
+  10: ['timestamp', 2],
+  11: ['interval', 2],
+  12: ['list', 2],
+  13: ['struct', 1],
+  15: ['fixed_size_binary', 2],
+  16: ['fixed_size_list', 1],
+  17: ['map', 2],
+  18: ['duration', 2],
+  19: ['large_binary', 3],
+  20: ['large_utf8', 3],
+  21: ['large_list', 2],
+}
+
+/** @throws RangeError where the metadata points outside itself or nests without end */
+export function readSchema(header: FlatTable): ArrowSchema {
+  if (header.int16(0) !== 0) throw new RangeError('big-endian')
+  const budget = { fields: FIELDS_MAX }
+  return { fields: readFields(header, 1, budget, 0), metadata: readMetadata(header) }
+}
+
+function readFields(
+  parent: FlatTable,
+  slot: number,
+  budget: { fields: number },
+  depth: number,
+): ArrowField[] {
+  const count = parent.lengthOf(slot, 4)
+  budget.fields -= count
+  if (budget.fields < 0 || depth > DEPTH_MAX) {
+    throw new RangeError(`more than ${FIELDS_MAX} fields or ${DEPTH_MAX} levels`)
+  }
+  return Array.from({ length: count }, (_, i) => readField(parent.tableAt(slot, i), budget, depth))
+}
+
+function readField(field: FlatTable, budget: { fields: number }, depth: number): ArrowField {
+  const name = field.string(0, STRING_BYTES_MAX) ?? ''
+  const children = readFields(field, 5, budget, depth + 1)
+  const typeNumber = field.uint8(2)
+  const layout = LAYOUTS[typeNumber]
+  const type = typeName(layout?.[0] ?? `type number ${typeNumber}`, field.table(3), children)
+  // The record batch holds indices in place of the values, without children.
+  if (field.table(4)) return { name, type: `dictionary<${type}>`, buffers: 2, children: [] }
+  return { name, type, buffers: layout?.[1], children }
+}
+
+function typeName(name: string, type: FlatTable | undefined, children: readonly ArrowField[]): string {
+  if (name === 'int') return `${type?.uint8(1) ? '' : 'u'}int${type?.int32(0)}`
+  if (name === 'float') return ['float16', 'float32', 'float64'][type?.int16(0) ?? 0] ?? 'float'
+  if (name === 'timestamp') return `timestamp[${['s', 'ms', 'us', 'ns'][type?.int16(0) ?? 0]}]`
+  return children.length === 0 ? name : `${name}<${children.map((child) => child.type).join(', ')}>`
+}
+
+function readMetadata(header: FlatTable): Map<string, string> {
+  const metadata = new Map<string, string>()
+  const count = header.lengthOf(2, 4)
+  if (count > METADATA_MAX) throw new RangeError(`${count} entries of metadata; at most ${METADATA_MAX}`)
+  for (let i = 0; i < count; i++) {
+    const pair = header.tableAt(2, i)
+    const key = pair.string(0, 64)
+    if (!key?.startsWith('nustream.')) continue
+    const value = pair.string(1, STRING_BYTES_MAX)
+    if (value !== undefined) metadata.set(key, value)
+  }
+  return metadata
+}
+
+/**
+ * A table inside a flatbuffer, the form of Arrow's metadata. Every read stays inside the buffer and nothing is
+ * allocated by what the bytes claim, so that on damaged bytes the worst is a RangeError. Fields are named by slot:
+ * their place in the schema's declaration. Source: the FlatBuffers internals page, flatbuffers.dev.
+ */
+export class FlatTable {
+  readonly #view: DataView
+  readonly #start: number
+  readonly #vtable: number
+  readonly #vtableBytes: number
+
+  constructor(view: DataView, start: number) {
+    this.#view = view
+    this.#start = start
+    this.#vtable = start - view.getInt32(start, true)
+    this.#vtableBytes = view.getUint16(this.#vtable, true)
+  }
+
+  uint8(slot: number): number {
+    const at = this.#fieldAt(slot)
+    return at === undefined ? 0 : this.#view.getUint8(at)
+  }
+
+  int16(slot: number): number {
+    const at = this.#fieldAt(slot)
+    return at === undefined ? 0 : this.#view.getInt16(at, true)
+  }
+
+  int32(slot: number): number {
+    const at = this.#fieldAt(slot)
+    return at === undefined ? 0 : this.#view.getInt32(at, true)
+  }
+
+  /** Rounded beyond 2^53: fit for lengths, which are checked against bytes at hand. */
+  int64(slot: number): number {
+    const at = this.#fieldAt(slot)
+    return at === undefined ? 0 : Number(this.#view.getBigInt64(at, true))
+  }
+
+  table(slot: number): FlatTable | undefined {
+    const at = this.#fieldAt(slot)
+    return at === undefined ? undefined : new FlatTable(this.#view, at + this.#view.getUint32(at, true))
+  }
+
+  /** Undefined where the field is absent or longer than `bytesMax`. */
+  string(slot: number, bytesMax: number): string | undefined {
+    const vector = this.#vectorAt(slot, 1)
+    if (vector === undefined || vector.length > bytesMax) return undefined
+    const { buffer, byteOffset } = this.#view
+    return new TextDecoder().decode(new Uint8Array(buffer, byteOffset + vector.first, vector.length))
+  }
+
+  /** Elements of a vector field; `strideBytes` is the size of one. */
+  lengthOf(slot: number, strideBytes: number): number {
+    return this.#vectorAt(slot, strideBytes)?.length ?? 0
+  }
+
+  /** Element of a vector of tables. */
+  tableAt(slot: number, index: number): FlatTable {
+    const at = this.#elementAt(slot, index, 4)
+    return new FlatTable(this.#view, at + this.#view.getUint32(at, true))
+  }
+
+  /** Element of a vector of structs of two int64, as Arrow's field nodes and buffers are. */
+  int64PairAt(slot: number, index: number): [number, number] {
+    const at = this.#elementAt(slot, index, 16)
+    return [Number(this.#view.getBigInt64(at, true)), Number(this.#view.getBigInt64(at + 8, true))]
+  }
+
+  #fieldAt(slot: number): number | undefined {
+    const entry = 4 + 2 * slot
+    if (entry + 2 > this.#vtableBytes) return undefined
+    const offset = this.#view.getUint16(this.#vtable + entry, true)
+    return offset === 0 ? undefined : this.#start + offset
+  }
+
+  #elementAt(slot: number, index: number, strideBytes: number): number {
+    const vector = this.#vectorAt(slot, strideBytes)
+    if (vector === undefined || index >= vector.length) {
+      throw new RangeError(`element ${index} of ${vector?.length ?? 0}`)
+    }
+    return vector.first + index * strideBytes
+  }
+
+  #vectorAt(slot: number, strideBytes: number): { first: number; length: number } | undefined {
+    const at = this.#fieldAt(slot)
+    if (at === undefined) return undefined
+    const head = at + this.#view.getUint32(at, true)
+    const length = this.#view.getUint32(head, true)
+    if (head + 4 + length * strideBytes > this.#view.byteLength) {
+      throw new RangeError(`vector of ${length} elements leaves the buffer`)
+    }
+    return { first: head + 4, length }
+  }
+}
+
+export function flatRoot(bytes: Uint8Array): FlatTable {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return new FlatTable(view, view.getUint32(0, true))
 }

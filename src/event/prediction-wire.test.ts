@@ -2,10 +2,9 @@ import { tableFromIPC } from 'apache-arrow'
 import { describe, expect, it } from 'vitest'
 import { randomEvents } from '../../test/support/random-events.ts'
 import { EventError } from '../errors.ts'
-import { writeArrowStream } from './arrow.ts'
+import { writeArrowStream } from './arrow-write.ts'
 import { UTC_UNKNOWN } from './event-batch.ts'
-import type { PredictionBatch } from './prediction-batch.ts'
-import { decodePredictionBatch, encodePredictionBatch } from './prediction-wire.ts'
+import { decodePredictionBatch, encodePredictionBatch, type PredictionBatch } from './prediction-wire.ts'
 import { encodeEventBatch } from './wire.ts'
 
 const predictions: PredictionBatch = {

@@ -15,9 +15,8 @@ import {
 import { describe, expect, it } from 'vitest'
 import { randomEvents } from '../../test/support/random-events.ts'
 import { EventError } from '../errors.ts'
-import { type ColumnToWrite, writeArrowStream } from './arrow.ts'
-import { sliceEvents } from './event-batch.ts'
-import { selectEvents } from './select.ts'
+import { type ColumnToWrite, writeArrowStream } from './arrow-write.ts'
+import { selectEvents, sliceEvents } from './event-batch.ts'
 import { decodeEventBatch, decodeEvents, encodeEventBatch } from './wire.ts'
 
 const listOf = (type: Uint16 | Float32 | Uint8 | Int16) => new List(new Field('item', type, true))

@@ -1,24 +1,25 @@
-import { type ColumnToWrite, writeArrowStream } from './arrow.ts'
+import { EventError, type EventErrorCode } from '../errors.ts'
 import {
   type ColumnPlace,
   float32,
   float64,
   int64,
+  isValid,
+  type Lists,
   mismatch,
   placeColumns,
   readLists,
   readValues,
   uint8,
   uint16,
+  type Values,
   wantColumn,
 } from './arrow-columns.ts'
 import { type ArrowRecordBatch, readArrowStream } from './arrow-read.ts'
+import { type ColumnToWrite, writeArrowStream } from './arrow-write.ts'
 import { checkEvents, type EventFault, toEventError } from './check.ts'
-import { type EventBatch, eventCount } from './event-batch.ts'
-import { joinPulses } from './join-pulses.ts'
-import { placeOfUtc, readTruth, readUtc } from './optional-columns.ts'
-import { concatEvents } from './select.ts'
-import { checkWireVersion, wireMetadata } from './wire-schema.ts'
+import { concatEvents, type EventBatch, eventCount } from './event-batch.ts'
+import { checkWireVersion, placeOfUtc, readTruth, readUtc, wireMetadata } from './wire-schema.ts'
 
 export interface DecodedEvents {
   /** All events that came, the faulty ones too. Arrays are views of the bytes wherever those allow it. */
@@ -122,4 +123,136 @@ function decodeRecordBatch(recordBatch: ArrowRecordBatch, columns: EventColumns)
   const truth = readTruth(recordBatch, columns.azimuth, columns.zenith)
   const utc = readUtc(recordBatch, columns.utc)
   return { batch: { eventIds: ids.values, ...pulses, ...(truth && { truth }), ...(utc && { utc }) }, faults }
+}
+
+/** The four list columns of a record batch, under their names on the wire. */
+export interface PulseLists {
+  readonly sensor_id: Lists<Uint16Array>
+  readonly time: Lists<Float32Array>
+  readonly charge: Lists<Float32Array>
+  readonly auxiliary: Lists<Uint8Array>
+}
+
+type Pulses = Pick<EventBatch, 'offsets' | 'sensorIds' | 'times' | 'charges' | 'auxiliary'>
+type PulseArray = Uint16Array | Float32Array | Uint8Array
+type NamedLists = readonly (readonly [name: string, lists: Lists<PulseArray>])[]
+
+export interface JoinedPulses {
+  readonly pulses: Pulses
+  /** Events that the event form cannot hold: nulls, or lists of different lengths. They are held without pulses. */
+  readonly faults: readonly EventFault[]
+}
+
+/**
+ * Puts the lists of one record batch, each with offsets of its own, under one array of offsets: as views where the four
+ * agree, as a copy where an event cannot be held.
+ * @throws EventError `wire_offsets_invalid` where offsets descend or leave their column, naming the event;
+ * `wire_schema_mismatch` where an event has no id
+ */
+export function joinPulses(ids: Values<BigInt64Array>, lists: PulseLists): JoinedPulses {
+  const eventIds = ids.values
+  for (let i = 0; i < eventIds.length; i++) {
+    if (!isValid(ids.valid, i)) throw mismatch(`event_id of row ${i} is null`)
+  }
+  const named: NamedLists = Object.entries(lists)
+  for (const [name, column] of named) checkOffsets(name, column, eventIds)
+
+  const faults: EventFault[] = []
+  if (!areAlike(named)) {
+    for (let i = 0; i < eventIds.length; i++) {
+      const fault = unheld(named, i, eventIds[i])
+      if (fault) faults.push(fault)
+    }
+  }
+  const pulses = faults.length === 0 ? viewPulses(lists) : copyHeld(lists, faults)
+  return { pulses, faults }
+}
+
+function checkOffsets(name: string, { offsets, values }: Lists<PulseArray>, ids: BigInt64Array): void {
+  let before = 0
+  for (let i = 0; i < offsets.length; i++) {
+    const offset = offsets[i]
+    if (offset >= before && offset <= values.length) {
+      before = offset
+      continue
+    }
+    const event = ids.length === 0 ? 'no event' : `event ${ids[Math.max(0, i - 1)]}`
+    throw new EventError(
+      'wire_offsets_invalid',
+      `${event}: offsets of column ${name} go from ${before} to ${offset}; ` +
+        `they ascend from 0 to at most ${values.length}`,
+    )
+  }
+}
+
+/** Whether four columns have lists of the same lengths and no nulls, which is how nearly every batch comes. */
+function areAlike(named: NamedLists): boolean {
+  const [[, first]] = named
+  return named.every(([, { offsets, valid, validLists }]) => {
+    if (valid || validLists) return false
+    const shift = offsets[0] - first.offsets[0]
+    for (let i = 0; i < offsets.length; i++) if (offsets[i] - first.offsets[i] !== shift) return false
+    return true
+  })
+}
+
+function unheld(named: NamedLists, index: number, eventId: bigint): EventFault | undefined {
+  const fault = (code: EventErrorCode, what: string): EventFault => {
+    return { index, eventId, code, message: `event ${eventId}: ${what}` }
+  }
+  for (const [name, { validLists }] of named) {
+    if (!isValid(validLists, index)) return fault('wire_schema_mismatch', `${name} is null`)
+  }
+  const lengths = named.map(([, { offsets }]) => offsets[index + 1] - offsets[index])
+  if (lengths.some((length) => length !== lengths[0])) {
+    const counts = named.map(([name], i) => `${lengths[i]} ${name}`).join(', ')
+    return fault('wire_offsets_invalid', `lists of different lengths: ${counts}`)
+  }
+  for (const [name, { offsets, valid }] of named) {
+    for (let i = 0; i < lengths[0]; i++) {
+      if (!isValid(valid, offsets[index] + i)) {
+        return fault('wire_schema_mismatch', `pulse ${i} has null as ${name}`)
+      }
+    }
+  }
+  return undefined
+}
+
+function viewPulses({ sensor_id, time, charge, auxiliary }: PulseLists): Pulses {
+  const first = sensor_id.offsets[0]
+  return {
+    offsets: first === 0 ? sensor_id.offsets : sensor_id.offsets.map((offset) => offset - first),
+    sensorIds: ownValues(sensor_id),
+    times: ownValues(time),
+    charges: ownValues(charge),
+    auxiliary: ownValues(auxiliary),
+  }
+}
+
+function ownValues<T extends PulseArray>({ offsets, values }: Lists<T>): T {
+  // subarray() is typed to give the plain array of the union, but keeps the class that it is called on.
+  return values.subarray(offsets[0], offsets[offsets.length - 1]) as T
+}
+
+function copyHeld(lists: PulseLists, faults: readonly EventFault[]): Pulses {
+  const isHeld = new Uint8Array(lists.time.offsets.length - 1).fill(1)
+  for (const { index } of faults) isHeld[index] = 0
+  const offsets = new Int32Array(isHeld.length + 1)
+  for (const [i, held] of isHeld.entries()) {
+    offsets[i + 1] = offsets[i] + held * (lists.time.offsets[i + 1] - lists.time.offsets[i])
+  }
+  const pulses = offsets[isHeld.length]
+  const copy = <T extends PulseArray>(into: T, from: Lists<T>): T => {
+    for (const [i, held] of isHeld.entries()) {
+      if (held) into.set(from.values.subarray(from.offsets[i], from.offsets[i + 1]), offsets[i])
+    }
+    return into
+  }
+  return {
+    offsets,
+    sensorIds: copy(new Uint16Array(pulses), lists.sensor_id),
+    times: copy(new Float32Array(pulses), lists.time),
+    charges: copy(new Float32Array(pulses), lists.charge),
+    auxiliary: copy(new Uint8Array(pulses), lists.auxiliary),
+  }
 }

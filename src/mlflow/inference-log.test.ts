@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { PredictionBatch } from '../event/prediction-batch.ts'
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { ThinnedSample } from './inference-log.ts'
 
 function batch(id: number, events: number): PredictionBatch {

@@ -1,4 +1,4 @@
-import type { DirectionColumns } from '../event/opening-angles.ts'
+import type { DirectionColumns } from '../event/direction.ts'
 import { renderFigure } from '../plots/figure.ts'
 import { FAINT, INK, PAPER } from '../plots/style.ts'
 import { element, escapeText, pixels, text } from '../plots/svg.ts'

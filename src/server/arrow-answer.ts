@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { EventFault } from '../event/check.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
-import { selectEvents } from '../event/select.ts'
+import { type EventBatch, eventCount, selectEvents } from '../event/event-batch.ts'
 import { decodeEvents } from '../event/wire.ts'
 import type { Inference, ModelIdentity } from '../inference/inferrer.ts'
 import { encodeAnswer } from '../inference/remote/answer-wire.ts'

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { openingAngles } from '../event/direction.ts'
 import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
-import { openingAngles } from '../event/opening-angles.ts'
 import type { Inference, InferOptions, Inferrer } from '../inference/inferrer.ts'
 
 /** Events, and pulses of them, that may wait for the challenger; what comes beyond is not shown to it. */

@@ -1,6 +1,5 @@
 import { EventError } from '../errors.ts'
-import { type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
-import { concatEvents } from '../event/select.ts'
+import { concatEvents, type EventBatch, eventCount, sliceEvents } from '../event/event-batch.ts'
 import type { Inference, Inferrer } from '../inference/inferrer.ts'
 import type { Work } from './coalesce.ts'
 

@@ -2,12 +2,11 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { Counter, type Registry } from 'prom-client'
 import { UsageError } from '../errors.ts'
 import { openKaggle } from './kaggle.ts'
-import type { SourceMetrics } from './metrics.ts'
-import { compareNatural } from './natural-order.ts'
-import { openParquetFiles } from './parquet-files.ts'
-import type { EventSource } from './source.ts'
+import { openParquetFiles } from './pulse-files.ts'
+import { compareNatural, type EventSource } from './source.ts'
 import { openWatch, type WatchOptions } from './watch.ts'
 
 export interface SourceOptions {
@@ -80,4 +79,21 @@ async function saying(opening: Promise<EventSource>, path: string | undefined): 
     const holds = names.length > 0 ? names.slice(0, 10).join(', ') + more : 'nothing'
     throw new UsageError('source_missing', `${error.message}; ${folder} holds ${holds}`, { cause: error })
   }
+}
+
+export interface SourceMetrics {
+  /** A file of a watched folder was emitted whole, or turned out broken. */
+  file(outcome: 'emitted' | 'broken'): void
+}
+
+/** Metrics of sources that read files as they come. */
+export function sourceMetrics(registry: Registry): SourceMetrics {
+  const files = new Counter({
+    name: 'nustream_source_files_total',
+    help: 'Files of a watched folder by outcome: emitted whole, or broken (tried again when they change).',
+    labelNames: ['outcome'],
+    registers: [registry],
+  })
+  for (const outcome of ['emitted', 'broken'] as const) files.inc({ outcome }, 0)
+  return { file: (outcome) => files.inc({ outcome }) }
 }

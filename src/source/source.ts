@@ -37,3 +37,8 @@ export interface EventSource {
   /** Chunks in order, with bounded memory whatever the source holds; the chunk's arrays are its reader's to keep. */
   read(options: SourceReadOptions): AsyncIterable<SourceChunk>
 }
+
+/** Compares names with numbers in them as people count: batch_2 before batch_10. */
+export function compareNatural(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true }) || (a < b ? -1 : Number(a > b))
+}

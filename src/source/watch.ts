@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { type DuckDb, openDuckDb } from '../formats/parquet/duckdb.ts'
-import { readFileEvents } from './read-file.ts'
+import type { FilePlace } from './event-assembler.ts'
+import { fromStoredPlace, readFileEvents, readResume, storedPlace, toStoredPlace } from './pulse-files.ts'
 import type { EventSource, SourceChunk, SourceReadOptions } from './source.ts'
 import { type WatchedFile, WatchFolder } from './watch-folder.ts'
-import { WatchMemory } from './watch-memory.ts'
 
 /** What became of one file of a watched folder. */
 export interface FileFate {
@@ -135,4 +136,59 @@ function noFooter(name: string): UsageError {
     'source_unreadable',
     `${name}: not a whole Parquet file (truncated, or still being written)`,
   )
+}
+
+/** Finished files remembered although they are no longer in the folder: they may come back with their disk. */
+const ABSENT_MAX = 10_000
+
+const schema = z.strictObject({
+  done: z.array(z.string()),
+  begun: z.record(z.string(), storedPlace),
+})
+
+/** Which files of a watched folder are finished and how far others are read, by fingerprint. */
+export class WatchMemory {
+  readonly #done: Set<string>
+  readonly #begun: Map<string, FilePlace>
+
+  constructor(resume: string | undefined, spec: string) {
+    const stored = resume === undefined ? { done: [], begun: {} } : readResume(schema, resume, spec)
+    this.#done = new Set(stored.done)
+    this.#begun = new Map(
+      Object.entries(stored.begun).map(([print, place]) => [print, fromStoredPlace(place)]),
+    )
+  }
+
+  isDone(print: string): boolean {
+    return this.#done.has(print)
+  }
+
+  place(print: string): FilePlace | undefined {
+    return this.#begun.get(print)
+  }
+
+  /** The file is read up to `next`, or to its end. */
+  note(print: string, next: FilePlace | undefined): void {
+    if (next) this.#begun.set(print, next)
+    else {
+      this.#begun.delete(print)
+      this.#done.add(print)
+    }
+  }
+
+  /** Forgets the oldest files that are in the folder no more, where they are too many. */
+  prune(present: ReadonlySet<string>): void {
+    let absent = [...this.#done].filter((print) => !present.has(print)).length
+    for (const print of this.#done) {
+      if (absent <= ABSENT_MAX) break
+      if (present.has(print)) continue
+      this.#done.delete(print)
+      absent--
+    }
+  }
+
+  toResume(): string {
+    const begun = Object.fromEntries([...this.#begun].map(([print, place]) => [print, toStoredPlace(place)]))
+    return JSON.stringify({ done: [...this.#done], begun } satisfies z.infer<typeof schema>)
+  }
 }

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { writePredictions } from '../../src/archive/write-predictions.ts'
+import { writePredictions } from '../../src/archive/writer.ts'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
 import { InferenceLog } from '../../src/mlflow/inference-log.ts'
 import { mlflowMetrics } from '../../src/mlflow/metrics.ts'

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
-import { openingAngles } from '../../src/event/opening-angles.ts'
+import { openingAngles } from '../../src/event/direction.ts'
 import { openLocalModel } from '../../src/inference/network/local.ts'
 import { openRemoteNetwork } from '../../src/inference/remote/remote-network.ts'
 import { openHome } from '../support/broker-homes.ts'

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, type TestContext } from 'vitest'
+import { openingAngles } from '../../src/event/direction.ts'
 import { eventCount } from '../../src/event/event-batch.ts'
-import { openingAngles } from '../../src/event/opening-angles.ts'
 import { type LocalModel, openLocalModel } from '../../src/inference/network/local.ts'
 import { openInferrer } from '../../src/inference/open.ts'
 import { openRemoteNetwork, type RemoteNetworkOptions } from '../../src/inference/remote/remote-network.ts'

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toSourceVector } from '../../src/event/direction.ts'
-import { containmentRadius } from './containment.ts'
+import { toSourceVector, vmfRadius } from '../../src/event/direction.ts'
 import { exampleCascade, exampleEvent, exampleTrack } from './example-events.ts'
 import { buildScene, isInFlight, particleAt } from './scene.ts'
 import { dot, minus, unit, type Vector } from './vector.ts'
@@ -74,7 +73,7 @@ describe('buildScene()', () => {
       for (let i = 0; i < rim.length; i += 3) {
         const ray = unit(minus([rim[i], rim[i + 1], rim[i + 2]], anchor))
         const angle = Math.acos(dot(ray, toSourceVector(5, 2)))
-        expect(angle).toBeCloseTo(containmentRadius(40, share), 4)
+        expect(angle).toBeCloseTo(vmfRadius(share, 40), 4)
       }
     }
   })

@@ -1,7 +1,6 @@
 import type { DirectionRad, DrawnEvent, DrawnPulses } from '../../src/display/messages.ts'
-import { angularDistance, toSourceVector } from '../../src/event/direction.ts'
+import { angularDistance, toSourceVector, vmfRadius } from '../../src/event/direction.ts'
 import { sensorPositions } from '../../src/event/sensors.ts'
-import { containmentRadius } from './containment.ts'
 import { chargeOverTime, type PulseMarks, pulseMarks, type TimeWindow, timeWindow } from './pulse-columns.ts'
 import { across, dot, plus, times, type Vector } from './vector.ts'
 
@@ -135,7 +134,7 @@ function buildCones(direction: DirectionRad, kappa: number, apex: Vector): Scene
   const length = Math.max(CONE_MIN_M, CONE_REACH * reach(apex, source))
   const [first, second] = across(source)
   return CONE_SHARES.map((share) => {
-    const radiusRad = containmentRadius(kappa, share)
+    const radiusRad = vmfRadius(share, kappa)
     const rim = new Float32Array(3 * RIM_POINTS)
     for (let i = 0; i < RIM_POINTS; i++) {
       const turn = (2 * Math.PI * i) / RIM_POINTS

@@ -6,8 +6,8 @@ import {
   geoProjection,
 } from 'd3-geo'
 import type { DirectionRad, SkyPoints } from '../../src/display/messages.ts'
+import { vmfRadius } from '../../src/event/direction.ts'
 import { ICECUBE_SITE, toEquatorial } from '../../src/sky/coordinates.ts'
-import { containmentRadius } from './containment.ts'
 
 /** Place on the map's sphere, degrees: longitude -180 to 180, latitude -90 to 90. */
 export type LonLat = [number, number]
@@ -75,7 +75,7 @@ export function placeIn(
 /** The error circle of a point; undefined where the model gives no uncertainty. */
 export function circleOf(centre: LonLat, kappa: number | null): SkyCircle | undefined {
   if (kappa === null) return undefined
-  return { centre, radiusDegrees: containmentRadius(kappa, CIRCLE_SHARE) * DEGREES }
+  return { centre, radiusDegrees: vmfRadius(CIRCLE_SHARE, kappa) * DEGREES }
 }
 
 /**

@@ -1,6 +1,5 @@
 import { UsageError } from '../../errors.ts'
-import { type EventBatch, eventCount } from '../../event/event-batch.ts'
-import { selectEvents } from '../../event/select.ts'
+import { type EventBatch, eventCount, selectEvents } from '../../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer } from '../inferrer.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
 

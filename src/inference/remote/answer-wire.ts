@@ -1,8 +1,11 @@
 import { EVENT_ERROR_CODES, EventError } from '../../errors.ts'
 import { readArrowStream } from '../../event/arrow-read.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
-import type { PredictionBatch } from '../../event/prediction-batch.ts'
-import { decodePredictionBatch, encodePredictionBatch } from '../../event/prediction-wire.ts'
+import {
+  decodePredictionBatch,
+  encodePredictionBatch,
+  type PredictionBatch,
+} from '../../event/prediction-wire.ts'
 import { allocateDirections, type InferenceFault, setFault } from '../directions.ts'
 import type { Inference } from '../inferrer.ts'
 

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import { EventError, NustreamError, UnavailableError } from '../../errors.ts'
-import { type EventBatch, eventCount } from '../../event/event-batch.ts'
-import { selectEvents } from '../../event/select.ts'
+import { type EventBatch, eventCount, selectEvents } from '../../event/event-batch.ts'
 import { allocateDirections, type Directions, scatterDirections } from '../directions.ts'
 import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
 import { readManifest } from '../model/folder.ts'

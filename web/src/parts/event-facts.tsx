@@ -1,7 +1,6 @@
 import type { ReactNode } from 'react'
 import type { DrawnEvent } from '../../../src/display/messages.ts'
-import { angularDistance } from '../../../src/event/direction.ts'
-import { containmentRadius } from '../containment.ts'
+import { angularDistance, vmfRadius } from '../../../src/event/direction.ts'
 import { formatCharge, formatCount, formatDegrees, formatDuration } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
@@ -57,6 +56,6 @@ function Fact({ name, children }: { readonly name: string; readonly children: Re
 function uncertainty({ prediction }: DrawnEvent): ReactNode {
   if (prediction.degenerate) return 'not determined: the event fixed no direction'
   if (prediction.kappa === null) return <span className="quiet">this model gives no uncertainty</span>
-  const radius = (share: number) => formatDegrees(containmentRadius(prediction.kappa ?? 0, share))
+  const radius = (share: number) => formatDegrees(vmfRadius(share, prediction.kappa ?? 0))
   return `${radius(0.5)} (50 %), ${radius(0.9)} (90 %)`
 }

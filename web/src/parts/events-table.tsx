@@ -1,6 +1,6 @@
 import { memo, useEffect, useState } from 'react'
 import type { EventRow } from '../../../src/display/messages.ts'
-import { containmentRadius } from '../containment.ts'
+import { vmfRadius } from '../../../src/event/direction.ts'
 import { formatAge, formatCount, formatDegrees } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { hashOfEvent } from '../route.ts'
@@ -75,7 +75,7 @@ const Row = memo(function Row({
       <td>{formatCount(row.pulsesTotal)}</td>
       <td>{formatDegrees(prediction.zenith)}</td>
       <td>{formatDegrees(prediction.azimuth)}</td>
-      <td>{prediction.kappa === null ? '–' : formatDegrees(containmentRadius(prediction.kappa, 0.5))}</td>
+      <td>{prediction.kappa === null ? '–' : formatDegrees(vmfRadius(0.5, prediction.kappa))}</td>
       <td>{errorRad === null ? '–' : formatDegrees(errorRad)}</td>
     </tr>
   )

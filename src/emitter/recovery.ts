@@ -1,12 +1,10 @@
+import { untilAborted } from '../async/deadline.ts'
 import type { EmitterBroker, LostStep, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
-import { formBatches } from './form-batches.ts'
-import { createPacer } from './pacing.ts'
-import type { FormedBatch } from './pending-batch.ts'
+import { createPacer, type FormedBatch, formBatches } from './batches.ts'
 import { toMessage } from './publisher.ts'
 import { toStepPlace } from './run.ts'
-import { settledOrAborted } from './settled-or-aborted.ts'
 
 export interface RepublishOptions {
   readonly source: EventSource
@@ -17,28 +15,30 @@ export interface RepublishOptions {
   readonly signal: AbortSignal
 }
 
-/** A source gives what it gave before, so long is patience with it. */
+/** The source has given these events before, so it should give them again within this time. */
 const READ_WITHIN_MS = 60_000
 
 /**
- * Makes the batches of steps that the broker has lost out of the source once more, event for event, and publishes each
- * under its old number; a batch that is there after all is recognised by it. Ends early when aborted.
- * @throws UsageError `run_lost` when the source gives something else now
+ * Repairs a run after the broker has lost some of its batches. A Redis replica that is promoted, or a Redis that restarts
+ * before its append-only file was written, can lack the last batches that it had confirmed, while batches published later
+ * are there. The emitter asks for the run's position when it starts, when the broker refuses a batch, and after its last
+ * batch. The answer names the lost steps, each with the places before and after it. Their events are then read from the
+ * source again and published under their old batch numbers; a batch that is there after all is recognised by its number.
+ * @throws UsageError `run_lost` when the source gives other events now; the signal's reason when aborted
  */
 export async function republish(lost: readonly LostStep[], options: RepublishOptions): Promise<void> {
   const { broker, source, signal } = options
   for (const step of lost) {
-    const batch = await formAgain(step, options)
-    if (signal.aborted) return
+    const batch = await readAgain(step, options)
     const { message, deadLetters } = batch
       ? toMessage(batch, step.position, source.spec)
       : { message: undefined, deadLetters: [] }
-    await settledOrAborted(broker.publish(message, step.position, deadLetters), signal)
+    await untilAborted(broker.publish(message, step.position, deadLetters), signal)
   }
 }
 
-/** The batch of a step, or undefined for a step that had no events, such as the mark at the end of a run. */
-async function formAgain(step: LostStep, options: RepublishOptions): Promise<FormedBatch | undefined> {
+/** The batch of a step, or undefined for a step without events, such as the mark at the end of a run. */
+async function readAgain(step: LostStep, options: RepublishOptions): Promise<FormedBatch | undefined> {
   const { place, events, chunkEvents = options.chunkEvents } = toStepPlace(step)
   if (events === 0) return undefined
   const late = AbortSignal.timeout(READ_WITHIN_MS)
@@ -54,15 +54,15 @@ async function formAgain(step: LostStep, options: RepublishOptions): Promise<For
     pacer: createPacer('max', () => performance.now()),
     signal: AbortSignal.any([options.signal, late]),
   })
+  let batch: FormedBatch | undefined
   try {
-    const { value } = await batches.next()
-    const batch = typeof value === 'object' ? value : undefined
-    const found = batch ? batch.events + batch.rejected.length : 0
-    if (found !== events && !options.signal.aborted) throw sourceChanged(step.position, found, events)
-    return batch
-  } finally {
-    await batches.return(false)
+    for await (batch of batches) break
+  } catch (error) {
+    if (!late.aborted || error !== late.reason) throw error
   }
+  const found = batch ? batch.events + batch.rejected.length : 0
+  if (found !== events) throw sourceChanged(step.position, found, events)
+  return batch
 }
 
 function sourceChanged({ run, sequence }: RunPosition, found: number, events: number): UsageError {

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { randomEvents } from '../../test/support/random-events.ts'
-import { type EventBatch, eventCount, sliceEvents, UTC_UNKNOWN } from './event-batch.ts'
-import { concatEvents, selectEvents } from './select.ts'
+import {
+  concatEvents,
+  type EventBatch,
+  eventCount,
+  selectEvents,
+  sliceEvents,
+  UTC_UNKNOWN,
+} from './event-batch.ts'
 
 /** An object per event, to compare with. */
 function spellOut(batch: EventBatch): unknown[] {

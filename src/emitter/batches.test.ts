@@ -3,9 +3,7 @@ import { listSource } from '../../test/support/list-source.ts'
 import { randomEvents } from '../../test/support/random-events.ts'
 import { eventCount } from '../event/event-batch.ts'
 import type { EventSource, SourceChunk } from '../source/source.ts'
-import { type FormOptions, formBatches } from './form-batches.ts'
-import { createPacer } from './pacing.ts'
-import type { FormedBatch } from './pending-batch.ts'
+import { createPacer, type FormedBatch, type FormOptions, formBatches } from './batches.ts'
 
 const NEVER = new AbortController().signal
 
@@ -24,7 +22,7 @@ function options(source: EventSource, over: Partial<FormOptions> = {}): FormOpti
   }
 }
 
-const idsOf = ({ parts }: FormedBatch): bigint[] => parts.flatMap((part) => [...part.eventIds])
+const idsOf = ({ slices }: FormedBatch): bigint[] => slices.flatMap((slice) => [...slice.eventIds])
 
 describe('formBatches()', () => {
   it.for([
@@ -90,16 +88,29 @@ describe('formBatches()', () => {
     }
   })
 
-  it('knows an end from an abort', async () => {
+  it('ends after its last batch, and throws the reason of an abort', async () => {
     const source = listSource({ events: 20, chunk: 6 })
     const ended = formBatches(options(source, { eventsMax: 100 }))
     await ended.next()
-    expect(await ended.next()).toEqual({ done: true, value: true })
+    expect(await ended.next()).toEqual({ done: true, value: undefined })
     const stop = new AbortController()
     const aborted = formBatches(options(source, { signal: stop.signal }))
     await aborted.next()
-    stop.abort()
-    expect(await aborted.next()).toEqual({ done: true, value: false })
+    stop.abort(new Error('stop'))
+    await expect(aborted.next()).rejects.toThrow('stop')
+  })
+
+  it('ends when its reader has enough, also where the source waits for its next events', async () => {
+    const source: EventSource = {
+      ...listSource({ events: 20, chunk: 6 }),
+      async *read(readOptions) {
+        yield* listSource({ events: 8, chunk: 8 }).read(readOptions)
+        await new Promise((resolve) => readOptions.signal.addEventListener('abort', resolve))
+      },
+    }
+    const batches = formBatches(options(source))
+    await batches.next()
+    expect(await batches.return()).toMatchObject({ done: true })
   })
 })
 
@@ -159,3 +170,51 @@ function sourceOf(chunks: readonly SourceChunk[]): EventSource {
     read,
   }
 }
+
+/** Due times of so many events on a clock that stands still. */
+function dueTimes(events: number, rate: number, seed?: number): number[] {
+  const pacer = createPacer(rate, () => 5_000, seed)
+  return Array.from({ length: events }, () => {
+    const dueMs = pacer.dueMs()
+    pacer.advance()
+    return dueMs
+  })
+}
+
+describe('createPacer()', () => {
+  it('makes independent arrivals at the mean rate', () => {
+    const due = dueTimes(20_001, 3_000)
+    const gaps = due.slice(1).map((ms, i) => ms - due[i])
+    const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length
+    const deviation = Math.sqrt(gaps.reduce((sum, gap) => sum + (gap - mean) ** 2, 0) / gaps.length)
+    expect(due[0]).toBe(5_000)
+    // 20,000 exponential gaps: both are known to 0.7 %.
+    expect(mean / (1000 / 3_000)).toBeCloseTo(1, 1)
+    expect(deviation / mean).toBeCloseTo(1, 1)
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0)
+  })
+
+  it('makes the same arrivals from the same seed, others from another', () => {
+    expect(dueTimes(10, 50, 7)).toEqual(dueTimes(10, 50, 7))
+    expect(dueTimes(10, 50, 7)).not.toEqual(dueTimes(10, 50, 8))
+  })
+
+  it('keeps its schedule when nobody looks, and moves it when the source was idle', () => {
+    let nowMs = 1_000
+    const pacer = createPacer(1, () => nowMs)
+    pacer.dueMs()
+    nowMs = 900_000
+    pacer.advance()
+    expect(pacer.dueMs()).toBeLessThan(20_000)
+    pacer.restart(nowMs)
+    expect(pacer.dueMs()).toBe(900_000)
+  })
+
+  it('has everything due at once at the rate max', () => {
+    let nowMs = 1
+    const pacer = createPacer('max', () => nowMs)
+    pacer.advance()
+    nowMs = 2
+    expect(pacer.dueMs()).toBe(2)
+  })
+})

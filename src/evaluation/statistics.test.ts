@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../simulator/random.ts'
-import { meanInterval, medianInterval, quantile } from './bootstrap.ts'
+import { meanInterval, medianInterval, quantile } from './statistics.ts'
 
 const options = { seed: 1, resamples: 1000 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FlatTable, flatRoot } from './flatbuffer.ts'
+import { FlatTable, flatRoot } from './arrow-read.ts'
 
 /** A root table with one field in slot 0, a vector that claims `length` elements and is followed by 8 bytes. */
 function tableWithVector(length: number): FlatTable {
