@@ -3,7 +3,7 @@ import { firstSensorBelow, sensorEfficiency, sensorLayer, sensorZ, stringX, stri
 import {
   acceptance,
   angleBin,
-  cascadeEmission,
+  CASCADE_METRES_PER_GEV,
   cascadeFlux,
   PHOTOELECTRONS_PER_FLUX,
   propagationLength,
@@ -22,8 +22,16 @@ import {
   TRACK_DELAY_PER_M,
 } from './optics.ts'
 import { delayRate, delayShape, effectiveDistance } from './pandel.ts'
-import type { Arrival, Photocathodes } from './photocathodes.ts'
+import type { Arrival, LightSink } from './photocathodes.ts'
 import { VISIBLE_SHARE } from './pmt.ts'
+import {
+  ShowerPoints,
+  showerBin,
+  showerBrightness,
+  showerDelayRate,
+  showerDelayShape,
+  showerOnset,
+} from './shower.ts'
 
 /** A straight line through (x, y, z), m, at `timeNs`, along the unit vector (px, py, pz), at the speed of light. */
 export interface Line {
@@ -48,19 +56,21 @@ const SPREAD_M = 60
 /** Keeps divisions by a distance finite. */
 const TINY = 1e-9
 
-/** Light of muon tracks and cascades at the sensors, string by string so that far ones cost nothing. */
+/** Light of muon tracks and showers at the sensors, string by string so that far ones cost nothing. */
 export class Illumination {
-  readonly #cathodes: Photocathodes
+  readonly #sink: LightSink
   readonly #arrival: Arrival = { directNs: 0, shape: 0, rate: 0 }
   #line: Line = { timeNs: 0, x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
   #track: MuonTrack = new MuonTrack()
+  readonly #points = new ShowerPoints()
   #sourceLayer = 0
   #lightMetres = 0
   /** Propagation lengths after which light is negligible even where the closed form's other factors favour it. */
   #lengthsMax = 0
 
-  constructor(cathodes: Photocathodes) {
-    this.#cathodes = cathodes
+  /** @param sink where the light goes: photocathodes */
+  constructor(sink: LightSink) {
+    this.#sink = sink
   }
 
   /** The light along a muon's track, without its `losses`. */
@@ -115,24 +125,46 @@ export class Illumination {
     if (flux < NEGLIGIBLE) return
     const upward = CHERENKOV_COS * this.#line.pz + CHERENKOV_SIN * outward
     const seen = 1 + directShare(d, s) * (acceptance[angleBin(upward)] - 1)
-    const count = this.#cathodes.drawCount(flux * seen)
+    const count = this.#sink.drawCount(flux * seen)
     if (count === 0) return
     const arrival = this.#arrival
     arrival.directNs = this.#line.timeNs + (l + TRACK_DELAY_PER_M * d) / LIGHT_SPEED
     arrival.shape = delayShape(effectiveDistance(d, upward), s)
     arrival.rate = delayRate(a)
-    this.#cathodes.add(sensor, count, arrival)
+    this.#sink.add(sensor, count, arrival)
   }
 
-  /** A point of light `l` m along `line`; `lightMetres`: as much light as that many metres of a bare muon. */
-  addCascade(line: Line, l: number, lightMetres: number): void {
+  /** An electromagnetic shower that begins `l` m along `line` and goes on in its direction. */
+  addShower(line: Line, l: number, energyGev: number): void {
+    this.#points.place(energyGev, false)
+    this.#addPoints(line, l, energyGev * CASCADE_METRES_PER_GEV)
+  }
+
+  /** A hadronic shower; `share`: its light relative to an electromagnetic one of its energy. */
+  addHadrons(line: Line, l: number, { energyGev, share }: { energyGev: number; share: number }): void {
+    this.#points.place(energyGev, true)
+    this.#addPoints(line, l, energyGev * share * CASCADE_METRES_PER_GEV)
+  }
+
+  /** `lightMetres`: as much light in all as that many metres of a bare muon. */
+  #addPoints(line: Line, l: number, lightMetres: number): void {
+    const { count, depths } = this.#points
     this.#line = line
-    this.#lightMetres = lightMetres
-    this.#lengthsMax = Math.max(0, Math.log((VISIBLE_PER_FLUX * lightMetres) / (NEGLIGIBLE * SPREAD_M2)))
+    this.#lightMetres = lightMetres / count
+    this.#lengthsMax = Math.max(
+      0,
+      Math.log((VISIBLE_PER_FLUX * this.#lightMetres) / (NEGLIGIBLE * SPREAD_M2)),
+    )
+    for (let i = 0; i < count; i++) this.#addPoint(l + depths[i])
+  }
+
+  /** A point of light `l` m along the line. */
+  #addPoint(l: number): void {
+    const line = this.#line
     const z = line.z + l * line.pz
     this.#sourceLayer = layerOf(z)
     // In the clearest ice light falls by e in 84 m; reach ends where some thousandths of a photo-electron are left.
-    const reach = 30 + 84 * Math.log(1 + lightMetres / 20)
+    const reach = 30 + 84 * Math.log(1 + this.#lightMetres / 20)
     for (let string = 0; string < STRING_COUNT; string++) {
       const hx = stringX[string] - line.x - l * line.px
       const hy = stringY[string] - line.y - l * line.py
@@ -146,27 +178,33 @@ export class Illumination {
         if (dz > span) continue
         if (dz < -span) break
         const d = Math.sqrt(across2 + dz * dz)
-        const count = this.#lightFromCascade(sensor, d, dz / (d + TINY), (along + dz * line.pz) / (d + TINY))
+        const count = this.#lightFromPoint(sensor, d, dz / (d + TINY), (along + dz * line.pz) / (d + TINY))
         if (count === 0) continue
-        this.#arrival.directNs = line.timeNs + l / LIGHT_SPEED + d / ICE_LIGHT_SPEED
-        this.#cathodes.add(sensor, count, this.#arrival)
+        this.#arrival.directNs += line.timeNs + l / LIGHT_SPEED + d / ICE_LIGHT_SPEED
+        this.#sink.add(sensor, count, this.#arrival)
       }
     }
   }
 
-  /** A sensor `d` m off; `upward` and `forward`: parts of the unit vector from cascade to sensor along z and the axis. */
-  #lightFromCascade(sensor: number, d: number, upward: number, forward: number): number {
+  /**
+   * A sensor `d` m off; `upward` and `forward`: parts of the unit vector from the point to the sensor along z and the
+   * shower's axis. Leaves in `directNs` only what the light is later than on the direct way.
+   */
+  #lightFromPoint(sensor: number, d: number, upward: number, forward: number): number {
     const s = pathScattering(this.#sourceLayer, sensorLayer[sensor])
     const a = pathAbsorption(this.#sourceLayer, sensorLayer[sensor])
     if (isBeyond(d, s, a, this.#lengthsMax)) return 0
     const flux = VISIBLE_PER_FLUX * this.#lightMetres * cascadeFlux(d, s, a) * sensorEfficiency[sensor]
     if (flux < NEGLIGIBLE) return 0
-    const emission = cascadeEmission[angleBin(forward)]
-    const seen = 1 + directShare(d, s) * (emission * acceptance[angleBin(upward)] - 1)
-    const count = this.#cathodes.drawCount(flux * seen)
+    const share = directShare(d, s)
+    const bin = showerBin(share, forward)
+    const seen = showerBrightness[bin] * (1 + share * (acceptance[angleBin(upward)] - 1))
+    const count = this.#sink.drawCount(flux * seen)
     if (count === 0) return 0
-    this.#arrival.shape = delayShape(effectiveDistance(d, upward), s)
-    this.#arrival.rate = delayRate(a)
+    const arrival = this.#arrival
+    arrival.directNs = showerOnset[bin] / (s * ICE_LIGHT_SPEED)
+    arrival.shape = showerDelayShape[bin]
+    arrival.rate = ICE_LIGHT_SPEED * (a + s * showerDelayRate[bin])
     return count
   }
 }

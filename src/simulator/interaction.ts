@@ -1,7 +1,7 @@
 import { toSourceVector } from '../event/direction.ts'
 import type { Topology as AnyTopology } from '../event/event-batch.ts'
 import type { Illumination, Line } from './illumination.ts'
-import { CASCADE_METRES_PER_GEV, hadronicShare, hadronicSpread } from './light.ts'
+import { hadronicShare, hadronicSpread } from './light.ts'
 import { MuonTrack } from './muon.ts'
 import type { Random } from './random.ts'
 
@@ -112,13 +112,13 @@ export class Interactions {
     this.#lightHadrons(energy * inelasticity)
     // Three in ten scatter by the neutral current, and the neutrino takes the rest away. Source: arXiv:hep-ph/9512364.
     if (this.#random.uniform() < 0.3) return
-    this.#illumination.addCascade(this.#line, 0, energy * (1 - inelasticity) * CASCADE_METRES_PER_GEV)
+    this.#illumination.addShower(this.#line, 0, energy * (1 - inelasticity))
   }
 
-  #lightHadrons(energy: number): void {
-    const spread = 1 + hadronicSpread(energy) * this.#random.normal()
-    const share = hadronicShare(energy) * Math.max(0.1, Math.min(1.9, spread))
-    this.#illumination.addCascade(this.#line, 0, energy * share * CASCADE_METRES_PER_GEV)
+  #lightHadrons(energyGev: number): void {
+    const spread = 1 + hadronicSpread(energyGev) * this.#random.normal()
+    const share = hadronicShare(energyGev) * Math.max(0.1, Math.min(1.9, spread))
+    this.#illumination.addHadrons(this.#line, 0, { energyGev, share })
   }
 
   #lightMuon(energy: number, start: number): void {
@@ -126,7 +126,7 @@ export class Interactions {
     track.propagate(this.#random, energy, start, 1100)
     this.#illumination.addTrack(this.#line, track)
     for (let i = 0; i < track.losses; i++) {
-      this.#illumination.addCascade(this.#line, track.lossAt[i], track.lossGev[i] * CASCADE_METRES_PER_GEV)
+      this.#illumination.addShower(this.#line, track.lossAt[i], track.lossGev[i])
     }
   }
 

@@ -1,4 +1,4 @@
-import { CHERENKOV_COS, CHERENKOV_SIN } from './optics.ts'
+import { CHERENKOV_SIN } from './optics.ts'
 
 /**
  * Photons that a bare muon gives off per metre, weighted with the sensor's acceptance of their wavelengths.
@@ -87,12 +87,7 @@ export const acceptance: Float64Array = tabulate((cosine) =>
   ),
 )
 
-/** Light of a cascade by cosine of the angle to its axis, mean 1 over the sphere; peaks at the Cherenkov angle. Source: ppc. */
-export const cascadeEmission: Float64Array = tabulate((cosine) =>
-  Math.exp(-2.61 * Math.abs(cosine - CHERENKOV_COS) ** 0.39),
-)
-
-/** Bin of `acceptance` and `cascadeEmission` for a cosine, -1 to 1 (rounding beyond is forgiven). */
+/** Bin of `acceptance` for a cosine, -1 to 1 (rounding beyond is forgiven). */
 export function angleBin(cosine: number): number {
   const bin = ((cosine + 1) * (ANGLE_BINS / 2)) | 0
   return bin < 0 ? 0 : bin >= ANGLE_BINS ? ANGLE_BINS - 1 : bin

@@ -19,8 +19,15 @@ export interface Arrival {
   rate: number
 }
 
+/** What becomes of light at the sensors. */
+export interface LightSink {
+  /** Photo-electrons where `mean` are expected; sensors without any are not asked when they come. */
+  drawCount(mean: number): number
+  add(sensor: number, count: number, arrival: Arrival): void
+}
+
 /** Where light becomes photo-electrons. */
-export class Photocathodes {
+export class Photocathodes implements LightSink {
   readonly #random: Random
   readonly #photons: Photons
   /** Mean photo-electrons still to go before the next one. */
