@@ -66,7 +66,10 @@ const cells = DISTANCES.map(() => Array.from({ length: ANGLES }, () => new Cell(
 const emission = tabulateEmission()
 
 for (let i = 0; i < PHOTONS; i++) followPhoton()
-await writeFile(process.argv[3] ?? new URL('../src/simulator/shower-light-table.ts', import.meta.url), render())
+await writeFile(
+  process.argv[3] ?? new URL('../src/simulator/shower-light-table.ts', import.meta.url),
+  render(),
+)
 
 function tabulateEmission(): Float64Array {
   const bins = 4096
@@ -130,7 +133,12 @@ function turn(axis: readonly number[], cosine: number): number[] {
   return turned.map((part) => part / length)
 }
 
-function recordCrossings(place: readonly number[], direction: readonly number[], path: number, step: number): void {
+function recordCrossings(
+  place: readonly number[],
+  direction: readonly number[],
+  path: number,
+  step: number,
+): void {
   const along = place[0] * direction[0] + place[1] * direction[1] + place[2] * direction[2]
   const square = place[0] ** 2 + place[1] ** 2 + place[2] ** 2
   const impact = Math.max(0, square - along * along)
@@ -224,8 +232,16 @@ function render(): string {
       'light relative to that of all directions at the distance. [distances][cosine of the angle to the axis, -1 to 1]',
       brightness,
     ),
-    list('SHAPE', 'shape of the gamma distribution of delays behind the onset.', fits.map(({ laws }) => laws.map(({ shape }) => shape))),
-    list('RATE', 'rate of that distribution, in light speed over scattering length.', fits.map(({ laws }) => laws.map(({ rate }) => rate))),
+    list(
+      'SHAPE',
+      'shape of the gamma distribution of delays behind the onset.',
+      fits.map(({ laws }) => laws.map(({ shape }) => shape)),
+    ),
+    list(
+      'RATE',
+      'rate of that distribution, in light speed over scattering length.',
+      fits.map(({ laws }) => laws.map(({ rate }) => rate)),
+    ),
     `/** Thousandths: least delay, in scattering length over light speed. [distances] */\nexport const ONSET: readonly number[] = [${fits.map(({ onset }) => Math.round(onset * 1000)).join(', ')}]\n`,
   ].join('\n')
 }

@@ -1,6 +1,6 @@
 import { angularDistance } from '../../src/event/direction.ts'
 import { type EventBatch, eventCount, type Truth } from '../../src/event/event-batch.ts'
-import { SENSOR_COUNT, SENSORS_PER_STRING } from '../../src/event/sensors.ts'
+import { SENSOR_COUNT, SENSORS_PER_STRING, sensorPositions } from '../../src/event/sensors.ts'
 import { Histogram } from './histogram.ts'
 import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 
@@ -11,6 +11,11 @@ const BEFORE_LIGHT_NS = 3870
 
 /** On strings 79 to 86. */
 const FIRST_DEEP_CORE_SENSOR = 78 * SENSORS_PER_STRING
+
+/** No sensor hangs lower, m. */
+const LOWEST_M = -513
+/** Below the dust, where the ice is clearest, m. */
+const DEEP_M = -150
 
 const NS_MAX = 2 ** 17
 const ANGLE_BINS = 4096
@@ -33,6 +38,10 @@ export class EventStatistics {
   readonly charges = new Histogram(0.05, 2 ** 16)
   readonly hardCharges = new Histogram(0.05, 2 ** 12)
   readonly softCharges = new Histogram(0.05, 2 ** 12)
+  /** ns between a hard pulse and the next of its sensor, of events like those of the sample. */
+  readonly gaps = new Histogram(0.5, 2 ** 14, 0)
+  /** Mean height of each event's hard pulses above `LOWEST_M`, m. */
+  readonly hardHeights = new Histogram(1, 1024)
   readonly azimuths = angles(2 * Math.PI)
   readonly zeniths = angles(Math.PI)
   /** Errors of the plain line fit, radians: on all pulses, on the hard ones, on those that a neighbour confirms. */
@@ -52,6 +61,8 @@ export class EventStatistics {
   readonly #hitBy = new Float64Array(SENSOR_COUNT)
   readonly #hitAgainBy = new Float64Array(SENSOR_COUNT)
   readonly #hardHitBy = new Float64Array(SENSOR_COUNT)
+  /** Time of each sensor's last hard pulse, ns. */
+  readonly #hardHitAt = new Float64Array(SENSOR_COUNT)
 
   add(batch: EventBatch): void {
     for (let event = 0; event < eventCount(batch); event++) {
@@ -78,6 +89,16 @@ export class EventStatistics {
     return this.#hitBy.reduce((sum, event) => sum + (event > 0 ? 1 : 0), 0)
   }
 
+  /** Share of the gaps between hard pulses of a sensor that are shorter than 10 ns. */
+  shortGapShare(): number {
+    return 1 - this.gaps.shareAbove(9.5)
+  }
+
+  /** Share of the events whose hard pulses lie below -150 m on average. */
+  deepShare(): number {
+    return 1 - this.hardHeights.shareAbove(DEEP_M - LOWEST_M)
+  }
+
   /** Pulses before the light, per second and sensor that is alive, Hz. */
   noiseHz(): number {
     return this.#noisePulses / (this.#noiseEvents * LIVING_SENSORS * BEFORE_LIGHT_NS * 1e-9)
@@ -97,7 +118,7 @@ export class EventStatistics {
 
   #addPulses(batch: EventBatch, event: number, isLikeSample: boolean): void {
     const [from, to] = [batch.offsets[event], batch.offsets[event + 1]]
-    let [sensors, sensorsAgain, hardSensors, hard] = [0, 0, 0, 0]
+    let [sensors, sensorsAgain, hardSensors, hard, height] = [0, 0, 0, 0, 0]
     for (let row = from; row < to; row++) {
       const sensor = batch.sensorIds[row]
       this.times.add(batch.times[row])
@@ -111,13 +132,17 @@ export class EventStatistics {
       if (isLikeSample) (batch.auxiliary[row] ? this.softCharges : this.hardCharges).add(batch.charges[row])
       if (batch.auxiliary[row]) continue
       if (hard++ === 0) this.firstHardTimes.add(batch.times[row])
+      height += sensorPositions[3 * sensor + 2]
       if (this.#hardHitBy[sensor] !== this.events) hardSensors++
+      else if (isLikeSample) this.gaps.add(batch.times[row] - this.#hardHitAt[sensor])
       this.#hardHitBy[sensor] = this.events
+      this.#hardHitAt[sensor] = batch.times[row]
     }
     this.pulses.add(to - from)
     this.hardPulses.add(hard)
     this.sensors.add(sensors)
     this.hardSensors.add(hardSensors)
+    if (hard > 0) this.hardHeights.add(height / hard - LOWEST_M)
     if (to > from) this.firstTimes.add(batch.times[from])
     if (to > from) this.lastTimes.add(batch.times[to - 1])
     if (!isLikeSample) return
