@@ -1,5 +1,6 @@
 import { Counter, exponentialBuckets, Gauge, Histogram, type Registry } from 'prom-client'
 import { EVENT_ERROR_CODES, UNAVAILABLE_CODES, type UnavailableCode } from '../errors.ts'
+import { ANGLE_BUCKETS_RAD } from '../telemetry/buckets.ts'
 
 /** Why something was tried again: the world was away, or the model failed on a batch as a whole. */
 export type RetryReason = UnavailableCode | 'model_failed' | 'model_timeout'
@@ -12,8 +13,6 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.
 const SHORT_SECONDS = exponentialBuckets(0.0001, 2, 17)
 // 1 to 32,768 events
 const BATCH_EVENTS = exponentialBuckets(1, 2, 16)
-// 0.6 degrees to 180 degrees; 1.571 is chance
-const RADIANS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.571, 2, 2.5, 3.15]
 // no better than a guess (0.1) to a tenth of a degree (1e6)
 const KAPPAS = exponentialBuckets(0.1, 10, 8)
 
@@ -98,7 +97,7 @@ function quality(registers: Registry[]) {
     angularError: new Histogram({
       name: 'nustream_consumer_angular_error_radians',
       help: 'Opening angle between prediction and truth, per event whose truth is known.',
-      buckets: RADIANS,
+      buckets: ANGLE_BUCKETS_RAD,
       registers,
     }),
     kappa: new Histogram({

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { RunPosition } from '../broker/contract.ts'
 import type { EventErrorCode } from '../errors.ts'
+import { STEP_BUCKETS_SECONDS } from '../telemetry/buckets.ts'
 
 /** What one published batch held. */
 export interface Published {
@@ -38,7 +39,7 @@ export function emitterMetrics(registry: Registry, quietMaxSeconds = 0): Emitter
   const publishing = new Histogram({
     name: 'nustream_emitter_publish_seconds',
     help: 'Time for the broker to take a batch, waiting for a broker that is away included; its count is the batches.',
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30], // 0.5 ms (embedded) to 30 s (broker away)
+    buckets: STEP_BUCKETS_SECONDS,
     registers,
   })
   const paused = counter(

@@ -2,12 +2,11 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { openingAngles } from '../event/direction.ts'
 import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer } from '../inference/inferrer.ts'
+import { ANGLE_BUCKETS_RAD } from '../telemetry/buckets.ts'
 
 /** Events, and pulses of them, that may wait for the challenger; what comes beyond is not shown to it. */
 const WAITING_EVENTS_MAX = 2_048
 const WAITING_PULSES_MAX = 2_000_000
-// 0.6 degrees to 180 degrees; 1.571 is the mean of two guesses
-const RADIANS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.571, 2, 2.5, 3.15]
 const OUTCOMES = ['compared', 'dropped', 'failed'] as const
 
 export type ChallengerMetrics = ReturnType<typeof challengerMetrics>
@@ -27,7 +26,7 @@ export function challengerMetrics(registry: Registry) {
     angle: new Histogram({
       name: 'nustream_server_challenger_angle_radians',
       help: 'Opening angle between the directions of champion and challenger, per event.',
-      buckets: RADIANS,
+      buckets: ANGLE_BUCKETS_RAD,
       registers,
     }),
     info: new Gauge({

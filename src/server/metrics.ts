@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { STEP_BUCKETS_SECONDS } from '../telemetry/buckets.ts'
 import type { CoalesceWatch } from './coalesce.ts'
 
 /** Fate of one event of a request. */
@@ -21,8 +22,6 @@ export interface ServerState {
   readonly model: () => { readonly name: string; readonly version: string }
 }
 
-// 0.5 ms to 30 s: one event takes half a millisecond, the deadline is 30 s.
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30]
 const EVENTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
 
 /** Every metric of the model server. Labels are closed sets: route patterns, status codes, outcomes. */
@@ -32,7 +31,7 @@ export function serverMetrics(registry: Registry, state: ServerState): ServerMet
     name: 'nustream_server_request_seconds',
     help: 'Time from the first byte of a request to its answer; its count is the number of requests.',
     labelNames: ['route', 'status'],
-    buckets: SECONDS,
+    buckets: STEP_BUCKETS_SECONDS,
     registers,
   })
   const events = new Counter({
@@ -76,7 +75,7 @@ function queueWatches(
     name: 'nustream_server_queue_wait_seconds',
     help: 'Time a request waited for a free worker.',
     labelNames,
-    buckets: SECONDS,
+    buckets: STEP_BUCKETS_SECONDS,
     registers,
   })
   const size = new Histogram({
@@ -90,7 +89,7 @@ function queueWatches(
     name: 'nustream_server_inference_seconds',
     help: 'Time the model took for one batch, features included.',
     labelNames,
-    buckets: SECONDS,
+    buckets: STEP_BUCKETS_SECONDS,
     registers,
   })
   return (work) => {
