@@ -32,6 +32,7 @@ export const EVENT_ERROR_CODES = [
   'wire_unreadable', // not an Arrow IPC stream, or truncated
   'wire_version_unknown', // a schema version that this build does not read
   'wire_schema_mismatch', // a column is missing or has another type
+  'batch_too_large', // more events or bytes than a consumer takes at once
   'wire_offsets_invalid', // offsets that descend, or lists of one event that differ in length
   'event_without_pulses',
   'event_id_repeated', // a second event with the same id in one batch

@@ -112,6 +112,7 @@ function toRecord(letter: StoredDeadLetter) {
     died: new Date(letter.diedAtMs).toISOString(),
     batch: letter.batchId,
     event: letter.eventId?.toString(),
+    events: letter.events,
     code: letter.code,
     message: letter.message,
     attempts: letter.attempts,

@@ -1,39 +1,142 @@
-import { within } from '../async/deadline.ts'
-import type { Delivery } from '../broker/contract.ts'
+import type { Logger } from 'pino'
+import { OutOfTime, within } from '../async/deadline.ts'
+import type { BackoffOptions } from '../async/retry.ts'
+import { Signal } from '../async/signal.ts'
+import type { Broker, Delivery } from '../broker/contract.ts'
 import { UnavailableError } from '../errors.ts'
-import { putBack, reconstruct } from './reconstruct.ts'
-import type { ConsumeReport } from './report.ts'
-import { type ConsumeOptions, createRun, type Run } from './run.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
+import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
+import type { ConsumerMetrics } from './metrics.ts'
+import { BatchProcessor } from './process-batch.ts'
+import { ConsumeRecord } from './record.ts'
+import { type ConsumeReport, ConsumeTally, type SettledBatch } from './report.ts'
 import { watchBacklog } from './watch-backlog.ts'
+
+export interface ConsumeOptions {
+  readonly broker: Broker
+  readonly inferrer: Inferrer
+  /** Name of this consumer, unique among the living. */
+  readonly consumer: string
+  /** Batches leased at once. Some more than the model can hold at once, so that it never waits for the broker. */
+  readonly leasesMax: number
+  /** Deliveries of a batch before it is put back in parts, and of an event before it becomes a dead letter. */
+  readonly attemptsMax: number
+  readonly metrics: ConsumerMetrics
+  readonly log: Logger
+  /** Aborts: take no more, finish what is leased. */
+  readonly signal: AbortSignal
+  /** Time to finish what is leased; the rest is given back. Default 10 s. */
+  readonly shutdownMs?: number
+  /** Bound of one call of the model. Longer than the inferrer's own deadlines. Default 15 min. */
+  readonly answerWithinMs?: number
+  /** Pauses between two calls of a model that is away. */
+  readonly backoff?: BackoffOptions
+  /** Time between two readings of the broker's backlog. Default 5 s. */
+  readonly backlogEveryMs?: number
+  /** Counts what is done, for a report during the run. */
+  readonly tally?: ConsumeTally
+  /** Called for each batch that was settled for the first time, within the consumer's work: must be quick, must not throw. */
+  readonly onSettled?: (batch: SettledBatch) => void
+  readonly tracer?: Tracer
+}
 
 /**
  * Takes batches from the broker, asks the model, and stores each event's prediction or dead letter in the step that
- * acknowledges its batch, until `signal` aborts. Then finishes what is on loan within `shutdownMs` and gives back the
- * rest. A broker or model that is away is waited for; an unknown error stops the consumer, and its batch comes back
- * through the broker in parts.
+ * settles its batch, until `signal` aborts. Then finishes what is leased within `shutdownMs` and gives the rest back.
+ * A broker or model that is away is waited for; an unknown error stops the consumer, and its batch comes back through
+ * the broker in parts.
  * @throws the unknown error
  */
 export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
-  const run = createRun(options)
-  const { broker, metrics, backlogEveryMs, log, consumer, inferrer } = run
-  const ended = new AbortController()
-  watchBacklog({ broker, metrics, everyMs: backlogEveryMs, signal: ended.signal })
-  log.info({ consumer, model: inferrer.model, leasesMax: run.leasesMax }, 'consuming')
+  const { broker, metrics, log, consumer, inferrer, leasesMax } = options
+  const tally = options.tally ?? new ConsumeTally()
+  const life = startLife(options)
+  const record = new ConsumeRecord({
+    inferrer,
+    metrics,
+    tally,
+    log,
+    onSettled: options.onSettled ?? (() => {}),
+  })
+  const processor = new BatchProcessor({
+    broker,
+    inferrer,
+    consumer,
+    attemptsMax: options.attemptsMax,
+    answerWithinMs: options.answerWithinMs ?? 900_000,
+    backoff: options.backoff ?? {},
+    record,
+    tracer: options.tracer ?? NO_TRACER,
+    stopping: life.stopping,
+    giveUp: life.giveUp,
+  })
+  const taker = { broker, consumer, leasesMax, metrics, log, life, processor }
+  watchBacklog({ broker, metrics, everyMs: options.backlogEveryMs ?? 5_000, signal: life.ended })
+  log.info({ consumer, model: inferrer.model, leasesMax }, 'consuming')
   try {
     let careful = false
-    while (!run.stopping.aborted) {
+    while (!life.stopping.aborted) {
       metrics.careful.set(careful ? 1 : 0)
-      const turn = await takeUntilTurn(run, careful)
-      careful = turn === 'careful'
+      careful = (await takeUntilTurn(taker, careful)) === 'careful'
     }
   } finally {
-    ended.abort()
-    run.end()
+    life.end()
   }
-  const report = run.tally.report({ gaveUp: run.giveUp.aborted })
+  const report = tally.report({ gaveUp: life.giveUp.aborted })
   log.info({ report }, 'stopped')
-  run.throwIfFailed()
+  life.throwIfFailed()
   return report
+}
+
+/** How a consumer comes to its end. */
+interface Life {
+  /** Aborts with the options' signal or a failure: take no more, and stop waiting for a model that is away. */
+  readonly stopping: AbortSignal
+  /** Aborts `shutdownMs` after `stopping`: give back what is not finished. */
+  readonly giveUp: AbortSignal
+  /** Aborts when the consumer has ended. */
+  readonly ended: AbortSignal
+  /** The first unknown error stops the consumer. */
+  fail(error: unknown, delivery: Delivery): void
+  /** @throws what `fail` was told */
+  throwIfFailed(): void
+  end(): void
+}
+
+function startLife({ signal, shutdownMs = 10_000, log }: ConsumeOptions): Life {
+  const failed = new AbortController()
+  const giveUp = new AbortController()
+  const ended = new AbortController()
+  const stopping = AbortSignal.any([signal, failed.signal])
+  let timer: NodeJS.Timeout | undefined
+  const startToStop = (): void => {
+    log.info({ shutdownMs }, 'stopping')
+    timer = setTimeout(() => giveUp.abort(), shutdownMs)
+  }
+  if (stopping.aborted) startToStop()
+  else stopping.addEventListener('abort', startToStop, { once: true })
+  return {
+    stopping,
+    giveUp: giveUp.signal,
+    ended: ended.signal,
+    fail(error, { batchId, attempt }) {
+      log.error({ err: error, batchId, attempt }, 'consumer failed')
+      if (!failed.signal.aborted) failed.abort(error)
+    },
+    throwIfFailed() {
+      failed.signal.throwIfAborted()
+    },
+    end() {
+      stopping.removeEventListener('abort', startToStop)
+      clearTimeout(timer)
+      ended.abort()
+    },
+  }
+}
+
+interface Taker extends Pick<ConsumeOptions, 'broker' | 'consumer' | 'leasesMax' | 'metrics' | 'log'> {
+  readonly life: Life
+  readonly processor: BatchProcessor
 }
 
 /** After so many batches in a row that come for the first time, several are taken at once again. */
@@ -41,30 +144,32 @@ const CALM_BATCHES = 4
 
 /**
  * Takes deliveries until stopped, or until the other way of taking them is due, which it returns.
- * A batch that has been on loan before may have ended the consumer that held it. It is taken `careful`ly, alone on
- * loan, so that a death counts as an attempt of this one and never of its innocent neighbours.
+ * A batch that was leased before may have ended the consumer that held it. It is taken `careful`ly, as the only lease, so
+ * that another death counts as an attempt of this batch alone and not of others.
  */
-async function takeUntilTurn(run: Run, careful: boolean): Promise<'careful' | 'usual'> {
-  const { broker, consumer, metrics, stopping } = run
-  const leasesMax = careful ? 1 : run.leasesMax
+async function takeUntilTurn(taker: Taker, careful: boolean): Promise<'careful' | 'usual'> {
+  const { broker, consumer, metrics, life } = taker
+  const leasesMax = careful ? 1 : taker.leasesMax
   const turn = new AbortController()
-  const signal = AbortSignal.any([stopping, turn.signal])
+  const signal = AbortSignal.any([life.stopping, turn.signal])
   const held = new Set<Promise<void>>()
+  const freed = new Signal()
   let calm = 0
   for await (const delivery of broker.deliveries({ consumer, leasesMax, signal })) {
     const isFirst = delivery.attempt === 1
     if (!careful && !isFirst) turn.abort()
     if (signal.aborted) {
-      await giveBack(delivery, run)
+      await giveBack(delivery, taker)
       continue
     }
     metrics.onLoan.inc()
-    const settled = take(delivery, run).finally(() => {
-      held.delete(settled)
+    const done = take(delivery, taker).finally(() => {
+      held.delete(done)
       metrics.onLoan.dec()
+      freed.notify()
     })
-    held.add(settled)
-    if (held.size >= leasesMax) await Promise.race(held)
+    held.add(done)
+    while (held.size >= leasesMax) await freed.wait()
     calm = isFirst ? calm + 1 : 0
     if (careful && calm >= CALM_BATCHES) turn.abort()
   }
@@ -73,36 +178,34 @@ async function takeUntilTurn(run: Run, careful: boolean): Promise<'careful' | 'u
 }
 
 /** Brings one delivery to its end: settled, put back in parts, given back, or the end of the consumer. Never throws. */
-async function take(delivery: Delivery, run: Run): Promise<void> {
+async function take(delivery: Delivery, taker: Taker): Promise<void> {
+  const { life, processor, log } = taker
   try {
-    await reconstruct(delivery, run)
+    await processor.process(delivery)
   } catch (error) {
-    if (isInterruption(error, run)) return giveBack(delivery, run)
-    run.fail(error, delivery)
-    await putBackAtEnd(delivery, error, run)
+    if (isInterruption(error, life)) return await giveBack(delivery, taker)
+    life.fail(error, delivery)
+    try {
+      await within(() => processor.putBack(delivery, error), RELEASE_WITHIN_MS)
+    } catch (err) {
+      log.warn({ err, batchId: delivery.batchId }, 'batch not put back, it comes back by itself')
+    }
   }
 }
 
-async function putBackAtEnd(delivery: Delivery, cause: unknown, run: Run): Promise<void> {
-  try {
-    await within(() => putBack(delivery, cause, run), RELEASE_WITHIN_MS)
-  } catch (error) {
-    run.log.warn({ err: error, batchId: delivery.batchId }, 'batch not put back, it comes back by itself')
-  }
-}
-
-/** Whether the work was broken off by the end of this consumer, and not by a fault of its own. */
-function isInterruption(error: unknown, { stopping, giveUp }: Run): boolean {
+/** Whether the work was broken off by the end of this consumer, and not by an error of its own. */
+function isInterruption(error: unknown, { stopping, giveUp }: Life): boolean {
   if (giveUp.aborted) return true
   if (!stopping.aborted) return false
-  if (error === stopping.reason || error instanceof UnavailableError) return true
+  if (error === stopping.reason || error instanceof UnavailableError || error instanceof OutOfTime)
+    return true
   return error instanceof Error && error.name === 'AbortError'
 }
 
-/** A broker that is away would keep us waiting; the loan then ends by itself with its visibility timeout. */
+/** The lease of a batch that a broker away cannot take back ends with its visibility timeout. */
 const RELEASE_WITHIN_MS = 2_000
 
-async function giveBack(delivery: Delivery, { broker, metrics, log }: Run): Promise<void> {
+async function giveBack(delivery: Delivery, { broker, metrics, log }: Taker): Promise<void> {
   try {
     await within(() => broker.release(delivery), RELEASE_WITHIN_MS)
     metrics.releases.inc()

@@ -1,3 +1,4 @@
+import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { LogHistogram } from '../telemetry/log-histogram.ts'
 
 /** What a consumer has done so far. NaN where there was nothing to measure. */
@@ -22,14 +23,16 @@ export interface ConsumeReport {
   readonly gaveUp: boolean
 }
 
-/** One settled batch, in numbers. */
+/** One batch that was settled for the first time. */
 export interface SettledBatch {
   readonly predicted: number
   readonly deadLettered: number
+  /** Predicted events that fixed no direction, so that the model fell back to a default. */
   readonly degenerate: number
-  /** Undefined where the producer did not say when it was emitted. */
+  /** From emitted to stored; undefined where the producer did not say when it was emitted. */
   readonly latencyMs: number | undefined
-  /** NaN where there is no truth. [predicted] */
+  readonly predictions: PredictionBatch | undefined
+  /** Radians; NaN where there is no truth. [predicted] */
   readonly angularErrors: Float64Array | undefined
 }
 
@@ -51,7 +54,7 @@ export class ConsumeTally {
     this.#startedAt ??= performance.now()
   }
 
-  addSettled(batch: SettledBatch): void {
+  addSettled(batch: Omit<SettledBatch, 'predictions'>): void {
     this.#batches++
     this.#predicted += batch.predicted
     this.#deadLettered += batch.deadLettered

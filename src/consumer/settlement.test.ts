@@ -1,22 +1,26 @@
 import { expect, it } from 'vitest'
 import { makeEvents, toMessage } from '../../test/support/plain-events.ts'
 import type { Delivery } from '../broker/contract.ts'
-import { selectEvents, sliceEvents } from '../event/event-batch.ts'
-import { decodePredictionBatch } from '../event/prediction-wire.ts'
-import { decodeEventBatch } from '../event/wire.ts'
-import { batchDeadLetter } from './dead-letter.ts'
-import { timesPutBack, toParts } from './parts.ts'
-import { type Answered, goodIndices, toFate } from './settlement.ts'
+import { type EventBatch, sliceEvents } from '../event/event-batch.ts'
+import { decodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
+import type { Inference } from '../inference/inferrer.ts'
+import { outcomeOf, soundEvents, toSettlement } from './settlement.ts'
 
-function deliver(events = 4, truth = true): { delivery: Delivery; batch: Answered['batch'] } {
-  const batch = makeEvents(events, 1, { truth })
+/** Events of which no two share a value in any column. */
+function distinctEvents(events: number): EventBatch {
+  const batch = makeEvents(events)
+  const column = (first: number) => Float64Array.from({ length: events }, (_, i) => first + i / 100)
+  const offsets = Int32Array.from({ length: events + 1 }, (_, i) => (i * (i + 1)) / 2)
   return {
-    batch,
-    delivery: { ...toMessage('b1', batch), emittedAtMs: 123, deliveryId: 'd1', partition: 0, attempt: 2 },
+    ...batch,
+    offsets,
+    truth: { azimuth: column(3), zenith: column(2) },
+    utc: BigInt64Array.from({ length: events }, (_, i) => BigInt(1000 + i)),
   }
 }
 
-function answer(events: number) {
+/** Directions of which no two share a value in any column but `degenerate`. */
+function answer(events: number): Inference {
   const column = (first: number) => Float64Array.from({ length: events }, (_, i) => first + i / 100)
   return {
     model: { name: 'm', version: '7' },
@@ -28,41 +32,60 @@ function answer(events: number) {
   }
 }
 
-it('toFate() hands the columns on as they are where every event has a direction', () => {
-  const { delivery, batch } = deliver()
+function deliver(batch: EventBatch): Delivery {
+  return { ...toMessage('b1', batch), emittedAtMs: 123, deliveryId: 'd1', partition: 0, attempt: 2 }
+}
+
+function settle(asked: EventBatch, inference: Inference) {
+  return outcomeOf({ delivery: deliver(asked), asked, inference, consumer: 'C1' })
+}
+
+/** Everything that is said of one event. */
+function rowOf(predictions: PredictionBatch, id: number) {
+  const row = predictions.eventIds.indexOf(BigInt(id))
+  return {
+    azimuth: predictions.azimuth[row],
+    zenith: predictions.zenith[row],
+    kappa: predictions.kappa[row],
+    degenerate: predictions.degenerate[row],
+    pulses: predictions.pulses[row],
+    trueAzimuth: predictions.truth?.azimuth[row],
+    trueZenith: predictions.truth?.zenith[row],
+    utc: predictions.utc?.[row],
+  }
+}
+
+it('outcomeOf() hands the columns on as they are where every event has a direction', () => {
+  const batch = distinctEvents(4)
   const inference = answer(4)
-  const { predictions, settlement } = toFate({
-    delivery,
-    batch,
-    faults: [],
-    asked: batch,
-    inference,
-    consumer: 'C1',
-  })
-  expect(predictions.azimuth).toBe(inference.azimuth)
-  expect(settlement).toMatchObject({ predicted: 4, deadLetters: [] })
+  const { predictions, deadLetters } = settle(batch, inference)
+  expect(predictions?.azimuth).toBe(inference.azimuth)
+  expect(deadLetters).toEqual([])
 })
 
-it('toFate() hands on the time of each event that has a direction', () => {
-  const { delivery, batch } = deliver()
-  const timed = { ...batch, utc: BigInt64Array.of(10n, 20n, 30n, 40n) }
-  const inference = answer(4)
-  inference.azimuth[1] = Number.NaN
-  const shared = { delivery, batch: timed, faults: [], asked: timed, consumer: 'C1' }
-  expect(toFate({ ...shared, inference }).predictions.utc).toEqual(BigInt64Array.of(10n, 30n, 40n))
-  expect(toFate({ ...shared, inference: answer(4) }).predictions.utc).toEqual(timed.utc)
+it('outcomeOf() keeps each event with its own values in every column when others are dead letters', () => {
+  const batch = distinctEvents(6)
+  const whole = settle(batch, answer(6)).predictions
+  const inference = answer(6)
+  inference.azimuth[0] = Number.NaN
+  inference.zenith[3] = Number.POSITIVE_INFINITY
+  const outcome = settle(batch, { ...inference, faults: [{ index: 4, code: 'model_failed', message: 'no' }] })
+  expect(outcome.deadLetters.map(({ eventId, code }) => [eventId, code])).toEqual([
+    [1n, 'model_output_invalid'],
+    [4n, 'model_output_invalid'],
+    [5n, 'model_failed'],
+  ])
+  const stored = decodePredictionBatch(toSettlement(outcome).predictions ?? new Uint8Array())
+  expect(Array.from(stored.eventIds)).toEqual([2n, 3n, 6n])
+  for (const id of [2, 3, 6]) expect(rowOf(stored, id)).toEqual(whole && rowOf(whole, id))
+  const { azimuth, zenith, kappa, degenerate, pulses, truth, utc } = stored
+  const columns = [azimuth, zenith, kappa, degenerate, pulses, truth?.azimuth, truth?.zenith, utc]
+  expect(columns.map((column) => column?.length)).toEqual(Array(8).fill(3))
 })
 
-it('toFate() fills in who predicted what from what, and passes truth and pulse counts through', () => {
-  const { delivery, batch } = deliver()
-  const { settlement } = toFate({
-    delivery,
-    batch,
-    faults: [],
-    asked: batch,
-    inference: answer(4),
-    consumer: 'C1',
-  })
+it('outcomeOf() names the model, the consumer and the batch, and passes truth and pulse counts through', () => {
+  const batch = distinctEvents(4)
+  const settlement = toSettlement(settle(batch, answer(4)))
   const stored = decodePredictionBatch(settlement.predictions ?? new Uint8Array())
   expect(stored.origin).toMatchObject({
     batchId: 'b1',
@@ -72,99 +95,35 @@ it('toFate() fills in who predicted what from what, and passes truth and pulse c
     emittedAtMs: 123,
   })
   expect(stored.origin.predictedAtMs).toBeGreaterThan(1_700_000_000_000)
-  expect(Array.from(stored.pulses)).toEqual([6, 6, 6, 6])
+  expect(Array.from(stored.pulses)).toEqual([1, 2, 3, 4])
   expect(stored.truth).toEqual(batch.truth)
+  expect(stored.utc).toEqual(batch.utc)
   expect(Array.from(stored.eventIds)).toEqual([1n, 2n, 3n, 4n])
+  expect(settlement.predicted).toBe(4)
 })
 
-it('toFate() makes a dead letter of each bad event alone, of its input or of its output', () => {
-  const { delivery, batch } = deliver(5)
-  const faults = [{ index: 1, eventId: 2n, code: 'charge_not_finite', message: 'charge NaN' } as const]
-  const asked = selectEvents(batch, goodIndices(batch, faults))
-  const inference = { ...answer(4), faults: [{ index: 1, code: 'model_failed', message: 'no' } as const] }
-  inference.zenith[3] = Number.POSITIVE_INFINITY
-  const { settlement } = toFate({ delivery, batch, faults, asked, inference, consumer: 'C1' })
-  const stored = decodePredictionBatch(settlement.predictions ?? new Uint8Array())
-  expect(Array.from(stored.eventIds)).toEqual([1n, 4n])
-  expect(Array.from(stored.azimuth)).toEqual([1, 1.02])
-  expect(settlement.predicted).toBe(2)
-  expect(
-    settlement.deadLetters.map(({ eventId, code, attempts, events }) => [eventId, code, attempts, events]),
-  ).toEqual([
-    [2n, 'charge_not_finite', 2, 1],
-    [3n, 'model_failed', 2, 1],
-    [5n, 'model_output_invalid', 2, 1],
-  ])
-  for (const letter of settlement.deadLetters) {
-    expect(Array.from(decodeEventBatch(letter.payload).eventIds)).toEqual([letter.eventId])
-  }
-})
-
-it('toFate() stores no predictions where every event became a dead letter', () => {
-  const { delivery, batch } = deliver(1)
+it('outcomeOf() stores no predictions where every event became a dead letter', () => {
+  const batch = distinctEvents(1)
   const inference = answer(1)
   inference.azimuth[0] = Number.NaN
-  const { settlement } = toFate({ delivery, batch, faults: [], asked: batch, inference, consumer: 'C1' })
-  expect(settlement).toMatchObject({ predictions: undefined, predicted: 0 })
-  expect(settlement.deadLetters).toHaveLength(1)
+  const outcome = settle(batch, inference)
+  expect(toSettlement(outcome)).toMatchObject({ predictions: undefined, predicted: 0 })
+  expect(outcome.deadLetters).toHaveLength(1)
 })
 
-it('toFate() of a batch without truth has none', () => {
-  const { delivery, batch } = deliver(2, false)
-  const { predictions } = toFate({
-    delivery,
-    batch,
-    faults: [],
-    asked: batch,
-    inference: answer(2),
-    consumer: 'C1',
-  })
-  expect(predictions.truth).toBeUndefined()
+it('outcomeOf() of a batch without truth has none', () => {
+  expect(settle(makeEvents(2), answer(2)).predictions?.truth).toBeUndefined()
 })
 
-it('toFate() counts the pulses of a view', () => {
-  const { delivery, batch } = deliver(4)
-  const asked = sliceEvents(batch, 2, 4)
-  const { predictions } = toFate({
-    delivery,
-    batch: asked,
-    faults: [],
-    asked,
-    inference: answer(2),
-    consumer: 'C1',
-  })
-  expect(Array.from(predictions.pulses)).toEqual([6, 6])
+it('outcomeOf() counts the pulses of a view', () => {
+  expect(
+    Array.from(settle(sliceEvents(distinctEvents(4), 2, 4), answer(2)).predictions?.pulses ?? []),
+  ).toEqual([3, 4])
 })
 
-it('batchDeadLetter() keeps the bytes as they came and stands for at least one event', () => {
-  const { delivery } = deliver()
-  const reason = { code: 'wire_unreadable', message: 'x'.repeat(5_000) } as const
-  const letter = batchDeadLetter({ ...delivery, events: 0 }, reason)
-  expect(letter).toMatchObject({ eventId: undefined, events: 1, code: 'wire_unreadable' })
-  expect(letter.payload).toBe(delivery.payload)
-  expect(letter.message.length).toBeLessThan(1_100)
-})
-
-it.each([
-  { events: 1, sizes: [1] },
-  { events: 3, sizes: [1, 1, 1] },
-  { events: 20, sizes: [1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2] },
-  { events: 256, sizes: Array(16).fill(16) },
-])('toParts() of $events events loses and doubles none', ({ events, sizes }) => {
-  const { delivery, batch } = deliver(events)
-  const parts = toParts(delivery, batch)
-  expect(parts.map((part) => part.events)).toEqual(sizes)
-  const ids = parts.flatMap((part) => Array.from(decodeEventBatch(part.payload).eventIds))
-  expect(ids).toEqual(Array.from(batch.eventIds))
-  expect(new Set(parts.map((part) => part.batchId)).size).toBe(parts.length)
-  expect(parts.map((part) => part.emittedAtMs)).toEqual(parts.map(() => 123))
-})
-
-it.each([
-  ['run/17', 0],
-  ['run~x/17', 0],
-  ['run/17~3', 1],
-  ['run/17~3~15~0', 3],
-])('timesPutBack() of %s is %i', (batchId, times) => {
-  expect(timesPutBack(batchId)).toBe(times)
+it('soundEvents() leaves out the events at fault, and copies nothing where there are none', () => {
+  const batch = distinctEvents(5)
+  const fault = { index: 1, eventId: 2n, code: 'charge_not_finite', message: 'charge NaN' } as const
+  expect(Array.from(soundEvents({ batch, faults: [fault] }).eventIds)).toEqual([1n, 3n, 4n, 5n])
+  expect(soundEvents({ batch, faults: [] })).toBe(batch)
 })

@@ -1,112 +1,109 @@
 import type { DeadLetter, Delivery, Settlement } from '../broker/contract.ts'
-import type { EventFault } from '../event/check.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, selectEvents } from '../event/event-batch.ts'
 import { encodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
+import type { DecodedEvents } from '../event/wire.ts'
 import type { Inference } from '../inference/inferrer.ts'
-import { eventDeadLetter, type Reason } from './dead-letter.ts'
+import { eventDeadLetters, type FaultyEvent } from './dead-letters.ts'
 
-/** What is known about a delivery once the model has answered. */
-export interface Answered {
+/** What becomes of the events of a delivery: each is in the predictions or in a dead letter. */
+export interface Outcome {
+  /** Undefined where no event has a prediction. */
+  readonly predictions: PredictionBatch | undefined
+  readonly deadLetters: readonly DeadLetter[]
+}
+
+/** An outcome as the broker stores it. */
+export function toSettlement({ predictions, deadLetters }: Outcome): Settlement {
+  return {
+    predictions: predictions && encodePredictionBatch(predictions),
+    predicted: predictions?.eventIds.length ?? 0,
+    deadLetters,
+  }
+}
+
+/** The events of a delivery that the model is asked about: those without a fault. */
+export function soundEvents({ batch, faults }: DecodedEvents): EventBatch {
+  if (faults.length === 0) return batch
+  const faulty = new Set(faults.map(({ index }) => index))
+  return selectEvents(
+    batch,
+    indicesOf(eventCount(batch), (index) => !faulty.has(index)),
+  )
+}
+
+export interface Answer {
   readonly delivery: Delivery
-  /** Every event of the delivery, bad ones included. */
-  readonly batch: EventBatch
-  /** Bad events that the model was not asked about; indices into `batch`. */
-  readonly faults: readonly EventFault[]
-  /** The events asked about, in the order of `batch`. */
+  /** The events that the model was asked about. */
   readonly asked: EventBatch
   readonly inference: Inference
+  /** Name of the consumer that asked. */
   readonly consumer: string
 }
 
-/** The fate of every event of a delivery, for the broker and for the metrics. */
-export interface Fate {
-  readonly settlement: Settlement
-  readonly predictions: PredictionBatch
+/** Each event asked about has a prediction, or a dead letter where the answer is a fault or no direction. */
+export function outcomeOf({ delivery, asked, inference, consumer }: Answer): Outcome {
+  const faults = faultsOf(inference)
+  const whole = predictionsOf({ delivery, asked, inference, consumer })
+  const deadLetters = eventDeadLetters(delivery, asked, faults)
+  // Nearly always every event has a direction, and no column is copied.
+  if (faults.length === 0) return { predictions: eventCount(asked) > 0 ? whole : undefined, deadLetters }
+  const faulty = new Set(faults.map(({ index }) => index))
+  const kept = indicesOf(eventCount(asked), (index) => !faulty.has(index))
+  return { predictions: kept.length > 0 ? selectPredictions(whole, kept) : undefined, deadLetters }
 }
 
-/** Turns an answer into predictions and dead letters: each event of the delivery is in exactly one of them. */
-export function toFate(answered: Answered): Fate {
-  const { delivery, batch, faults, asked, inference } = answered
-  const failed = failedEvents(inference)
-  const predictions = toPredictions(answered, failed)
-  const deadLetters: DeadLetter[] = [
-    ...faults.map((fault) => eventDeadLetter(delivery, batch, fault.index, fault)),
-    ...[...failed].map(([index, reason]) => eventDeadLetter(delivery, asked, index, reason)),
-  ]
-  const predicted = predictions.eventIds.length
+/** Faults in the order of the events. An angle that is not finite is one even where the model did not say so. */
+function faultsOf({ azimuth, zenith, faults }: Inference): FaultyEvent[] {
+  const byIndex = new Map<number, FaultyEvent>(faults.map((fault) => [fault.index, fault]))
+  for (let index = 0; index < azimuth.length; index++) {
+    if (Number.isFinite(azimuth[index]) && Number.isFinite(zenith[index])) continue
+    if (byIndex.has(index)) continue
+    const message = `the model answered azimuth ${azimuth[index]} and zenith ${zenith[index]}`
+    byIndex.set(index, { index, code: 'model_output_invalid', message })
+  }
+  return [...byIndex.values()].sort((a, b) => a.index - b.index)
+}
+
+function predictionsOf({ delivery, asked, inference, consumer }: Answer): PredictionBatch {
+  const { azimuth, zenith, kappa, degenerate, model } = inference
   return {
-    predictions,
-    settlement: {
-      predictions: predicted > 0 ? encodePredictionBatch(predictions) : undefined,
-      predicted,
-      deadLetters,
+    origin: {
+      batchId: delivery.batchId,
+      model: model.name,
+      modelVersion: model.version,
+      consumer,
+      emittedAtMs: delivery.emittedAtMs,
+      predictedAtMs: Date.now(),
     },
-  }
-}
-
-/** Events asked about that have no direction, by index. An answer that is not a number is a fault even if not called one. */
-function failedEvents({ azimuth, zenith, faults }: Inference): Map<number, Reason> {
-  const failed = new Map<number, Reason>(faults.map((fault) => [fault.index, fault]))
-  for (let i = 0; i < azimuth.length; i++) {
-    if (Number.isFinite(azimuth[i]) && Number.isFinite(zenith[i])) continue
-    if (failed.has(i)) continue
-    const message = `the model answered azimuth ${azimuth[i]} and zenith ${zenith[i]}`
-    failed.set(i, { code: 'model_output_invalid', message })
-  }
-  return failed
-}
-
-/** Columns are handed on as they are where every event has a direction, which is nearly always. */
-function toPredictions(answered: Answered, failed: ReadonlyMap<number, Reason>): PredictionBatch {
-  const { delivery, asked, inference, consumer } = answered
-  const whole = {
     eventIds: asked.eventIds,
-    azimuth: inference.azimuth,
-    zenith: inference.zenith,
-    kappa: inference.kappa,
-    degenerate: inference.degenerate,
-    pulses: pulsesPerEvent(asked),
+    azimuth,
+    zenith,
+    kappa,
+    degenerate,
+    pulses: asked.offsets.subarray(1, eventCount(asked) + 1).map((end, event) => end - asked.offsets[event]),
     ...(asked.truth && { truth: asked.truth }),
     ...(asked.utc && { utc: asked.utc }),
   }
-  const origin = {
-    batchId: delivery.batchId,
-    model: inference.model.name,
-    modelVersion: inference.model.version,
-    consumer,
-    emittedAtMs: delivery.emittedAtMs,
-    predictedAtMs: Date.now(),
-  }
-  return { origin, ...(failed.size === 0 ? whole : without(failed, whole)) }
 }
 
-function pulsesPerEvent({ offsets, eventIds }: EventBatch): Int32Array {
-  const pulses = new Int32Array(eventIds.length)
-  for (let i = 0; i < pulses.length; i++) pulses[i] = offsets[i + 1] - offsets[i]
-  return pulses
-}
-
-type PredictionColumns = Omit<PredictionBatch, 'origin'>
-
-function without(failed: ReadonlyMap<number, Reason>, columns: PredictionColumns): PredictionColumns {
-  const isKept = (_: unknown, index: number): boolean => !failed.has(index)
-  const { truth, utc } = columns
+/** The predictions at `indices`, in that order; every column is copied. */
+function selectPredictions(all: PredictionBatch, indices: Int32Array): PredictionBatch {
+  const numbers = (column: Float64Array) => Float64Array.from(indices, (index) => column[index])
+  const { truth, utc } = all
   return {
-    eventIds: columns.eventIds.filter(isKept),
-    azimuth: columns.azimuth.filter(isKept),
-    zenith: columns.zenith.filter(isKept),
-    kappa: columns.kappa.filter(isKept),
-    degenerate: columns.degenerate.filter(isKept),
-    pulses: columns.pulses.filter(isKept),
-    ...(truth && { truth: { azimuth: truth.azimuth.filter(isKept), zenith: truth.zenith.filter(isKept) } }),
-    ...(utc && { utc: utc.filter(isKept) }),
+    origin: all.origin,
+    eventIds: BigInt64Array.from(indices, (index) => all.eventIds[index]),
+    azimuth: numbers(all.azimuth),
+    zenith: numbers(all.zenith),
+    kappa: numbers(all.kappa),
+    degenerate: Uint8Array.from(indices, (index) => all.degenerate[index]),
+    pulses: indices.map((index) => all.pulses[index]),
+    ...(truth && { truth: { azimuth: numbers(truth.azimuth), zenith: numbers(truth.zenith) } }),
+    ...(utc && { utc: BigInt64Array.from(indices, (index) => utc[index]) }),
   }
 }
 
-/** Indices of `batch` without those of faults, ascending. */
-export function goodIndices(batch: EventBatch, faults: readonly EventFault[]): Int32Array {
-  const bad = new Set(faults.map((fault) => fault.index))
-  return Int32Array.from({ length: eventCount(batch) }, (_, index) => index).filter(
-    (index) => !bad.has(index),
-  )
+/** Ascending. */
+function indicesOf(events: number, isWanted: (index: number) => boolean): Int32Array {
+  return Int32Array.from({ length: events }, (_, index) => index).filter(isWanted)
 }

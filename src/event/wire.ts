@@ -49,14 +49,33 @@ export function encodeEventBatch(batch: EventBatch): Uint8Array {
   return writeArrowStream(columns, rows, wireMetadata('events'))
 }
 
+export interface DecodeLimits {
+  readonly bytesMax: number
+  readonly eventsMax: number
+}
+
 /**
  * Decodes and checks events, each on its own merits.
  * @throws EventError only where nothing of the batch can be read: `wire_unreadable`, `wire_version_unknown`,
- * `wire_schema_mismatch`, or `wire_offsets_invalid` for offsets that descend or leave their column
+ * `wire_schema_mismatch`, `wire_offsets_invalid` for offsets that descend or leave their column, or `batch_too_large`
+ * beyond the limits
  */
-export function decodeEvents(bytes: Uint8Array): DecodedEvents {
+export function decodeEvents(bytes: Uint8Array, limits?: DecodeLimits): DecodedEvents {
+  if (limits && bytes.length > limits.bytesMax) {
+    throw new EventError(
+      'batch_too_large',
+      `the batch has ${bytes.length} bytes, at most ${limits.bytesMax} are taken`,
+    )
+  }
   const { schema, batches } = readArrowStream(bytes)
   checkWireVersion(schema.metadata, 'events')
+  const events = batches.reduce((sum, { rows }) => sum + rows, 0)
+  if (limits && events > limits.eventsMax) {
+    throw new EventError(
+      'batch_too_large',
+      `the batch has ${events} events, at most ${limits.eventsMax} are taken`,
+    )
+  }
   const columns = eventColumns(placeColumns(schema))
   const parts = batches.map((recordBatch) => decodeRecordBatch(recordBatch, columns))
   const batch = concatEvents(parts.map((part) => part.batch))

@@ -339,6 +339,24 @@ describe('openHttpInferrer()', () => {
     }
   })
 
+  it('starts the clock of a request when it has a connection', async (test) => {
+    let underWay = 0
+    let underWayMax = 0
+    const url = await startStranger(test, async (request, response) => {
+      underWayMax = Math.max(underWayMax, ++underWay)
+      const events = decodeEventBatch(await bodyOf(request))
+      await setTimeout(200)
+      underWay--
+      response.end(answerFor(events))
+    })
+    const inferrer = await open(test, url, { concurrency: 1, timeoutMs: 500 })
+    const reasons: string[] = []
+    const onRetry = (reason: string) => void reasons.push(reason)
+    await Promise.all(range(1, 8).map((id) => inferrer.infer(makeEvents(1, id), { onRetry })))
+    expect(underWayMax).toBe(2)
+    expect(reasons).toEqual([])
+  })
+
   it('asks several batches at once, each with its own answer', async (test) => {
     const { url } = await startServer(test)
     const inferrer = await open(test, url, { concurrency: 3 })

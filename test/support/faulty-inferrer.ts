@@ -1,7 +1,9 @@
-import { untilAborted } from '../../src/async/deadline.ts'
+import { OutOfTime, untilAborted, within } from '../../src/async/deadline.ts'
 import { EventError, UnavailableError } from '../../src/errors.ts'
-import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
+import { type EventBatch, eventCount, sliceEvents } from '../../src/event/event-batch.ts'
+import { allocateDirections, scatterDirections, setFault } from '../../src/inference/directions.ts'
 import type { Inference, InferOptions, Inferrer } from '../../src/inference/inferrer.ts'
+import { isolate } from '../../src/inference/isolate.ts'
 
 /**
  * A model for tests: azimuth and zenith follow from the event id alone, so that an answer that went to another event
@@ -43,7 +45,7 @@ export const azimuthOf = (id: number): number => (id % 628) / 100
 export const zenithOf = (id: number): number => (id % 314) / 100
 
 /**
- * What goes wrong: `away` the model cannot be reached; `fails` and `dies` it breaks on the batch as a whole;
+ * What goes wrong: `away` the model cannot be reached; `fails` and `dies` the call fails on the batch as a whole;
  * `hangs` it never answers; `nan` it answers that for one event; `breaks` it throws what nobody foresaw.
  */
 export type Fault = 'away' | 'fails' | 'dies' | 'hangs' | 'nan' | 'breaks'
@@ -70,15 +72,24 @@ export function withOdds(odds: Partial<Record<Fault, number>>, seed: number): Fa
   }
 }
 
-/** Wraps an inferrer and breaks by plan (a model of a bad model). */
+export interface FaultyOptions {
+  /** A call that hangs longer counts as a failure of its events. Default: it hangs until it is aborted. */
+  readonly hangsMs?: number
+  /** Calls for an event alone before it is a fault. */
+  readonly tries?: number
+}
+
+/** An inferrer that fails by plan, and isolates the events at fault as real ones do. */
 export class FaultyInferrer implements Inferrer {
   readonly #inner: Inferrer
   readonly #plan: FaultPlan
+  readonly #options: FaultyOptions
   calls = 0
 
-  constructor(inner: Inferrer, plan: FaultPlan) {
+  constructor(inner: Inferrer, plan: FaultPlan, options: FaultyOptions = {}) {
     this.#inner = inner
     this.#plan = plan
+    this.#options = options
   }
 
   get model() {
@@ -89,7 +100,30 @@ export class FaultyInferrer implements Inferrer {
     return this.#inner.concurrency
   }
 
-  async infer(batch: EventBatch, { signal }: InferOptions = {}): Promise<Inference> {
+  async infer(batch: EventBatch, options: InferOptions = {}): Promise<Inference> {
+    const { hangsMs = 3_600_000, tries = 3 } = this.#options
+    const directions = allocateDirections(eventCount(batch))
+    await isolate(eventCount(batch), {
+      ...options,
+      tries,
+      backoff: { firstMs: 1, capMs: 5 },
+      answer: async (from, to) => {
+        const part = sliceEvents(batch, from, to)
+        scatterDirections(directions, await within(() => this.#ask(part, options.signal), hangsMs), from)
+      },
+      failureOf: (error) => {
+        if (error instanceof OutOfTime) return 'model_timeout'
+        if (error instanceof EventError) return 'model_failed'
+        const isDeath = error instanceof UnavailableError && error.code === 'model_worker_died'
+        return isDeath ? 'model_worker_died' : undefined
+      },
+      setFault: (index, message) => setFault(directions, index, 'model_failed', message),
+      ready: () => this.ready(),
+    })
+    return { model: this.model, ...directions }
+  }
+
+  async #ask(batch: EventBatch, signal: AbortSignal | undefined): Promise<Inference> {
     const fault = this.#plan(batch, this.calls++)
     switch (fault) {
       case 'away':

@@ -102,10 +102,14 @@ export class NoAnswerInTime extends Error {}
 
 function exchange(request: ClientRequest, { body, timeoutMs, signal }: HttpCall): Promise<HttpAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
-  const timer = setTimeout(
-    () => request.destroy(new NoAnswerInTime(`no answer within ${timeoutMs} ms`)),
-    timeoutMs,
-  )
+  let timer: NodeJS.Timeout | undefined
+  // While every connection is busy the request waits for one, and its time has not begun.
+  request.once('socket', () => {
+    timer = setTimeout(
+      () => request.destroy(new NoAnswerInTime(`no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+  })
   const abort = () => request.destroy(new Error('aborted'))
   signal?.addEventListener('abort', abort, { once: true })
   request.on('error', (error: NodeJS.ErrnoException) => {
