@@ -13,10 +13,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { expect, it, type TestContext } from 'vitest'
+import { describe, expect, it, type TestContext } from 'vitest'
+import type { Broker, Delivery } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import type { BrokerOptions } from '../../src/broker/options.ts'
-import { batch, predicted, settleAll, take } from '../conformance/broker/support.ts'
+import { batch, bytes, deadLetter, predicted, settleAll, take } from '../conformance/broker/support.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { until } from '../support/until.ts'
 
@@ -118,6 +119,76 @@ it('waits while another process holds the file, without blocking this one', asyn
   expect(await publishing).toBe('stored')
 })
 
+it('settles once the file is free again', async (t) => {
+  const file = join(folderOf(t), 'broker.db')
+  const broker = await open(t, file)
+  await broker.publish(batch('b1'))
+  const [delivery] = await take(broker, 1)
+  const other = new DatabaseSync(file)
+  other.exec('BEGIN IMMEDIATE')
+  let isSettled = false
+  const settling = broker.settle(delivery, predicted(delivery)).then((result) => {
+    isSettled = true
+    return result
+  })
+  await until(async () => (await broker.backlog()).leasedBatches === 1)
+  expect(isSettled).toBe(false)
+  other.exec('COMMIT')
+  expect(await settling).toBe('settled')
+})
+
+describe('a step that fails halfway', () => {
+  const letter = deadLetter('b1', 7n)
+  const position = { run: 'r', sequence: 1, resume: 'here', emitted: 5, done: false }
+  const steps = [
+    {
+      name: 'publish()',
+      tables: ['batches', 'payloads', 'dead_letters', 'runs', 'account'],
+      run: (broker: Broker) => broker.publish(batch('new'), position, [letter]),
+    },
+    {
+      name: 'settle()',
+      tables: ['batches', 'payloads', 'predictions', 'dead_letters', 'settled', 'account'],
+      run: (broker: Broker, delivery: Delivery) =>
+        broker.settle(delivery, { predictions: bytes('p'), predicted: 3, deadLetters: [letter] }),
+    },
+    {
+      name: 'split()',
+      tables: ['batches', 'payloads', 'settled', 'account'],
+      run: (broker: Broker, delivery: Delivery) =>
+        broker.split(delivery, [batch('part 1', 2), batch('part 2', 2)]),
+    },
+    {
+      name: 'replayDeadLetter()',
+      tables: ['batches', 'payloads', 'dead_letters', 'account'],
+      run: (broker: Broker) => broker.replayDeadLetter('1'),
+    },
+  ]
+  const cases = steps.flatMap(({ tables, ...step }) => tables.map((table) => ({ ...step, table })))
+
+  it.each(cases)('$name stores nothing when "$table" refuses', async ({ run, table }) => {
+    await using folder = temporary()
+    const file = join(folder.path, 'broker.db')
+    await using broker = await openBroker(`sqlite:${file}`, { upkeepMs: 1e9, renewMs: 1e9 })
+    await broker.publish(batch('b1'))
+    await broker.publish(undefined, { ...position, run: 'other' }, [deadLetter('b0', 1n)])
+    const [delivery] = await take(broker, 1)
+    const db = new DatabaseSync(file)
+    const kinds = ['INSERT', 'UPDATE', 'DELETE']
+    for (const kind of kinds) {
+      db.exec(
+        `CREATE TRIGGER refuse_${kind} BEFORE ${kind} ON ${table} BEGIN SELECT RAISE(ABORT, 'refused'); END`,
+      )
+    }
+    const before = contentOf(db)
+    await expect(run(broker, delivery)).rejects.toThrow('refused')
+    expect(contentOf(db)).toEqual(before)
+    for (const kind of kinds) db.exec(`DROP TRIGGER refuse_${kind}`)
+    db.close()
+    expect(await run(broker, delivery)).toBeTruthy()
+  })
+})
+
 it('loses nothing on a disk that is full, and recovers by being consumed', async (t) => {
   const folder = mountSmallDisk(t, '24m')
   const { log, lines } = collectLog()
@@ -176,6 +247,18 @@ it('does not grow with what has passed through, and gives room back after a floo
   expect(statSync(file).size).toBeLessThan(80_000_000)
   expect(statSync(`${file}-wal`).size).toBeLessThan(70_000_000)
 })
+
+const TABLES = ['batches', 'payloads', 'settled', 'predictions', 'dead_letters', 'runs', 'account']
+
+/** Every row of every table that publishing and settling change. */
+function contentOf(db: DatabaseSync) {
+  return TABLES.map((table) => db.prepare(`SELECT * FROM ${table}`).all())
+}
+
+function temporary() {
+  const path = mkdtempSync(join(tmpdir(), 'nustream-sqlite-'))
+  return { path, [Symbol.asyncDispose]: async () => rmSync(path, { recursive: true, force: true }) }
+}
 
 /** Root may write whatever the mode of a file says: until the test ends this process is nobody, who owns the folder. */
 function giveUpRoot(t: TestContext, folder: string): void {

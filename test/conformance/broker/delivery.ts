@@ -129,6 +129,20 @@ export function describeDelivery(openHome: OpenHome): void {
       expect(await takeWithin(await home.open(ALIVE), 150, 'third')).toEqual([])
     })
 
+    it('neither releases nor renews a former lease of the same consumer', async (t) => {
+      const home = await openHome(t)
+      const former = await home.open({ visibilityMs: 600, renewMs: 50 })
+      for (const id of ['b1', 'b2']) await former.publish(batch(id))
+      const [first] = await take(former, 2, { consumer: 'c1' })
+      const again = await take(await home.open(DEAD), 2, { consumer: 'c1', withinMs: 5_000 })
+      expect(again.map((delivery) => delivery.attempt)).toEqual([2, 2])
+      await former.release(first)
+      expect(await former.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 2 })
+      // The process that holds the leases now never renews them, so they end although the former one lives.
+      const later = await take(await home.open(ALIVE), 2, { consumer: 'c2', withinMs: 5_000 })
+      expect(later.map((delivery) => delivery.attempt)).toEqual([3, 3])
+    })
+
     it('goes on after the home was killed and came back, and nothing is lost', async (t) => {
       const home = await openHome(t)
       const broker = await home.open({ ...ALIVE, retryMaxMs: 100 })
