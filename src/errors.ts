@@ -44,6 +44,7 @@ export const EVENT_ERROR_CODES = [
   'source_value_invalid', // a value in the source that the event form cannot hold
   'model_output_invalid', // the model answered NaN, infinity or a null vector
   'model_failed', // the model fails on this event alone, every time
+  'batch_id_invalid', // not UTF-8, or too long
   'attempts_exhausted', // consumers died while they held this event
 ] as const
 export type EventErrorCode = (typeof EVENT_ERROR_CODES)[number]
@@ -96,6 +97,7 @@ export const USAGE_CODES = [
   'source_unreadable', // a Parquet file that is truncated or lacks a column
   'broker_url_invalid',
   'broker_read_only',
+  'broker_file_missing', // deleted or replaced while it was in use
   'model_missing',
   'model_manifest_invalid',
   'model_parity_failed',

@@ -45,6 +45,8 @@ export interface RunStanding extends RunPosition {
 export interface Delivery extends BatchMessage {
   readonly deliveryId: string
   readonly partition: number
+  /** What is wrong with the entry itself, such as a batch id that is not UTF-8. Its events become dead letters. */
+  readonly fault?: { readonly code: EventErrorCode; readonly message: string }
   /** 1 on the first delivery. The broker counts over all consumers, so the count survives their end. */
   readonly attempt: number
 }
@@ -124,6 +126,8 @@ export interface PredictionsOptions {
   readonly after?: ReadonlyMap<number, string>
   /** Start at predictions that are stored from now on. */
   readonly live?: boolean
+  /** Id of the stream that is expected. Reading ends, without an abort, as soon as the broker holds another stream. */
+  readonly stream?: string
   /** Start this many batches before the newest one of each partition; takes precedence over `after`. */
   readonly last?: number
   readonly signal: AbortSignal
@@ -201,6 +205,12 @@ export interface ReaderBroker {
 
   /** One round trip. @throws UnavailableError at once when the broker is unavailable */
   ping(): Promise<void>
+
+  /**
+   * Ends when the broker would store a batch now.
+   * @throws UnavailableError at once when it is unavailable or would refuse: memory or disk full, or read-only
+   */
+  checkWritable(): Promise<void>
 
   /**
    * Eight hex digits that identify this stream, so that a cursor is never used on another stream. A stream that was

@@ -1,5 +1,5 @@
-/** What this broker instance holds on loan: who borrowed it, in the order of borrowing. */
-export class Loans {
+/** The leases that this broker instance holds: delivery id and consumer, in the order in which they were taken. */
+export class Leases {
   readonly #consumers = new Map<string, string>()
 
   add(deliveryId: string, consumer: string): void {
@@ -12,12 +12,8 @@ export class Loans {
 
   countOf(consumer: string): number {
     let count = 0
-    for (const borrower of this.#consumers.values()) if (borrower === consumer) count++
+    for (const holder of this.#consumers.values()) if (holder === consumer) count++
     return count
-  }
-
-  has(deliveryId: string): boolean {
-    return this.#consumers.has(deliveryId)
   }
 
   ids(): string[] {

@@ -1,31 +1,26 @@
 import { UsageError } from '../errors.ts'
 import type { Broker } from './contract.ts'
-import type { BrokerOptions } from './options.ts'
+import { brokerSettings, type OpenOptions } from './options.ts'
 import { openSqliteBroker } from './sqlite/broker.ts'
 
 /**
- * Opens the broker that `url` names: `redis://…`, `rediss://…`, `redis+cluster://…`, `rediss+cluster://…` or
- * `sqlite:FILE`.
- * @throws UsageError when the URL is wrong, the file foreign, or the server refuses us
+ * Opens the broker that `url` names: `sqlite:FILE`, `redis://…`, `redis+cluster://…` or `redis+sentinel://…`, with
+ * `rediss` for TLS.
+ * @throws UsageError when the URL is wrong, the file foreign, or the server refuses the login
  * @throws UnavailableError when the server does not answer in time
  */
-export async function openBroker(url: string, options: BrokerOptions = {}): Promise<Broker> {
-  if (url.startsWith('sqlite:')) return await openSqliteBroker(sqlitePath(url), options)
-  if (/^rediss?(\+cluster)?:\/\//i.test(url)) {
+export async function openBroker(url: string, options: OpenOptions = {}): Promise<Broker> {
+  const settings = brokerSettings(options)
+  if (url.startsWith('sqlite:')) return await openSqliteBroker(sqlitePath(url), settings)
+  if (/^rediss?(\+cluster|\+sentinel)?:\/\//i.test(url)) {
     // Loaded on demand: a pipeline on SQLite needs no Redis client.
     const { openRedisBroker } = await import('./redis/broker.ts')
-    return await openRedisBroker(url, options)
+    return await openRedisBroker(url, settings)
   }
   const scheme = /^[a-z0-9+.-]+:/i.exec(url)?.[0] ?? ''
-  if (/^rediss?[+-]sentinel/i.test(scheme)) {
-    throw new UsageError(
-      'broker_url_invalid',
-      'broker URL names Sentinels, which nustream does not ask; let a DNS name or proxy lead to the primary, or use a Redis Cluster',
-    )
-  }
   throw new UsageError(
     'broker_url_invalid',
-    `broker URL begins with "${scheme}"; it must be redis://HOST:PORT, rediss://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT or sqlite:FILE`,
+    `broker URL begins with "${scheme}"; it must be redis://HOST:PORT, rediss://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT, redis+sentinel://HOST:PORT/PRIMARY or sqlite:FILE`,
   )
 }
 

@@ -16,7 +16,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, type TestContext } from 'vitest'
 import type { Broker, Delivery } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
-import type { BrokerOptions } from '../../src/broker/options.ts'
+import type { OpenOptions } from '../../src/broker/options.ts'
 import { batch, bytes, deadLetter, predicted, settleAll, take } from '../conformance/broker/support.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { until } from '../support/until.ts'
@@ -27,7 +27,7 @@ function folderOf(t: TestContext): string {
   return folder
 }
 
-async function open(t: TestContext, file: string, options: BrokerOptions = {}) {
+async function open(t: TestContext, file: string, options: OpenOptions = {}) {
   const broker = await openBroker(`sqlite:${file}`, { retryMaxMs: 50, ...options })
   t.onTestFinished(() => broker.close())
   return broker

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { partitionKeys } from '../../src/broker/redis/keys.ts'
+import { partitionKeys } from '../../src/broker/redis/layout.ts'
 import { triggerAuthenticationSchema } from '../support/crds.ts'
 import {
   build,

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { Registry } from 'prom-client'
 import { describe, expect, it, type TestContext } from 'vitest'
-import type { BrokerOptions } from '../../src/broker/options.ts'
+import type { OpenOptions } from '../../src/broker/options.ts'
 import { WAITING_BYTES_MAX } from '../../src/display/browsers.ts'
 import { createDisplay } from '../../src/display/display.ts'
 import type { DrawnEvent, Snapshot } from '../../src/display/messages.ts'
@@ -55,7 +55,7 @@ async function publishAndPredict(
   t: TestContext,
   home: OpenedHome,
   batches: number,
-  options: BrokerOptions = {},
+  options: OpenOptions = {},
 ): Promise<void> {
   const broker = await home.open(options)
   startConsuming(t, { broker, inferrer: new TestInferrer() })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Broker } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
-import type { BrokerOptions } from '../../src/broker/options.ts'
+import type { OpenOptions } from '../../src/broker/options.ts'
 import { type EmitOptions, emit } from '../../src/emitter/emit.ts'
 import { decodeEventBatch } from '../../src/event/wire.ts'
 import { batch, settleAll, take } from '../conformance/broker/support.ts'
@@ -23,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(() => Promise.all(cleanups.map((cleanup) => cleanup())))
 
-async function open(t: Owner, options: BrokerOptions = {}, query = ''): Promise<Broker> {
+async function open(t: Owner, options: OpenOptions = {}, query = ''): Promise<Broker> {
   const broker = await openBroker(`${cluster.url}${query}`, { ...QUICK, partitions: PARTITIONS, ...options })
   t.onTestFinished(() => broker.close())
   return broker

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Broker } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
-import type { BrokerOptions } from '../../src/broker/options.ts'
+import type { OpenOptions } from '../../src/broker/options.ts'
 import { type Owner, startRedis } from './redis.ts'
 
 export const HOMES = ['sqlite', 'redis'] as const
@@ -12,7 +12,7 @@ export type Home = (typeof HOMES)[number]
 export interface OpenedHome {
   readonly url: string
   /** Opens the broker as one process would; the test's end closes it. */
-  open(options?: BrokerOptions): Promise<Broker>
+  open(options?: OpenOptions): Promise<Broker>
 }
 
 /** A broker of its own for one test: a SQLite file, or a real redis-server. */

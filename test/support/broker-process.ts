@@ -10,7 +10,7 @@ import { openBroker } from '../../src/broker/open.ts'
 import { batch, predicted } from '../conformance/broker/support.ts'
 
 const [, , url = '', role = '', name = '', count = '0'] = process.argv
-const options = { visibilityMs: 400, retryMaxMs: 50, upkeepMs: 100, waitForBroker: true }
+const options = { visibilityMs: 400, retryMaxMs: 50, upkeepMs: 100 }
 await using broker = await openBroker(url, options)
 
 if (role === 'emit') await emit(Number(count))

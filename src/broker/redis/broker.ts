@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
+import { within } from '../../async/deadline.ts'
 import { Signal } from '../../async/signal.ts'
 import { UnavailableError } from '../../errors.ts'
-import { Background } from '../background.ts'
 import type {
   Backlog,
   BatchMessage,
@@ -21,37 +20,32 @@ import type {
   StoredPredictions,
   Totals,
 } from '../contract.ts'
-import { Loans } from '../leases.ts'
-import { type BrokerOptions, type BrokerSettings, brokerSettings } from '../options.ts'
-import { partitionOf } from '../partition.ts'
-import { Persistence } from '../persist.ts'
+import { Leases } from '../leases.ts'
+import type { BrokerSettings } from '../options.ts'
+import { BrokerRetry } from '../retry.ts'
+import { partitionOf } from '../rules.ts'
 import { checkNodes } from './check.ts'
-import { storedAtMs, toLoan } from './entry.ts'
-import { explained, isPassingRedisError } from './errors.ts'
-import { RedisHeartbeats } from './heartbeats.ts'
+import { RedisNodes } from './client.ts'
+import { explained, retryReasonOf } from './errors.ts'
+import { storedAtMs, toLease } from './layout.ts'
 import { RedisLink } from './link.ts'
-import { RedisNodes } from './nodes.ts'
 import { RedisPartition } from './partition.ts'
-import { RedisReader } from './reader.ts'
+import { RedisReader, readPredictions, sampleBatches } from './reader.ts'
 import { RedisRun } from './run.ts'
-import { sampleBatches } from './samples.ts'
 import { type RedisTarget, readTarget } from './target.ts'
+import { Background, RedisHeartbeats, readNodeState } from './upkeep.ts'
 
-/** Onlookers look again after this; the pause doubles while nothing comes. */
-const POLL_MIN_MS = 10
-const POLL_MAX_MS = 100
 /** Settled batches are trimmed at most this often, apart from the regular upkeep. */
 const TRIM_EVERY_MS = 50
-/** Closing gives back what is on loan for no longer than this. */
-const GIVE_BACK_WITHIN_MS = 2_000
+/** Longest that closing takes to release its leases. */
+const RELEASE_WITHIN_MS = 2_000
 
 /**
  * The broker on Redis 7 Streams. Every step that must be atomic is one Lua script over the keys of one partition.
- * @throws UsageError when the URL is wrong, the server is a read-only replica or too old, or refuses us
- * @throws UnavailableError when the server does not answer in time, unless told to wait for it
+ * @throws UsageError when the URL is wrong, the server is a read-only replica or too old, or refuses the login
+ * @throws UnavailableError when the server does not answer in time
  */
-export async function openRedisBroker(url: string, options: BrokerOptions = {}): Promise<Broker> {
-  const settings = brokerSettings(options)
+export async function openRedisBroker(url: string, settings: BrokerSettings): Promise<Broker> {
   const broker = new RedisBroker(readTarget(url, settings), settings)
   try {
     await broker.check()
@@ -64,16 +58,16 @@ export async function openRedisBroker(url: string, options: BrokerOptions = {}):
 
 class RedisBroker implements Broker {
   readonly partitions: number
-  readonly #isClusterByUrl: boolean
+  readonly #kind: RedisTarget['kind']
   readonly #settings: BrokerSettings
   readonly #session = randomUUID()
   readonly #closing = new AbortController()
   readonly #links: readonly RedisLink[]
   readonly #streams: readonly RedisPartition[]
   readonly #heartbeats: RedisHeartbeats
-  readonly #persistence: Persistence
-  readonly #loans = new Loans()
-  readonly #loanEnded = new Signal()
+  readonly #retry: BrokerRetry
+  readonly #leases = new Leases()
+  readonly #leaseEnded = new Signal()
   readonly #stored = new Signal()
   readonly #runs = new Map<string, RedisRun>()
   readonly #readers = new Set<RedisReader>()
@@ -81,40 +75,43 @@ class RedisBroker implements Broker {
   readonly #timers: readonly NodeJS.Timeout[]
   readonly #trimmedAtMs: number[]
   #closed: Promise<void> | undefined
-  #streamId: string | undefined
-  /** Only who consumes lets old predictions and dead letters go. */
+  /** Only a consumer deletes old predictions and dead letters. */
   #isConsumer = false
+  /** The server has accepted this login. */
+  #isOpen = false
 
   constructor(target: RedisTarget, settings: BrokerSettings) {
-    this.#isClusterByUrl = target.cluster
+    this.#kind = target.kind
     this.#settings = settings
     this.partitions = settings.partitions
     const nodes = new RedisNodes(target.nodes)
     this.#links = Array.from({ length: settings.partitions }, () => new RedisLink(target, settings, nodes))
     this.#streams = this.#links.map((link, index) => new RedisPartition(index, link, settings))
-    this.#heartbeats = new RedisHeartbeats(settings.stream, this.#links[0])
+    this.#heartbeats = new RedisHeartbeats(settings.stream, this.#links[0], settings.log)
     this.#trimmedAtMs = this.#links.map(() => 0)
     this.#background = new Background(settings.log)
-    this.#persistence = new Persistence({
+    this.#retry = new BrokerRetry({
       log: settings.log,
-      pauseMinMs: 20,
-      pauseMaxMs: settings.retryMaxMs,
-      isPassing: isPassingRedisError,
+      firstMs: 20,
+      capMs: settings.retryMaxMs,
+      reasonOf: retryReasonOf,
+      onRetry: (reason) => settings.observer?.retried(reason),
     })
     this.#timers = [
-      setInterval(() => this.#renewLoans(), settings.renewMs).unref(),
+      setInterval(() => this.#renewLeases(), settings.renewMs).unref(),
       setInterval(() => this.#trimAll(), settings.upkeepMs).unref(),
+      setInterval(() => this.#inspect(), settings.inspectMs).unref(),
     ]
   }
 
-  /** Finds out at once what no patience would mend. */
+  /** Finds out at once what trying again would not help. */
   async check(): Promise<void> {
-    const { waitForBroker, connectTimeoutMs, log } = this.#settings
-    const checked = { cluster: this.#isClusterByUrl, log }
-    const deadline = waitForBroker ? [] : [AbortSignal.timeout(connectTimeoutMs)]
-    const signal = AbortSignal.any([this.#closing.signal, ...deadline])
+    const { connectTimeoutMs, log } = this.#settings
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(connectTimeoutMs)])
     try {
-      await this.#keepTrying('connecting', () => checkNodes(this.#streams, checked), signal)
+      await this.#try('connecting', () => checkNodes(this.#streams, { kind: this.#kind, log }), signal)
+      this.#isOpen = true
+      this.#inspect()
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error
       const reason = error.cause instanceof Error ? ` (${error.cause.message || String(error.cause)})` : ''
@@ -131,7 +128,7 @@ class RedisBroker implements Broker {
   ): Promise<'stored' | 'repeat'> {
     const stream = this.#streams[partitionOf(message?.batchId ?? '', position?.sequence, this.partitions)]
     let isRetry = false
-    return await this.#keepTrying('publishing', async () => {
+    return await this.#try('publishing', async () => {
       try {
         if (position)
           return await this.#run(position.run).publish(stream, { message, position, deadLetters, isRetry })
@@ -144,7 +141,7 @@ class RedisBroker implements Broker {
   }
 
   async position(run: string): Promise<RunStanding | undefined> {
-    return await this.#keepTrying('reading a position', () => this.#run(run).read(run))
+    return await this.#try('reading a position', () => this.#run(run).read(run))
   }
 
   async *deliveries(options: DeliveryOptions): AsyncGenerator<Delivery, void, void> {
@@ -174,49 +171,32 @@ class RedisBroker implements Broker {
   async backlog(): Promise<Backlog> {
     const all = await this.#ofAll('reading the backlog', (stream) => stream.backlog())
     return {
-      unreadBatches: sum(all.map((backlog) => backlog.unreadBatches)),
-      leasedBatches: sum(all.map((backlog) => backlog.leasedBatches)),
-      events: sum(all.map((backlog) => backlog.events)),
-      oldestAgeMs: Math.max(...all.map((backlog) => backlog.oldestAgeMs)),
+      unreadBatches: sum(all, 'unreadBatches'),
+      leasedBatches: sum(all, 'leasedBatches'),
+      events: sum(all, 'events'),
+      oldestAgeMs: Math.max(...all.map(({ oldestAgeMs }) => oldestAgeMs)),
     }
   }
 
   async totals(): Promise<Totals> {
     const all = await this.#ofAll('reading totals', (stream) => stream.totals())
     return {
-      emitted: sum(all.map((totals) => totals.emitted)),
-      predicted: sum(all.map((totals) => totals.predicted)),
-      deadLettered: sum(all.map((totals) => totals.deadLettered)),
+      emitted: sum(all, 'emitted'),
+      predicted: sum(all, 'predicted'),
+      deadLettered: sum(all, 'deadLettered'),
     }
   }
 
   async streamId(): Promise<string> {
     const [first] = this.#streams
-    const proposed = this.#streamId ?? randomUUID().slice(0, 8)
-    this.#streamId = await this.#keepTrying('reading the stream id', () => first.streamId(proposed))
-    return this.#streamId
+    const proposed = randomUUID().slice(0, 8)
+    return await this.#try('reading the stream id', () => first.streamId(proposed))
   }
 
-  async *predictions(options: PredictionsOptions): AsyncGenerator<StoredPredictions, void, void> {
+  predictions(options: PredictionsOptions): AsyncIterable<StoredPredictions> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
-    const cursors: string[] = []
-    for (const stream of this.#streams)
-      cursors.push((await this.#next(() => stream.startCursor(options), ends)) ?? '0-0')
-    let pollMs = POLL_MIN_MS
-    while (!ends.aborted) {
-      let found = false
-      for (const stream of this.#streams) {
-        for (const stored of (await this.#next(() => stream.predictions(cursors[stream.index]), ends)) ??
-          []) {
-          if (ends.aborted) return
-          found = true
-          cursors[stream.index] = stored.cursor
-          yield stored
-        }
-      }
-      if (!found) await this.#stored.wait(pollMs, ends)
-      pollMs = found ? POLL_MIN_MS : Math.min(pollMs * 2, POLL_MAX_MS)
-    }
+    const next = <T>(read: () => Promise<T>) => this.#next(read, ends)
+    return readPredictions({ streams: this.#streams, options, ends, stored: this.#stored, next })
   }
 
   samples({ everyMs, signal }: SampleOptions): AsyncIterable<BatchMessage> {
@@ -228,8 +208,6 @@ class RedisBroker implements Broker {
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {
     const hold = (stream: RedisPartition) => stream.holdPredictions(reader, taken.get(stream.index) ?? '0-0')
     await this.#ofAll('holding predictions', hold)
-    // A Redis that has lost all since gives later cursors, so it stays the stream that it was.
-    if (this.#streamId) await this.streamId()
   }
 
   async deadLetters({ limit }: { readonly limit: number }): Promise<StoredDeadLetter[]> {
@@ -241,27 +219,27 @@ class RedisBroker implements Broker {
   }
 
   async deadLetter(id: string): Promise<StoredDeadLetter | undefined> {
-    return await this.#ofLetter(id, undefined, (stream, entryId) => stream.deadLetter(entryId))
+    return await this.#ofDeadLetter(id, undefined, (stream, entryId) => stream.deadLetter(entryId))
   }
 
   async replayDeadLetter(id: string): Promise<boolean> {
-    return await this.#ofLetter(id, false, (stream, entryId) => stream.replayDeadLetter(entryId))
+    return await this.#ofDeadLetter(id, false, (stream, entryId) => stream.replayDeadLetter(entryId))
   }
 
   async dropDeadLetter(id: string): Promise<boolean> {
-    return await this.#ofLetter(id, false, (stream, entryId) => stream.dropDeadLetter(entryId))
+    return await this.#ofDeadLetter(id, false, (stream, entryId) => stream.dropDeadLetter(entryId))
   }
 
   async beat(beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): Promise<void> {
-    await this.#keepTrying('beating', () => this.#heartbeats.beat(beat))
+    await this.#try('beating', () => this.#heartbeats.beat(beat))
   }
 
   async leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void> {
-    await this.#keepTrying('leaving', () => this.#heartbeats.leave(part))
+    await this.#try('leaving', () => this.#heartbeats.leave(part))
   }
 
   async heartbeats(): Promise<Heartbeat[]> {
-    return await this.#keepTrying('reading heartbeats', () => this.#heartbeats.read())
+    return await this.#try('reading heartbeats', () => this.#heartbeats.read())
   }
 
   async ping(): Promise<void> {
@@ -270,6 +248,22 @@ class RedisBroker implements Broker {
       await link.send(['PING'])
     } catch (cause) {
       throw new UnavailableError('broker_unreachable', `Redis at ${link.address} does not answer`, { cause })
+    }
+  }
+
+  async checkWritable(): Promise<void> {
+    const byNode = new Map(this.#streams.map((stream) => [stream.address, stream]))
+    await Promise.all([...byNode.values()].map((stream) => this.#checkWritable(stream)))
+  }
+
+  async #checkWritable(stream: RedisPartition): Promise<void> {
+    try {
+      await stream.checkWritable()
+    } catch (cause) {
+      const code = retryReasonOf(cause) === 'unreachable' ? 'broker_unreachable' : 'broker_refuses_writes'
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const message = `Redis at ${stream.address} would not store a batch now: ${reason}`
+      throw new UnavailableError(code, message, { cause })
     }
   }
 
@@ -285,27 +279,25 @@ class RedisBroker implements Broker {
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.#closing.abort()
-    const gaveBack = Promise.allSettled([...this.#readers].map((reader) => reader.done)).then(() =>
-      Promise.allSettled([
-        ...this.#streams.map((stream) => stream.release(this.#loansOf(stream))),
-        this.#background.ended(),
-      ]),
-    )
-    await Promise.race([gaveBack, pause(GIVE_BACK_WITHIN_MS, undefined, { ref: false })])
+    await within(() => this.#releaseAll(), RELEASE_WITHIN_MS).catch(() => undefined)
     await Promise.all(this.#links.map((link) => link.close()))
+    this.#settings.observer?.sawNodes([])
+  }
+
+  async #releaseAll(): Promise<void> {
+    await Promise.allSettled([...this.#readers].map((reader) => reader.done))
+    const releases = this.#streams.map((stream) => stream.release(this.#leasesOf(stream)))
+    await Promise.allSettled([...releases, this.#background.ended()])
   }
 
   #openReader(options: DeliveryOptions): RedisReader {
-    const streams = this.#streams.map((partition) => ({
-      partition,
-      link: partition.openLink(),
-    }))
+    const streams = this.#streams.map((partition) => ({ partition, link: partition.openLink() }))
     const deps = {
       streams,
       settings: this.#settings,
-      persistence: this.#persistence,
-      loans: this.#loans,
-      loanEnded: this.#loanEnded,
+      retry: this.#retry,
+      leases: this.#leases,
+      leaseEnded: this.#leaseEnded,
     }
     const reader = new RedisReader(deps, options, this.#closing.signal)
     this.#isConsumer = true
@@ -330,18 +322,18 @@ class RedisBroker implements Broker {
     act: (stream: RedisPartition) => Promise<T>,
   ): Promise<T> {
     const stream = this.#streams[delivery.partition]
-    const result = await this.#keepTrying(what, () => act(stream))
-    this.#loans.remove(delivery.deliveryId)
-    this.#loanEnded.notify()
+    const result = await this.#try(what, () => act(stream))
+    this.#leases.remove(delivery.deliveryId)
+    this.#leaseEnded.notify()
     if (performance.now() - this.#trimmedAtMs[stream.index] > TRIM_EVERY_MS) this.#trim(stream)
     return result
   }
 
   async #ofAll<T>(what: string, act: (stream: RedisPartition) => Promise<T>): Promise<T[]> {
-    return await this.#keepTrying(what, () => Promise.all(this.#streams.map(act)))
+    return await this.#try(what, () => Promise.all(this.#streams.map(act)))
   }
 
-  async #ofLetter<T>(
+  async #ofDeadLetter<T>(
     id: string,
     none: T,
     act: (stream: RedisPartition, entryId: string) => Promise<T>,
@@ -349,43 +341,54 @@ class RedisBroker implements Broker {
     const [, partition, entryId] = /^(\d+)\/(\d+-\d+)$/.exec(id) ?? []
     const stream = this.#streams[Number(partition)]
     if (stream === undefined || entryId === undefined) return none
-    return await this.#keepTrying('at a dead letter', () => act(stream, entryId))
+    return await this.#try('at a dead letter', () => act(stream, entryId))
   }
 
-  async #keepTrying<T>(what: string, act: () => Promise<T>, signal = this.#closing.signal): Promise<T> {
+  async #try<T>(what: string, act: () => Promise<T>, signal = this.#closing.signal): Promise<T> {
     const attempt = async () => {
       try {
         return await act()
       } catch (error) {
-        throw explained(error, this.#links[0].address)
+        throw explained(error, this.#links[0].address, this.#isOpen)
       }
     }
-    return await this.#persistence.keepTrying(what, attempt, signal)
+    return await this.#retry.run(what, attempt, signal)
   }
 
   /** The result of a read within a loop, or undefined once the loop is to end. */
   async #next<T>(read: () => Promise<T>, ends: AbortSignal): Promise<T | undefined> {
     try {
-      return await this.#keepTrying('reading', read, ends)
+      return await this.#try('reading', read, ends)
     } catch (error) {
       if (ends.aborted) return undefined
       throw error
     }
   }
 
-  #loansOf(stream: RedisPartition): string[] {
-    return this.#loans.ids().filter((id) => toLoan(id).partition === stream.index)
+  #leasesOf(stream: RedisPartition): string[] {
+    return this.#leases.ids().filter((id) => toLease(id).partition === stream.index)
   }
 
-  #renewLoans(): void {
+  #renewLeases(): void {
     for (const stream of this.#streams) {
-      const ids = this.#loansOf(stream)
+      const ids = this.#leasesOf(stream)
       if (ids.length === 0) continue
       this.#background.start(`renew ${stream.index}`, async () => {
-        for (const id of await stream.renew(ids)) this.#loans.remove(id)
-        this.#loanEnded.notify()
+        for (const id of await stream.renew(ids)) this.#leases.remove(id)
+        this.#leaseEnded.notify()
       })
     }
+  }
+
+  /** Reads the state of each node that holds a partition, for the metrics. */
+  #inspect(): void {
+    const { observer } = this.#settings
+    if (!observer) return
+    const byNode = new Map(this.#links.map((link) => [link.address, link]))
+    this.#background.start('inspect', async () => {
+      const states = await Promise.all([...byNode.values()].map(readNodeState))
+      if (!this.#closing.signal.aborted) observer.sawNodes(states.filter((state) => state !== undefined))
+    })
   }
 
   #trimAll(): void {
@@ -398,6 +401,6 @@ class RedisBroker implements Broker {
   }
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0)
+function sum<K extends string>(counts: readonly Readonly<Record<K, number>>[], name: K): number {
+  return counts.reduce((total, count) => total + count[name], 0)
 }

@@ -1,21 +1,22 @@
 import type { Logger } from 'pino'
-import { UsageError } from '../../errors.ts'
+import { UnavailableError, UsageError } from '../../errors.ts'
 import { replyCode } from './errors.ts'
 import type { RedisLink } from './link.ts'
 import type { RedisPartition } from './partition.ts'
-import type { RedisAddress } from './target.ts'
+import type { RedisAddress, RedisTarget } from './target.ts'
+import { type Info, readInfo } from './upkeep.ts'
 
 /** Scripts with flags and the lag of a consumer group are new in 7.0. */
 const MAJOR_MIN = 7
 
 export interface CheckOptions {
-  /** The URL says that this is a cluster. */
-  readonly cluster: boolean
+  /** What the URL says. */
+  readonly kind: RedisTarget['kind']
   readonly log: Logger | undefined
 }
 
 /**
- * Looks once at the server, or at the master of each partition in a cluster: what makes it unfit is an error, what
+ * Checks the server once, in a cluster the primary of each partition: an unsuitable server is an error, a setting that
  * endangers data is a warning.
  * @throws UsageError for a read-only replica, a Sentinel, and a server that is too old
  */
@@ -33,35 +34,32 @@ export async function checkNodes(streams: readonly RedisPartition[], options: Ch
   }
 }
 
-/** Returns the nodes of the cluster that it belongs to, or undefined where it is none, or does not say. */
-async function checkRedis(
-  link: RedisLink,
-  { cluster, log }: CheckOptions,
-): Promise<RedisAddress[] | undefined> {
+/** Returns the nodes of the cluster that the server belongs to; undefined where it belongs to none, or does not say. */
+async function checkRedis(link: RedisLink, { kind, log }: CheckOptions): Promise<RedisAddress[] | undefined> {
   const info = await readInfo(link)
   const at = link.address
   if (info === undefined) {
-    log?.info({ at }, 'Redis does not let this user read INFO, its settings are not checked')
-    return cluster ? await readNodes(link, log) : undefined
+    log?.info({ at }, 'this user may not read INFO of Redis, its settings are not checked')
+    return kind === 'cluster' ? await readNodes(link, log) : undefined
   }
   const mode = info.get('redis_mode')
   if (mode === 'sentinel') {
     throw new UsageError(
       'broker_url_invalid',
-      `what answers at ${at} is a Sentinel, which keeps no stream; give the address of the primary that it watches`,
+      `the server at ${at} is a Sentinel, which stores no stream; write redis+sentinel://${at}/PRIMARY`,
     )
   }
-  if (cluster && mode !== 'cluster') {
+  if (kind === 'cluster' && mode !== 'cluster') {
     throw new UsageError(
       'broker_url_invalid',
       `Redis at ${at} is no cluster; write redis:// (rediss:// with TLS) instead of redis+cluster://`,
     )
   }
-  checkServer(info, at, log)
+  checkServer(info, at, { kind, log })
   return mode === 'cluster' ? await readNodes(link, log) : undefined
 }
 
-function checkServer(info: Info, at: string, log: Logger | undefined): void {
+function checkServer(info: Info, at: string, { kind, log }: CheckOptions): void {
   const version = info.get('redis_version') ?? ''
   if (Number.parseInt(version, 10) < MAJOR_MIN) {
     throw new UsageError(
@@ -69,14 +67,14 @@ function checkServer(info: Info, at: string, log: Logger | undefined): void {
       `Redis at ${at} is version ${version}; ${MAJOR_MIN}.0 or newer is needed`,
     )
   }
-  // A replica in a cluster says where its master is.
+  // A replica in a cluster says where its primary is.
   const isCluster = info.get('redis_mode') === 'cluster'
   if (!isCluster && info.get('role') === 'slave' && info.get('slave_read_only') !== '0') {
-    const master = `${info.get('master_host')}:${info.get('master_port')}`
-    throw new UsageError(
-      'broker_read_only',
-      `Redis at ${at} is a read-only replica; use its master at ${master}`,
-    )
+    const primary = `${info.get('master_host')}:${info.get('master_port')}`
+    const message = `Redis at ${at} is a read-only replica; use its primary at ${primary}`
+    // Sentinels name the former primary for a moment.
+    if (kind === 'sentinel') throw new UnavailableError('broker_refuses_writes', message)
+    throw new UsageError('broker_read_only', message)
   }
   warnOfSettings(info, at, log)
 }
@@ -86,28 +84,18 @@ function warnOfSettings(info: Info, at: string, log: Logger | undefined): void {
   if (policy !== undefined && policy !== 'noeviction') {
     log?.warn(
       { at, policy },
-      'Redis may evict what is waiting when it is full; set maxmemory-policy noeviction',
+      'Redis may delete waiting batches when it is full; set maxmemory-policy noeviction',
     )
   }
   if (info.get('aof_enabled') === '0') {
-    log?.warn({ at }, 'Redis keeps no append-only file, a crash loses what is waiting; set appendonly yes')
+    log?.warn(
+      { at },
+      'Redis writes no append-only file, so a crash loses waiting batches; set appendonly yes',
+    )
   }
 }
 
-type Info = ReadonlyMap<string, string>
-
-async function readInfo(link: RedisLink): Promise<Info | undefined> {
-  try {
-    const text = String(await link.send(['INFO']))
-    const pairs = text.split('\r\n').filter((line) => line.includes(':') && !line.startsWith('#'))
-    return new Map(pairs.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]))
-  } catch (error) {
-    if (replyCode(error) === 'NOPERM') return undefined
-    throw error
-  }
-}
-
-/** Every node of the cluster; those of the URL must do where this user may not ask. */
+/** Every node of the cluster; none where this user may not ask. */
 async function readNodes(link: RedisLink, log: Logger | undefined): Promise<RedisAddress[]> {
   try {
     return toAddresses(await link.send(['CLUSTER', 'SLOTS']))
@@ -115,7 +103,7 @@ async function readNodes(link: RedisLink, log: Logger | undefined): Promise<Redi
     if (replyCode(error) !== 'NOPERM') throw error
     log?.info(
       { at: link.address },
-      'Redis does not let this user ask for the nodes of its cluster; name all in the URL',
+      'this user may not ask Redis for the nodes of its cluster; name all of them in the URL',
     )
     return []
   }

@@ -1,26 +1,36 @@
 import { ErrorReply } from 'redis'
-import { UnavailableError, UsageError } from '../../errors.ts'
+import { OutOfTime } from '../../async/deadline.ts'
+import { UnavailableError, type UsageCode, UsageError } from '../../errors.ts'
+import type { RetryReason } from '../retry.ts'
 
-/** First words of the error replies that go away by themselves. */
-const PASSING = new Set([
-  'LOADING', // reading its data after a start
-  'BUSY', // a slow script
-  'TRYAGAIN', // a slot on its way to another node
-  'CLUSTERDOWN',
-  'MASTERDOWN',
-  'MOVED', // the link follows on the next try
-  'ASK',
-  'READONLY', // a fail-over: the link reconnects on the next try
-  'NOREPLICAS',
-  'OOM', // drained by consuming
-  'MISCONF', // cannot write its own disk
+/** First words of the error replies that are transient. */
+const TRANSIENT = new Map<string, RetryReason>([
+  ['LOADING', 'loading'],
+  ['BUSY', 'busy'],
+  ['TRYAGAIN', 'cluster'],
+  ['CLUSTERDOWN', 'cluster'],
+  ['MOVED', 'cluster'], // the link follows on the next try
+  ['ASK', 'cluster'],
+  ['MASTERDOWN', 'read_only'],
+  ['READONLY', 'read_only'], // a fail-over: the link reconnects on the next try
+  ['NOREPLICAS', 'replicas_missing'],
+  ['OOM', 'out_of_memory'],
+  ['MISCONF', 'disk'],
 ])
 
-/** True for an error of the connection or a refusal that passes, so that trying again is right. */
-export function isPassingRedisError(error: unknown): boolean {
-  if (error instanceof UnavailableError) return true
-  if (!(error instanceof ErrorReply)) return !(error instanceof UsageError) && !isProgrammingError(error)
-  return PASSING.has(replyCode(error)) || error.message.startsWith('ERR max number of clients')
+/** The step is done here and on too few replicas; the connection is well. */
+export class ReplicasMissing extends UnavailableError {}
+
+/** Why trying again may help; undefined for a refusal or a mistake that does not go away. */
+export function retryReasonOf(error: unknown): RetryReason | undefined {
+  if (error instanceof ErrorReply) {
+    if (error.message.startsWith('ERR max number of clients')) return 'busy'
+    return TRANSIENT.get(replyCode(error))
+  }
+  if (error instanceof Revoked) return 'unauthorized'
+  if (error instanceof ReplicasMissing) return 'replicas_missing'
+  if (error instanceof UnavailableError) return error.cause instanceof OutOfTime ? 'timeout' : 'unreachable'
+  return error instanceof UsageError || isProgrammingError(error) ? undefined : 'unreachable'
 }
 
 /** First word of an error reply, or '' for any other error. */
@@ -28,55 +38,66 @@ export function replyCode(error: unknown): string {
   return error instanceof ErrorReply ? (error.message.split(' ', 1)[0] ?? '') : ''
 }
 
-/** A refusal that no patience mends as a UsageError with the remedy; any other error as it is. */
-export function explained(error: unknown, address: string): unknown {
-  const remedy = remedyOf(error)
+/** The server refuses a login that it accepted before: its password is being changed. */
+class Revoked extends UnavailableError {}
+
+/**
+ * A refusal that trying again does not help as a UsageError with the remedy; any other error as it is. `isOpen`: the
+ * server has accepted this login before.
+ */
+export function explained(error: unknown, address: string, isOpen: boolean): unknown {
+  const remedy = remedyOf(error, address)
   if (remedy === undefined) return error
-  return new UsageError(...remedy(address), { cause: error })
+  const [code, message] = remedy
+  const isLogin = ['WRONGPASS', 'NOAUTH'].includes(replyCode(error))
+  if (isOpen && isLogin) return new Revoked('broker_unreachable', message, { cause: error })
+  return new UsageError(code, message, { cause: error })
 }
 
-type Remedy = (
-  address: string,
-) => ConstructorParameters<typeof UsageError> extends [infer C, infer M, ...unknown[]] ? [C, M] : never
+type Remedy = readonly [UsageCode, string]
 
-function remedyOf(error: unknown): Remedy | undefined {
-  const message = error instanceof Error ? error.message : ''
+function remedyOf(error: unknown, at: string): Remedy | undefined {
+  const message = textOf(error)
   switch (replyCode(error)) {
     case 'WRONGPASS':
-      return (at) => ['unauthorized', `Redis at ${at} refuses this user or password; check both`]
+      return ['unauthorized', `Redis at ${at} refuses this user or password; check both`]
     case 'NOAUTH':
-      return (at) => [
-        'unauthorized',
-        `Redis at ${at} asks for a password; give one in the URL or the environment`,
-      ]
+      return ['unauthorized', `Redis at ${at} asks for a password; give one in the URL or the environment`]
     case 'NOPERM':
-      return (at) => [
+      return [
         'unauthorized',
         `Redis at ${at} lacks a permission for this user (${message}); see docs/brokers.md`,
       ]
     case 'WRONGTYPE':
-      return (at) => [
+      return [
         'broker_url_invalid',
-        `a key on ${at} belongs to another program; choose another stream name`,
+        `a key of Redis at ${at} belongs to another program (${message}); choose another stream name`,
       ]
     case 'ERR':
       if (!/^ERR (AUTH|Client sent AUTH)/.test(message)) return undefined
-      return (at) => [
-        'unauthorized',
-        `Redis at ${at} has no password set; take it out of the URL or set one there`,
-      ]
+      return ['unauthorized', `Redis at ${at} has no password set; take it out of the URL or set one there`]
     default:
-      return certificateRemedy(error)
+      return tlsRemedy(error, at)
   }
 }
 
-function certificateRemedy(error: unknown): Remedy | undefined {
+function tlsRemedy(error: unknown, at: string): Remedy | undefined {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (!/CERT|SELF_SIGNED|ALTNAME|ISSUER/.test(code)) return undefined
-  return (at) => [
-    'broker_url_invalid',
-    `the certificate of Redis at ${at} is not trusted (${code}); name its authority's PEM file`,
-  ]
+  if (/ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)) {
+    const remedy = 'give one that it trusts with --broker-cert and --broker-key'
+    return ['broker_url_invalid', `Redis at ${at} asks for a client certificate (${code}); ${remedy}`]
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
+    return ['broker_url_invalid', `Redis at ${at} does not speak TLS (${code}); write redis:// for rediss://`]
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return ['broker_url_invalid', `the certificate of Redis at ${at} is for another host (${textOf(error)})`]
+  if (!/CERT|SELF_SIGNED|ISSUER|VERIFY/.test(code)) return undefined
+  const remedy = "name its authority's PEM file with --broker-ca"
+  return ['broker_url_invalid', `the certificate of Redis at ${at} is not trusted (${code}); ${remedy}`]
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** A mistake of our own must not be tried for ever. */

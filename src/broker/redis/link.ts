@@ -1,33 +1,31 @@
-import { createClient, ErrorReply, RESP_TYPES } from 'redis'
+import { ErrorReply, RESP_TYPES } from 'redis'
 import { UnavailableError } from '../../errors.ts'
-import { replyCode } from './errors.ts'
-import { RedisNodes } from './nodes.ts'
-import type { Script } from './scripts/script.ts'
+import { connect, destroy, inTime, type RedisClient, RedisNodes } from './client.ts'
+import { ReplicasMissing, replyCode } from './errors.ts'
+import type { Script } from './scripts.ts'
 import { addressOf, type RedisAddress, type RedisTarget } from './target.ts'
 
 export type RedisArgument = string | Buffer
 
 export interface LinkOptions {
   readonly connectTimeoutMs: number
-  /** A command without an answer for so long fails, and its connection with it. */
+  /** A command without an answer for this long fails, and its connection with it. */
   readonly commandTimeoutMs: number
 }
 
-type Client = ReturnType<typeof newClient>
-
 /**
- * One connection to the node that holds one slot, made when it is needed and made again after it broke. A command
- * either gets its answer in time or fails; trying again is the caller's.
+ * One connection to the node that holds one slot, opened when it is needed and opened again after it broke. A command
+ * either gets its answer in time or fails; the caller retries.
  *
- * In a cluster a redirection is followed, and after a failure of the connection the next try goes to the next node that
- * is known, which says where the slot is by now. That is all that a client of one slot has to know about clusters.
+ * In a cluster a redirection is followed, and after a failure of the connection the next try goes to the next known node,
+ * which says where the slot is now. With Sentinels, they are asked for the primary before each connection.
  */
 export class RedisLink {
   readonly #options: LinkOptions
   readonly #nodes: RedisNodes
   #target: RedisTarget
-  #client: Promise<Client> | undefined
-  #current: Client | undefined
+  #client: Promise<RedisClient> | undefined
+  #current: RedisClient | undefined
   #closed = false
 
   constructor(target: RedisTarget, options: LinkOptions, nodes = new RedisNodes(target.nodes)) {
@@ -61,10 +59,10 @@ export class RedisLink {
   }
 
   /**
-   * As `run`, and answers only when so many replicas as the URL asks for have what the script did, or what it found done.
-   * @throws UnavailableError when they do not say so in time; the script has taken effect, and must be run again
+   * As `run`, and answers only when as many replicas as the URL asks for have the result of the script.
+   * @throws UnavailableError when they do not confirm in time; the script took effect, and must be run again
    */
-  async runForSure(
+  async runReplicated(
     script: Script,
     keys: readonly string[],
     args: readonly RedisArgument[],
@@ -73,7 +71,7 @@ export class RedisLink {
     if (waitReplicas === 0) return await this.run(script, keys, args)
     return await this.#where(async (client) => {
       const reply = await this.#ran(client, script, [`${keys.length}`, ...keys, ...args])
-      // WAIT speaks for its own connection: another one, perhaps to another node, would answer for nothing.
+      // WAIT answers for the writes of its own connection only.
       const had = await this.#replicated(client)
       if (had >= waitReplicas) return reply
       const message = `${had} of ${waitReplicas} replicas of Redis at ${this.address} have the last step after ${waitMs} ms`
@@ -90,7 +88,7 @@ export class RedisLink {
   }
 
   /** Runs `act` on the node that has the slot: a command that was redirected has not been carried out there. */
-  async #where<T>(act: (client: Client) => Promise<T>): Promise<T> {
+  async #where<T>(act: (client: RedisClient) => Promise<T>): Promise<T> {
     for (let hops = 0; ; hops++) {
       const client = await this.#connected()
       try {
@@ -102,30 +100,32 @@ export class RedisLink {
     }
   }
 
-  #connected(): Promise<Client> {
+  #connected(): Promise<RedisClient> {
     if (this.#closed) throw new UnavailableError('broker_unreachable', 'the broker was closed')
     this.#client ??= this.#connect()
     return this.#client
   }
 
-  async #connect(): Promise<Client> {
-    const client = newClient(this.#target, this.#options.connectTimeoutMs)
-    // Failures reach the caller through the command that fails; without a listener they would end the process.
-    client.on('error', () => undefined)
+  async #connect(): Promise<RedisClient> {
+    const { connectTimeoutMs } = this.#options
     try {
-      await within(client.connect(), this.#options.connectTimeoutMs, `connecting to Redis at ${this.address}`)
-      if (this.#closed) throw new UnavailableError('broker_unreachable', 'the broker was closed')
+      if (this.#target.kind === 'sentinel')
+        this.#goTo(await this.#nodes.askSentinels(this.#target, connectTimeoutMs))
+      const client = await connect(this.#target, connectTimeoutMs)
+      if (this.#closed) {
+        destroy(client)
+        throw new UnavailableError('broker_unreachable', 'the broker was closed')
+      }
       this.#current = client
       return client
     } catch (error) {
-      destroy(client)
       this.#client = undefined
-      if (!(error instanceof ErrorReply)) this.#goTo(this.#nodes.after(this.#target))
+      if (!(error instanceof ErrorReply)) this.#goToNext()
       throw error
     }
   }
 
-  async #ran(client: Client, script: Script, rest: readonly RedisArgument[]): Promise<unknown> {
+  async #ran(client: RedisClient, script: Script, rest: readonly RedisArgument[]): Promise<unknown> {
     try {
       return await this.#answered(client, ['EVALSHA', script.sha, ...rest], 0)
     } catch (error) {
@@ -135,31 +135,31 @@ export class RedisLink {
   }
 
   /** How many replicas have all that this connection has done and seen. */
-  async #replicated(client: Client): Promise<number> {
+  async #replicated(client: RedisClient): Promise<number> {
     const { waitReplicas, waitMs } = this.#target
     try {
       return Number(await this.#answered(client, ['WAIT', `${waitReplicas}`, `${waitMs}`], waitMs))
     } catch (cause) {
       if (replyCode(cause) !== 'ERR') throw cause
-      // It has just become a replica itself, and cannot say.
-      throw new UnavailableError('broker_unreachable', `Redis at ${this.address} is no master now`, { cause })
+      // It has just become a replica itself, and cannot answer.
+      throw new UnavailableError('broker_unreachable', `Redis at ${this.address} is no primary now`, {
+        cause,
+      })
     }
   }
 
-  async #answered(client: Client, args: readonly RedisArgument[], extraMs: number): Promise<unknown> {
-    const reply = client.sendCommand([...args], { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } })
-    return await within(
-      reply,
-      this.#options.commandTimeoutMs + extraMs,
-      `${args[0]} of Redis at ${this.address}`,
-    )
+  async #answered(client: RedisClient, args: readonly RedisArgument[], extraMs: number): Promise<unknown> {
+    const reply = () =>
+      client.sendCommand<unknown>([...args], { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } })
+    const limitMs = this.#options.commandTimeoutMs + extraMs
+    return await inTime(reply, limitMs, `${args[0]} of Redis at ${this.address}`)
   }
 
   /** Drops the connection after a failure that it will not recover from, and decides where the next one leads. */
-  #learn(client: Client, error: unknown): void {
+  #learn(client: RedisClient, error: unknown): void {
     const code = replyCode(error)
-    const isOfNoConsequence = error instanceof ErrorReply && !LEAVES_NODE.has(code)
-    if (isOfNoConsequence || error instanceof ReplicasMissing) return
+    const isHarmless = error instanceof ErrorReply && !LEAVES_NODE.has(code)
+    if (isHarmless || error instanceof ReplicasMissing) return
     destroy(client)
     // Commands that failed together must not drop the connection that the first of them has made anew.
     if (this.#current !== client) return
@@ -167,8 +167,14 @@ export class RedisLink {
     this.#current = undefined
     const moved = code === 'MOVED' && error instanceof Error ? this.#movedTo(error.message) : undefined
     if (moved) this.#nodes.learn(moved)
-    // READONLY: the master has become a replica; the name may lead to the new master by now.
-    if (code !== 'READONLY') this.#goTo(moved ?? this.#nodes.after(this.#target))
+    // READONLY: the primary has become a replica; its name may lead to the new primary by now.
+    if (moved) this.#goTo(moved)
+    else if (code !== 'READONLY') this.#goToNext()
+  }
+
+  /** Where the next connection leads. Sentinels say so themselves, when they are asked. */
+  #goToNext(): void {
+    if (this.#target.kind !== 'sentinel') this.#goTo(this.#nodes.after(this.#target))
   }
 
   #goTo({ host, port }: RedisAddress): void {
@@ -189,49 +195,3 @@ const HOPS_MAX = 3
 
 /** Replies after which another node, or another connection, may do better. */
 const LEAVES_NODE = new Set(['MOVED', 'READONLY', 'CLUSTERDOWN'])
-
-/** The step is done here and on too few replicas; the connection is well. */
-class ReplicasMissing extends UnavailableError {}
-
-function newClient(target: RedisTarget, connectTimeoutMs: number) {
-  const { host, port, tls, ca, username, password, database } = target
-  const socket = { host, port, connectTimeout: connectTimeoutMs, reconnectStrategy: false } as const
-  const secure = {
-    ...socket,
-    tls: true,
-    servername: isAddress(host) ? '' : host,
-    ...(ca !== undefined && { ca }),
-  } as const
-  return createClient({
-    RESP: 2,
-    database,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    socket: tls ? secure : socket,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-  })
-}
-
-/** A TLS server name may not be an IP address (RFC 6066 section 3). */
-function isAddress(host: string): boolean {
-  return /^[\d.]+$/.test(host) || host.includes(':')
-}
-
-function destroy(client: Client): void {
-  // A client that never came to be open throws; there is nothing to end then.
-  if (client.isOpen) client.destroy()
-}
-
-async function within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => reject(new UnavailableError('broker_unreachable', `${what} took longer than ${ms} ms`)),
-    ms,
-  )
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -13,27 +13,22 @@ import type {
 } from '../contract.ts'
 import type { BrokerSettings } from '../options.ts'
 import {
-  type RedisLoan,
+  type PartitionKeys,
+  partitionKeys,
+  type RedisLease,
   readEntries,
   type StreamEntry,
   toDeadLetter,
   toDelivery,
-  toLoan,
+  toLease,
   toPredictions,
-} from './entry.ts'
-import { type PartitionKeys, partitionKeys } from './keys.ts'
+} from './layout.ts'
 import type { RedisArgument, RedisLink } from './link.ts'
-import { backlogScript } from './scripts/backlog.ts'
-import { groupScript } from './scripts/group.ts'
-import { holdScript } from './scripts/hold.ts'
-import { releaseScript, renewScript } from './scripts/lease.ts'
-import { publishScript } from './scripts/publish.ts'
-import { replayScript } from './scripts/replay.ts'
-import { settleScript, splitScript } from './scripts/settle.ts'
-import { streamIdScript } from './scripts/stream-id.ts'
-import { trimScript } from './scripts/trim.ts'
+import { SCRIPTS, type Script } from './scripts.ts'
 
-/** Waiting for a batch to look at ends after this, so that closing is prompt and partitions take turns. */
+/** The consumer group of all consumers of a stream. */
+export const GROUP = 'nustream'
+/** Waiting for a batch to sample ends after this, so that closing is prompt and partitions take turns. */
 const SAMPLE_BLOCK_MS = 200
 /** Predictions read at once, about ten kilobytes each. */
 const PREDICTIONS_AT_ONCE = 16
@@ -68,7 +63,7 @@ export class RedisPartition {
     return this.link.another()
   }
 
-  /** Asks for nothing but where the keys are: a redirection is followed until the node that has them answers. */
+  /** Connects to the node that holds the keys: a redirection is followed until that node answers. */
   async find(): Promise<void> {
     await this.link.send(['EXISTS', this.keys.batches])
   }
@@ -76,8 +71,8 @@ export class RedisPartition {
   /** `stored`, `repeat`, or the position found as JSON when the run stands elsewhere. */
   async publish({ message, deadLetters, step }: PartitionPublication): Promise<string> {
     const { batches, deadLetters: letters, runs, totals, settled } = this.keys
-    const reply = await this.link.runForSure(
-      publishScript,
+    const reply = await this.link.runReplicated(
+      SCRIPTS.publish,
       [batches, letters, runs, totals, settled],
       [
         message ? '1' : '0',
@@ -102,7 +97,8 @@ export class RedisPartition {
 
   async settle(delivery: Delivery, settlement: Settlement): Promise<SettleResult> {
     const { predictions, predicted, deadLetters } = settlement
-    return await this.#once(settleScript, delivery, [
+    const { batches, predictions: stored, deadLetters: letters, settled, totals } = this.keys
+    return await this.#end(SCRIPTS.settle, [batches, stored, letters, settled, totals], delivery, [
       predictions ? '1' : '0',
       asBuffer(predictions),
       `${predicted}`,
@@ -118,55 +114,55 @@ export class RedisPartition {
       `${Math.round(emittedAtMs)}`,
       traceparent,
     ])
-    return await this.#once(splitScript, delivery, fields)
+    const { batches, settled, totals } = this.keys
+    return await this.#end(SCRIPTS.split, [batches, settled, totals], delivery, fields)
   }
 
   async release(deliveryIds: readonly string[]): Promise<void> {
-    await this.link.run(releaseScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    await this.link.run(SCRIPTS.release, [this.keys.batches], this.#leaseArguments(deliveryIds))
   }
 
-  /** Returns the loans that are no longer their consumer's. */
+  /** Returns the leases that their consumer no longer holds. */
   async renew(deliveryIds: readonly string[]): Promise<string[]> {
-    const reply = await this.link.run(renewScript, [this.keys.batches], this.#loanArguments(deliveryIds))
+    const reply = await this.link.run(SCRIPTS.renew, [this.keys.batches], this.#leaseArguments(deliveryIds))
     const lost = new Set(Array.isArray(reply) ? reply.map(String) : [])
-    return deliveryIds.filter((id) => lost.has(toLoan(id).entryId))
+    return deliveryIds.filter((id) => lost.has(toLease(id).entryId))
   }
 
-  /** Makes the consumer group, and the stream with it, unless they are there. */
+  /** Creates the consumer group, and the stream with it, unless they exist. */
   async ensureGroup(): Promise<void> {
-    await this.link.run(groupScript, [this.keys.batches], [this.#settings.group])
+    await this.link.run(SCRIPTS.group, [this.keys.batches], [GROUP])
   }
 
   /**
-   * Takes over up to `max` loans that nobody has renewed for `idleMs`, or with `formerlyOf` those that a consumer held
-   * in a former life. Each counts one more attempt. Loans in `known` are alive.
+   * Takes over up to `max` leases that were not renewed for `idleMs`, or with `formerlyOf` those that a consumer held before
+   * it was restarted. Each counts one more attempt. Leases in `known` are still in use.
    */
   async claim(
     consumer: string,
     { max, idleMs, formerlyOf, known = new Set() }: ClaimFrom,
   ): Promise<Delivery[]> {
     const { batches } = this.keys
-    const { group } = this.#settings
     const of = formerlyOf === undefined ? [] : [formerlyOf]
-    // Those that are known take places in the list, so it asks for that many more.
+    // The known leases are in the list too, so it asks for that many more.
     const range = ['IDLE', `${idleMs}`, '-', '+', `${max + known.size}`, ...of]
-    const pending = readPending(await this.link.send(['XPENDING', batches, group, ...range]))
+    const pending = readPending(await this.link.send(['XPENDING', batches, GROUP, ...range]))
     const abandoned = pending.filter(({ entryId }) => !known.has(entryId)).slice(0, max)
     if (abandoned.length === 0) return []
     const ids = abandoned.map(({ entryId }) => entryId)
     const entries = readEntries(
-      await this.link.send(['XCLAIM', batches, group, consumer, `${idleMs}`, ...ids]),
+      await this.link.send(['XCLAIM', batches, GROUP, consumer, `${idleMs}`, ...ids]),
     )
-    this.#tellOfDeleted(ids, entries.length)
+    this.#warnOfDeleted(ids, entries.length)
     const attempts = new Map(abandoned.map(({ entryId, attempt }) => [entryId, attempt + 1]))
     return entries.map((entry) => toDelivery(entry, this.index, attempts.get(entry.id) ?? 1, consumer))
   }
 
   async backlog(): Promise<Backlog> {
     const { batches, totals } = this.keys
-    const reply = await this.link.run(backlogScript, [batches, totals], [this.#settings.group])
-    const [unread = 0, onLoan = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
-    return { unreadBatches: unread, leasedBatches: onLoan, events, oldestAgeMs: age }
+    const reply = await this.link.run(SCRIPTS.backlog, [batches, totals], [GROUP])
+    const [unread = 0, leased = 0, events = 0, age = 0] = Array.isArray(reply) ? reply.map(Number) : []
+    return { unreadBatches: unread, leasedBatches: leased, events, oldestAgeMs: age }
   }
 
   async totals(): Promise<Totals> {
@@ -178,31 +174,40 @@ export class RedisPartition {
     return { emitted, predicted, deadLettered }
   }
 
-  /** The id of the stream: `proposed` where it has none. Only of the first partition. */
+  /** The id of the stream: `proposed` where it has none. Only the first partition has one. */
   async streamId(proposed: string): Promise<string> {
-    return String(await this.link.run(streamIdScript, [this.keys.totals], [proposed]))
+    return String(await this.link.run(SCRIPTS.streamId, [this.keys.totals], [proposed]))
   }
 
-  /** Predictions and dead letters are let go only by who consumes: an emitter or onlooker takes none from anybody. */
+  /** The id that the stream has now, undefined for none. */
+  async currentStreamId(): Promise<string | undefined> {
+    const reply = await this.link.send(['HGET', this.keys.totals, 'stream_id'])
+    return reply === null ? undefined : String(reply)
+  }
+
+  /** @throws an error of Redis when it would refuse to store a batch now */
+  async checkWritable(): Promise<void> {
+    await this.link.run(SCRIPTS.writable, [this.keys.batches], [])
+  }
+
+  /** Only a consumer deletes predictions and dead letters: the bounds of other roles may be different. */
   async trim(isConsumer: boolean): Promise<void> {
     const { batches, predictions, settled, totals, groups, readers, deadLetters } = this.keys
-    const { group, idleMaxMs, predictionsMax, predictionsMaxAgeMs, settledMax, settledMaxAgeMs } =
-      this.#settings
-    const { deadLettersMax, log } = this.#settings
-    const gone = await this.link.run(
-      trimScript,
+    const { idleMaxMs, predictionsMax, settledMax, settledMaxAgeMs, deadLettersMax, log } = this.#settings
+    const deleted = await this.link.run(
+      SCRIPTS.trim,
       [batches, predictions, settled, totals, groups, readers, deadLetters],
       [
-        isConsumer ? group : '',
+        isConsumer ? GROUP : '',
         `${idleMaxMs}`,
         isConsumer ? `${predictionsMax}` : '',
-        `${predictionsMaxAgeMs ?? ''}`,
         `${settledMax}`,
         `${settledMaxAgeMs}`,
         isConsumer ? `${deadLettersMax}` : '',
       ],
     )
-    if (Number(gone) > 0) log?.warn({ gone, deadLettersMax }, 'too many dead letters, the oldest are let go')
+    if (Number(deleted) > 0)
+      log?.warn({ deleted, deadLettersMax }, 'too many dead letters, the oldest are deleted')
   }
 
   async predictions(after: string): Promise<StoredPredictions[]> {
@@ -211,7 +216,7 @@ export class RedisPartition {
     return readEntries(reply).map((entry) => toPredictions(entry, this.index))
   }
 
-  /** The cursor after which an onlooker reads on; `0-0` is before all. */
+  /** The cursor after which a reader starts; `0-0` is before all. */
   async startCursor({ after, live, last }: PredictionsOptions): Promise<string> {
     const before = live ? 0 : last
     if (before === undefined) return after?.get(this.index) ?? '0-0'
@@ -221,8 +226,8 @@ export class RedisPartition {
   }
 
   /**
-   * The newest batch in the stream, or where that is `seen` the next to come, waiting for it a moment on `link`. Reads
-   * without a group, which Redis keeps no account of.
+   * The newest batch in the stream, or where that is `seen` the next one, waiting for it a moment on `link`. Reads without
+   * a group, so Redis records nothing of it.
    */
   async newestBatch(link: RedisLink, seen: string | undefined): Promise<NewestBatch | undefined> {
     const { batches } = this.keys
@@ -236,7 +241,7 @@ export class RedisPartition {
   }
 
   async holdPredictions(reader: string, cursor: string): Promise<void> {
-    await this.link.run(holdScript, [this.keys.readers], [reader, cursor])
+    await this.link.run(SCRIPTS.hold, [this.keys.readers], [reader, cursor])
   }
 
   async deadLetters(limit: number): Promise<StoredDeadLetter[]> {
@@ -252,8 +257,8 @@ export class RedisPartition {
   async replayDeadLetter(entryId: string): Promise<boolean> {
     const { batches, deadLetters, totals } = this.keys
     const batchId = `replay-${randomUUID()}`
-    const reply = await this.link.runForSure(
-      replayScript,
+    const reply = await this.link.runReplicated(
+      SCRIPTS.replay,
       [batches, deadLetters, totals],
       [entryId, batchId, `${Date.now()}`],
     )
@@ -264,35 +269,30 @@ export class RedisPartition {
     return (await this.link.send(['XDEL', this.keys.deadLetters, entryId])) === 1
   }
 
-  async #once(script: typeof settleScript, delivery: Delivery, args: RedisArgument[]): Promise<SettleResult> {
-    const { batches, predictions, deadLetters, settled, totals } = this.keys
-    const { entryId, counted } = toLoan(delivery.deliveryId)
-    const keys = [batches, predictions, deadLetters, settled, totals]
-    const reply = await this.link.runForSure(script, keys, [
-      this.#settings.group,
-      entryId,
-      delivery.batchId,
-      `${counted}`,
-      ...args,
-    ])
+  async #end(
+    script: Script,
+    keys: readonly string[],
+    delivery: Delivery,
+    args: RedisArgument[],
+  ): Promise<SettleResult> {
+    const { entryId, counted } = toLease(delivery.deliveryId)
+    const start = [GROUP, entryId, delivery.batchId, `${counted}`]
+    const reply = await this.link.runReplicated(script, keys, [...start, ...args])
     return String(reply) === 'repeat' ? 'repeat' : 'settled'
   }
 
-  #loanArguments(deliveryIds: readonly string[]): string[] {
-    const loans = deliveryIds.map(toLoan)
-    return [
-      this.#settings.group,
-      ...loans.flatMap((loan) => [loan.entryId, loan.consumer, `${loan.attempt}`]),
-    ]
+  #leaseArguments(deliveryIds: readonly string[]): string[] {
+    const leases = deliveryIds.map(toLease)
+    return [GROUP, ...leases.flatMap((lease) => [lease.entryId, lease.consumer, `${lease.attempt}`])]
   }
 
-  /** Redis takes an entry that was deleted under its pending list off that list when it is claimed. */
-  #tellOfDeleted(wanted: readonly string[], found: number): void {
+  /** When an entry that was deleted is claimed, Redis removes it from the pending list. */
+  #warnOfDeleted(wanted: readonly string[], found: number): void {
     if (found === wanted.length) return
     const gone = wanted.length - found
     this.#settings.log?.warn(
       { partition: this.index, gone, of: wanted },
-      'batches gone: deleted or claimed by another',
+      'leased batches are missing: deleted, or claimed by another consumer',
     )
   }
 }
@@ -314,29 +314,27 @@ function toNewest(entry: StreamEntry, partition: number): NewestBatch {
   return { id: entry.id, message: { batchId, payload, events, emittedAtMs } }
 }
 
-function readPending(reply: unknown): Pick<RedisLoan, 'entryId' | 'attempt'>[] {
+function readPending(reply: unknown): Pick<RedisLease, 'entryId' | 'attempt'>[] {
   if (!Array.isArray(reply)) return []
   return reply.flatMap((row: unknown) =>
     Array.isArray(row) ? [{ entryId: String(row[0]), attempt: Number(row[3]) }] : [],
   )
 }
 
-/** The number of events that the dead letters stand for, what comes between, then each as JSON and payload. */
+/** The number of events that the dead letters stand for, what comes between, then the fields of each (streams.lua). */
 function deadLetterArguments(letters: readonly DeadLetter[], ...between: string[]): RedisArgument[] {
   const events = letters.reduce((sum, letter) => sum + letter.events, 0)
-  const pairs = letters.flatMap((letter) => {
-    const fields = {
-      batch_id: letter.batchId,
-      event_id: letter.eventId?.toString(),
-      code: letter.code,
-      message: letter.message,
-      attempts: `${letter.attempts}`,
-      events: `${letter.events}`,
-      died_at_ms: `${Math.round(letter.diedAtMs)}`,
-    }
-    return [JSON.stringify(fields), asBuffer(letter.payload)]
+  const entries = letters.flatMap((letter) => {
+    const fields: RedisArgument[] = [
+      ...['payload', asBuffer(letter.payload)],
+      ...['batch_id', letter.batchId],
+      ...(letter.eventId === undefined ? [] : ['event_id', `${letter.eventId}`]),
+      ...['code', letter.code, 'message', letter.message, 'attempts', `${letter.attempts}`],
+      ...['events', `${letter.events}`, 'died_at_ms', `${Math.round(letter.diedAtMs)}`],
+    ]
+    return [`${fields.length}`, ...fields]
   })
-  return [`${events}`, ...between, ...pairs]
+  return [`${events}`, ...between, ...entries]
 }
 
 /** The same bytes as a Buffer, which is what the client sends without a copy. */

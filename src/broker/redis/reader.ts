@@ -1,36 +1,46 @@
+import { sleep } from '../../async/deadline.ts'
 import { Signal } from '../../async/signal.ts'
-import type { Delivery, DeliveryOptions } from '../contract.ts'
-import type { Loans } from '../leases.ts'
+import type {
+  BatchMessage,
+  Delivery,
+  DeliveryOptions,
+  PredictionsOptions,
+  StoredPredictions,
+} from '../contract.ts'
+import type { Leases } from '../leases.ts'
 import type { BrokerSettings } from '../options.ts'
-import type { Persistence } from '../persist.ts'
-import { readEntries, toDelivery, toLoan } from './entry.ts'
+import type { BrokerRetry } from '../retry.ts'
 import { explained, replyCode } from './errors.ts'
+import { readEntries, toDelivery, toLease } from './layout.ts'
 import type { RedisLink } from './link.ts'
-import type { RedisPartition } from './partition.ts'
+import { GROUP, type NewestBatch, type RedisPartition } from './partition.ts'
 
-/** A blocking read ends after this, so that closing is prompt and abandoned loans are seen. */
+/** A blocking read ends after this, so that closing is prompt and abandoned leases are seen. */
 const BLOCK_MS = 200
 /** Batches read at once from one partition: about two megabytes. */
 const BATCHES_AT_ONCE = 4
-/** Abandoned loans are looked for this often, or four times per visibility timeout where that is more often. */
+/** Pause between two reads of predictions; it doubles while nothing comes. */
+const POLL_MIN_MS = 10
+const POLL_MAX_MS = 100
+/** Pause between two searches for abandoned leases; a quarter of the visibility timeout where that is less. */
 const CLAIM_EVERY_MS = 250
 
 export interface ReaderDeps {
   readonly settings: BrokerSettings
-  readonly persistence: Persistence
-  readonly loans: Loans
-  /** Happens whenever a loan ends, so that there is room for another. */
-  readonly loanEnded: Signal
+  readonly retry: BrokerRetry
+  readonly leases: Leases
+  /** Notified whenever a lease ends, so that there is room for another. */
+  readonly leaseEnded: Signal
   /** A partition with the connection that its blocking reads may hold; the reader closes the connection. */
   readonly streams: readonly { readonly partition: RedisPartition; readonly link: RedisLink }[]
 }
 
 /**
- * Reads all partitions for one consumer, each on a connection of its own, into one queue. What is read counts as on
- * loan at once, so that queue and loans together never exceed `leasesMax`. When it ends, what nobody took is released.
+ * Reads all partitions for one consumer, each on a connection of its own, into one queue. A batch counts as leased as soon as
+ * it is read, so that queue and leases together never exceed `leasesMax`. When the reader ends, it releases its queue.
  */
 export class RedisReader {
-  /** Resolves when all reading has ended and what was not taken is released; rejects when reading failed for good. */
+  /** Resolves when all reading has ended and the queue is released; rejects when reading failed for good. */
   readonly done: Promise<void>
   readonly #deps: ReaderDeps
   readonly #options: DeliveryOptions
@@ -45,7 +55,7 @@ export class RedisReader {
     this.#options = options
     this.#ends = AbortSignal.any([options.signal, closing, this.#stop.signal])
     this.done = this.#readAll()
-    // Also seen by whoever awaits it; without this line a failure between two pulls would end the process.
+    // The failure is thrown to whoever awaits `done`; without this line, one between two pulls would end the process.
     this.done.catch(() => undefined)
   }
 
@@ -86,12 +96,12 @@ export class RedisReader {
       await partition.ensureGroup()
       await partition.trim(true)
     })
-    await this.#claimFormerLife(partition)
+    await this.#claimOwn(partition)
     let claimAtMs = 0
     while (!this.#ends.aborted) {
       const room = this.#reserve()
       if (room === 0) {
-        await this.#deps.loanEnded.wait(BLOCK_MS, this.#ends)
+        await this.#deps.leaseEnded.wait(BLOCK_MS, this.#ends)
         continue
       }
       let found: Delivery[] | undefined
@@ -105,7 +115,7 @@ export class RedisReader {
         this.#reserved -= room
       }
       for (const delivery of found ?? []) this.#take(delivery)
-      await this.#letOthersHaveRoom()
+      await this.#giveTurn()
     }
   }
 
@@ -114,27 +124,27 @@ export class RedisReader {
     return await this.#try(partition, () => partition.claim(this.#options.consumer, { max, idleMs }))
   }
 
-  /** With few places and many partitions, the one that has just read must not be first to reserve again. */
-  async #letOthersHaveRoom(): Promise<void> {
+  /** With few leases and many partitions, the one that has just read must not be first to reserve again. */
+  async #giveTurn(): Promise<void> {
     if (this.#deps.streams.length === 1) return
-    this.#deps.loanEnded.notify()
-    await this.#deps.loanEnded.wait(1, this.#ends)
+    this.#deps.leaseEnded.notify()
+    await this.#deps.leaseEnded.wait(1, this.#ends)
   }
 
-  /** Loans of a consumer of this name that this process knows nothing of: it died and has come back. */
-  async #claimFormerLife(partition: RedisPartition): Promise<void> {
+  /** Claims the leases of a consumer of this name that this process does not know: it died and was started again. */
+  async #claimOwn(partition: RedisPartition): Promise<void> {
     const { consumer } = this.#options
-    const { loans } = this.#deps
+    const { leases } = this.#deps
     for (;;) {
       while (!this.#ends.aborted && this.#reserve(1) === 0)
-        await this.#deps.loanEnded.wait(BLOCK_MS, this.#ends)
+        await this.#deps.leaseEnded.wait(BLOCK_MS, this.#ends)
       if (this.#ends.aborted) return
       try {
-        const here = loans
+        const here = leases
           .ids()
-          .map(toLoan)
-          .filter((loan) => loan.partition === partition.index)
-        const known = new Set(here.map((loan) => loan.entryId))
+          .map(toLease)
+          .filter((lease) => lease.partition === partition.index)
+        const known = new Set(here.map((lease) => lease.entryId))
         const claim = () => partition.claim(consumer, { max: 1, idleMs: 0, formerlyOf: consumer, known })
         const found = await this.#try(partition, claim)
         if (!found?.length) return
@@ -146,63 +156,62 @@ export class RedisReader {
   }
 
   async #readNew(partition: RedisPartition, link: RedisLink, count: number): Promise<Delivery[]> {
-    const { group } = this.#deps.settings
     const { consumer } = this.#options
-    // With fewer places than partitions they take turns.
+    // With fewer leases than partitions they take turns.
     const blockMs = this.#options.leasesMax < this.#deps.streams.length ? BLOCK_MS / 4 : BLOCK_MS
     const how = ['COUNT', `${count}`, 'BLOCK', `${blockMs}`, 'STREAMS', partition.keys.batches, '>']
-    const reply = await link.send(['XREADGROUP', 'GROUP', group, consumer, ...how], blockMs)
+    const reply = await link.send(['XREADGROUP', 'GROUP', GROUP, consumer, ...how], blockMs)
     const stream: unknown = Array.isArray(reply) ? reply[0] : undefined
     const entries = readEntries(Array.isArray(stream) ? stream[1] : undefined)
     return entries.map((entry) => toDelivery(entry, partition.index, 1, consumer))
   }
 
-  /** Tries until it works or the reader ends (then undefined); a group or stream that has vanished is made again. */
+  /** Tries until it works or the reader ends (then undefined). A group or stream that was deleted is created again. */
   async #try<T>(partition: RedisPartition, act: () => Promise<T>): Promise<T | undefined> {
-    const { persistence } = this.#deps
+    const { retry } = this.#deps
     const attempt = async () => {
       try {
         return await act()
       } catch (error) {
-        if (!isGroupGone(error)) throw explained(error, partition.address)
+        if (!isGroupGone(error)) throw explained(error, partition.address, true)
         await partition.ensureGroup()
         return undefined
       }
     }
     try {
-      return await persistence.keepTrying('reading batches', attempt, this.#ends)
+      return await retry.run('reading batches', attempt, this.#ends)
     } catch (error) {
       if (this.#ends.aborted) return undefined
       throw error
     }
   }
 
-  /** Sets aside places for what is about to be read, at most `max`; a fair share of what is free. */
+  /** Reserves leases for the next read: a fair share of what is free, at most `max`. */
   #reserve(max = BATCHES_AT_ONCE): number {
-    const free = this.#options.leasesMax - this.#deps.loans.countOf(this.#options.consumer) - this.#reserved
+    const free = this.#options.leasesMax - this.#deps.leases.countOf(this.#options.consumer) - this.#reserved
     const share = Math.ceil(free / this.#deps.streams.length)
-    const places = Math.max(0, Math.min(max, share))
-    this.#reserved += places
-    return places
+    const count = Math.max(0, Math.min(max, share))
+    this.#reserved += count
+    return count
   }
 
   #take(delivery: Delivery): void {
-    this.#deps.loans.add(delivery.deliveryId, this.#options.consumer)
+    this.#deps.leases.add(delivery.deliveryId, this.#options.consumer)
     this.#queue.push(delivery)
     this.#arrived.notify()
   }
 
   async #releaseQueue(): Promise<void> {
     const left = this.#queue.splice(0)
-    for (const { deliveryId } of left) this.#deps.loans.remove(deliveryId)
+    for (const { deliveryId } of left) this.#deps.leases.remove(deliveryId)
     await Promise.allSettled(
       this.#deps.streams.map(async ({ partition }) => {
         const ids = left.filter((delivery) => delivery.partition === partition.index).map((d) => d.deliveryId)
-        // Should this fail, they come up again after the visibility timeout.
+        // If this fails, others get them after the visibility timeout.
         if (ids.length > 0) await partition.release(ids)
       }),
     )
-    this.#deps.loanEnded.notify()
+    this.#deps.leaseEnded.notify()
   }
 }
 
@@ -210,4 +219,71 @@ export class RedisReader {
 function isGroupGone(error: unknown): boolean {
   const code = replyCode(error)
   return code === 'NOGROUP' || code === 'UNBLOCKED'
+}
+
+export interface PredictionDeps {
+  readonly streams: readonly RedisPartition[]
+  readonly options: PredictionsOptions
+  readonly ends: AbortSignal
+  /** Notified when this process has stored predictions. */
+  readonly stored: Signal
+  /** Retries; returns undefined once reading is to end. */
+  next<T>(read: () => Promise<T>): Promise<T | undefined>
+}
+
+/** The predictions of all partitions, a page of each in turn. */
+export async function* readPredictions(deps: PredictionDeps): AsyncGenerator<StoredPredictions, void, void> {
+  const { streams, options, ends, stored, next } = deps
+  const cursors: string[] = []
+  for (const stream of streams) cursors.push((await next(() => stream.startCursor(options))) ?? '0-0')
+  let pollMs = POLL_MIN_MS
+  while (!ends.aborted) {
+    let found = false
+    for (const stream of streams) {
+      const page = await next(() => stream.predictions(cursors[stream.index]))
+      // The id is read after the page: what was read before it was seen unchanged belongs to that stream.
+      if (options.stream !== undefined && !(await isStream(deps, options.stream))) return
+      for (const predictions of page ?? []) {
+        if (ends.aborted) return
+        found = true
+        cursors[stream.index] = predictions.cursor
+        yield predictions
+      }
+    }
+    if (!found) await stored.wait(pollMs, ends)
+    pollMs = found ? POLL_MIN_MS : Math.min(pollMs * 2, POLL_MAX_MS)
+  }
+}
+
+async function isStream({ streams, ends, next }: PredictionDeps, id: string): Promise<boolean> {
+  const current = await next(() => streams[0].currentStreamId())
+  return current === id || ends.aborted
+}
+
+export interface SampleDeps {
+  readonly streams: readonly RedisPartition[]
+  readonly everyMs: number
+  readonly ends: AbortSignal
+  /** Retries; returns undefined once sampling is to end. */
+  next(read: () => Promise<NewestBatch | undefined>): Promise<NewestBatch | undefined>
+}
+
+/** The newest batch of one partition after another. Blocking reads have connections of their own. */
+export async function* sampleBatches(deps: SampleDeps): AsyncGenerator<BatchMessage, void, void> {
+  const { streams, everyMs, ends } = deps
+  const links = streams.map((stream) => stream.openLink())
+  const seen = new Map<RedisPartition, string>()
+  try {
+    for (let turn = 0; !ends.aborted; turn++) {
+      const stream = streams[turn % streams.length]
+      const link = links[turn % links.length]
+      const newest = await deps.next(() => stream.newestBatch(link, seen.get(stream)))
+      if (!newest || ends.aborted) continue
+      seen.set(stream, newest.id)
+      yield newest.message
+      await sleep(everyMs, ends)
+    }
+  } finally {
+    await Promise.all(links.map((link) => link.close()))
+  }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { UsageError } from '../../errors.ts'
 import type { BrokerSettings } from '../options.ts'
 
@@ -8,21 +9,29 @@ export interface RedisAddress {
   readonly port: number
 }
 
-/** Where and as whom to connect. Never logged as a whole: `address` is the part that may be shown. */
+/** Where and as whom to connect. Never logged as a whole: `addressOf` is the part that may be shown. */
 export interface RedisTarget extends RedisAddress {
-  /** The first and every other node that the URL names. */
+  /** Every node that the URL names: of a cluster, or the Sentinels. */
   readonly nodes: readonly RedisAddress[]
-  /** The URL says that it is a cluster; a cluster is also recognised without being told. */
-  readonly cluster: boolean
-  readonly tls: boolean
-  /** PEM of the certificate authority, where it is not one that Node knows. */
-  readonly ca: string | undefined
+  /** `cluster` and `sentinel` as the URL says; a cluster is also recognised without being told. */
+  readonly kind: 'single' | 'cluster' | 'sentinel'
+  /** Name under which the Sentinels know the primary. */
+  readonly primaryName: string
+  /** Undefined without TLS. */
+  readonly tls: RedisTls | undefined
   readonly username: string | undefined
   readonly password: string | undefined
   readonly database: number
-  /** Replicas that must have a step before it counts as done, and how long one look waits for them. */
+  /** Replicas that must have a step before it counts as done, and how long one look waits for them, ms. */
   readonly waitReplicas: number
   readonly waitMs: number
+}
+
+/** PEM texts; each undefined where none was given. */
+export interface RedisTls {
+  readonly ca: string | undefined
+  readonly cert: string | undefined
+  readonly key: string | undefined
 }
 
 /** `host:port`, fit for logs and messages. */
@@ -30,55 +39,77 @@ export function addressOf({ host, port }: RedisAddress): string {
   return `${host}:${port}`
 }
 
-const FORM = 'redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]'
-const CLUSTER_FORM = 'redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT'
+const FORMS = {
+  single: 'redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]',
+  cluster: 'redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT',
+  sentinel: 'redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PRIMARY[/DATABASE]',
+}
+const PORTS = { single: 6379, cluster: 6379, sentinel: 26_379 }
 const WAIT_MS = 1_000
 
 /**
- * The target that a URL `redis[s]://[user[:password]@]host[:port][/database][?wait=N&wait_ms=N]` and the options name, or
- * `redis[s]+cluster://[user[:password]@]host[:port],host[:port]…[?…]`; options win.
+ * The target that a URL and the options name; options take precedence. `FORMS` has the forms of the URL, each also with
+ * `rediss` for TLS and with `?wait=N&wait_ms=N`.
  * @throws UsageError when either is malformed; its message never holds a password
  */
 export function readTarget(url: string, settings: BrokerSettings): RedisTarget {
-  const cluster = /^rediss?\+cluster:/i.test(url)
-  const [, scheme = '', user = '', hosts = '', rest = ''] =
-    /^(rediss?)(?:\+cluster)?:\/\/([^/?#]*@)?([^/?#]*)(.*)$/i.exec(url) ?? []
+  const [, scheme = '', suffix = '', user = '', hosts = '', rest = ''] =
+    /^(rediss?)(\+cluster|\+sentinel)?:\/\/([^/?#]*@)?([^/?#]*)(.*)$/i.exec(url) ?? []
+  const kind = toKind(suffix)
   const [first = '', ...more] = hosts.split(',')
-  if (more.length > 0 && !cluster)
-    throw invalid(`names several hosts, which only a cluster has; write ${CLUSTER_FORM}`)
-  // A URL has one host, so that of a cluster is read host by host.
-  const parsed = parse(cluster ? `${scheme}://${user}${first}${rest}` : url, cluster)
-  const path = parsed.pathname.replace(/^\//, '')
-  if (!/^\d{0,4}$/.test(path)) throw invalid(`names database "${path}"; a Redis database is a number`)
-  if (cluster && Number(path) !== 0)
-    throw invalid(`names database ${path}; a Redis Cluster has none but database 0`)
-  const nodes = [parsed, ...more.map((host) => parse(`${scheme}://${host}`, cluster))].map(toAddress)
+  if (more.length > 0 && kind === 'single')
+    throw invalid(`names several hosts; write ${FORMS.cluster} or ${FORMS.sentinel}`)
+  // A URL has one host, so several are read host by host.
+  const parsed = parse(`${scheme}://${user}${first}${rest}`, kind)
+  const nodes = [parsed, ...more.map((host) => parse(`${scheme}://${host}`, kind))].map((node) =>
+    toAddress(node, PORTS[kind]),
+  )
   return {
     ...nodes[0],
     nodes,
-    cluster,
-    tls: parsed.protocol === 'rediss:',
-    ca: settings.tlsCaFile === undefined ? undefined : readCa(settings.tlsCaFile),
+    kind,
+    ...readPath(parsed.pathname, kind),
+    tls: parsed.protocol === 'rediss:' ? readTls(settings) : undefined,
     username: settings.username ?? decoded(parsed.username),
     password: settings.password ?? decoded(parsed.password),
-    database: Number(path),
     ...readWait(parsed.searchParams),
   }
 }
 
-function parse(url: string, cluster: boolean): URL {
+function toKind(suffix: string): RedisTarget['kind'] {
+  if (suffix.toLowerCase() === '+cluster') return 'cluster'
+  return suffix === '' ? 'single' : 'sentinel'
+}
+
+function parse(url: string, kind: RedisTarget['kind']): URL {
   try {
     return new URL(url)
   } catch (cause) {
     // The cause would carry the URL, and with it a password.
     const { code } = cause instanceof Error && 'code' in cause ? cause : { code: 'unknown' }
-    throw invalid(`is malformed (${code}); write ${cluster ? CLUSTER_FORM : FORM}`)
+    throw invalid(`is malformed (${code}); write ${FORMS[kind]}`)
   }
 }
 
-function toAddress({ hostname, port }: URL): RedisAddress {
+function toAddress({ hostname, port }: URL, fallback: number): RedisAddress {
   if (hostname === '') throw invalid('names no host; write redis://HOST:PORT')
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 6379 : Number(port) }
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? fallback : Number(port) }
+}
+
+/** `/DATABASE`, or with Sentinels `/PRIMARY[/DATABASE]`. */
+function readPath(
+  pathname: string,
+  kind: RedisTarget['kind'],
+): Pick<RedisTarget, 'primaryName' | 'database'> {
+  const parts = pathname.split('/').slice(1)
+  const primaryName = kind === 'sentinel' ? (decoded(parts.shift() ?? '') ?? '') : ''
+  if (kind === 'sentinel' && primaryName === '')
+    throw invalid(`does not say which primary the Sentinels watch; write ${FORMS.sentinel}`)
+  const database = parts.join('/')
+  if (!/^\d{0,4}$/.test(database)) throw invalid(`names database "${database}"; a Redis database is a number`)
+  if (kind === 'cluster' && Number(database) !== 0)
+    throw invalid(`names database ${database}; a Redis Cluster has only database 0`)
+  return { primaryName, database: Number(database) }
 }
 
 const WAIT_LIMITS = { wait: { min: 0, max: 16, none: 0 }, wait_ms: { min: 1, max: 60_000, none: WAIT_MS } }
@@ -108,11 +139,31 @@ function decoded(part: string): string | undefined {
   }
 }
 
-function readCa(file: string): string {
+/** @throws UsageError for a file that cannot be read, is no PEM, or a key that does not belong to its certificate */
+function readTls({ tlsCaFile, tlsCertFile, tlsKeyFile }: BrokerSettings): RedisTls {
+  if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined))
+    throw new UsageError('flag_invalid', 'a client certificate needs both --broker-cert and --broker-key')
+  const tls = {
+    ca: readPem(tlsCaFile, '--broker-ca'),
+    cert: readPem(tlsCertFile, '--broker-cert'),
+    key: readPem(tlsKeyFile, '--broker-key'),
+  }
+  try {
+    createSecureContext(tls)
+  } catch (cause) {
+    const files = [tlsCaFile, tlsCertFile, tlsKeyFile].filter((file) => file !== undefined).join(', ')
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UsageError('flag_invalid', `TLS files ${files} cannot be used: ${reason}`, { cause })
+  }
+  return tls
+}
+
+function readPem(file: string | undefined, flag: string): string | undefined {
+  if (file === undefined) return undefined
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new UsageError('flag_invalid', `certificate authority file ${file} cannot be read`, { cause })
+    throw new UsageError('flag_invalid', `${flag}: ${file} cannot be read`, { cause })
   }
 }
 

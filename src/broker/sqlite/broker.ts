@@ -19,34 +19,30 @@ import type {
   StoredPredictions,
   Totals,
 } from '../contract.ts'
-import { DiskRoom } from '../disk-room.ts'
-import { Loans } from '../leases.ts'
-import { type BrokerOptions, type BrokerSettings, brokerSettings } from '../options.ts'
-import { partitionOf } from '../partition.ts'
-import { Persistence } from '../persist.ts'
-import * as letters from './dead-letters.ts'
-import { isDiskFull, isPassingSqliteError, isSqliteLock, SqliteFile } from './file.ts'
-import { claim, release, renew } from './lease.ts'
-import { publish, readPosition } from './publish.ts'
-import * as onlook from './reader.ts'
-import { settle, split } from './settle.ts'
-import { trim } from './upkeep.ts'
+import { Leases } from '../leases.ts'
+import type { BrokerSettings } from '../options.ts'
+import { BrokerRetry } from '../retry.ts'
+import { partitionOf } from '../rules.ts'
+import { isDiskFull, isSqliteLock, retryReasonOf, SqliteFile } from './file.ts'
+import * as read from './reader.ts'
+import * as stream from './stream.ts'
+import { DiskRoom, trim } from './upkeep.ts'
 
-/** A waiting reader looks again after this; the pause doubles while nothing comes, for other processes tell it nothing. */
+/** Pause between two reads; it doubles while nothing comes. Other processes cannot notify this one. */
 const POLL_MIN_MS = 2
 const POLL_MAX_MS = 20
-/** A batch of another process may be here for no longer than this before it is settled and gone. */
+/** A batch of another process may be settled within this time. */
 const SAMPLE_POLL_MS = 4
-/** A lock of another process is worth a line only when it lasts. */
-const LOCK_LINE_AFTER_MS = 2_000
+/** A shorter lock of another process is normal. */
+const LOCK_NORMAL_MS = 2_000
 
 /**
  * The broker in one SQLite file. Several processes may use it at once. Calls run on the caller's thread, about a
  * millisecond each; what is committed survives SIGKILL.
  * @throws UsageError when the file is damaged, foreign or may not be written to
  */
-export async function openSqliteBroker(path: string, options: BrokerOptions = {}): Promise<Broker> {
-  return new SqliteBroker(new SqliteFile(path), brokerSettings(options))
+export async function openSqliteBroker(path: string, settings: BrokerSettings): Promise<Broker> {
+  return new SqliteBroker(new SqliteFile(path), settings)
 }
 
 class SqliteBroker implements Broker {
@@ -56,11 +52,11 @@ class SqliteBroker implements Broker {
   readonly #session = randomUUID()
   readonly #closing = new AbortController()
   readonly #change = new Signal()
-  readonly #loans = new Loans()
+  readonly #leases = new Leases()
   readonly #published = new Set<string>()
-  /** Only who consumes lets old predictions and dead letters go. */
+  /** Only a consumer deletes old predictions and dead letters. */
   #isConsumer = false
-  readonly #persistence: Persistence
+  readonly #retry: BrokerRetry
   readonly #room: DiskRoom
   readonly #renewal: NodeJS.Timeout
   readonly #upkeep: NodeJS.Timeout
@@ -70,14 +66,15 @@ class SqliteBroker implements Broker {
     this.#settings = settings
     this.partitions = settings.partitions
     this.#room = new DiskRoom(file.path, settings.diskFreeMinBytes)
-    this.#persistence = new Persistence({
+    this.#retry = new BrokerRetry({
       log: settings.log,
-      pauseMinMs: 2,
-      pauseMaxMs: settings.retryMaxMs,
-      isPassing: (error) => error instanceof UnavailableError || isPassingSqliteError(error),
-      isWorthALine: (error, triedForMs) => !isSqliteLock(error) || triedForMs > LOCK_LINE_AFTER_MS,
+      firstMs: 2,
+      capMs: settings.retryMaxMs,
+      reasonOf: retryReasonOf,
+      isNormal: (error, triedForMs) => isSqliteLock(error) && triedForMs <= LOCK_NORMAL_MS,
+      onRetry: (reason) => settings.observer?.retried(reason),
     })
-    this.#renewal = setInterval(() => this.#renewLoans(), settings.renewMs).unref()
+    this.#renewal = setInterval(() => this.#renewLeases(), settings.renewMs).unref()
     this.#upkeep = setInterval(
       () => this.#background(() => trim(file, settings, this.#isConsumer)),
       settings.upkeepMs,
@@ -91,11 +88,18 @@ class SqliteBroker implements Broker {
   ): Promise<'stored' | 'repeat'> {
     const partition = partitionOf(message?.batchId ?? '', position?.sequence, this.partitions)
     const bytes = message?.payload.byteLength ?? 0
-    const result = await this.#keepTrying('publishing', () => {
+    const result = await this.#try('publishing', () => {
       this.#room.require(bytes, this.#file)
       const hasPublished = position !== undefined && this.#published.has(position.run)
       const publisher = this.#session
-      return publish(this.#file, { message, partition, position, deadLetters, publisher, hasPublished })
+      return stream.publish(this.#file, {
+        message,
+        partition,
+        position,
+        deadLetters,
+        publisher,
+        hasPublished,
+      })
     })
     if (position) this.#published.add(position.run)
     this.#change.notify()
@@ -103,20 +107,20 @@ class SqliteBroker implements Broker {
   }
 
   async position(run: string): Promise<RunPosition | undefined> {
-    return await this.#keepTrying('reading a position', () => readPosition(this.#file, run))
+    return await this.#try('reading a position', () => stream.readPosition(this.#file, run))
   }
 
   async *deliveries({ consumer, leasesMax, signal }: DeliveryOptions): AsyncGenerator<Delivery, void, void> {
     const ends = AbortSignal.any([signal, this.#closing.signal])
-    const borrower = { consumer, session: this.#session, visibilityMs: this.#settings.visibilityMs }
+    const lessee = { consumer, session: this.#session, visibilityMs: this.#settings.visibilityMs }
     let pollMs = POLL_MIN_MS
     this.#isConsumer = true
     while (!ends.aborted) {
-      const mayBorrow = this.#loans.countOf(consumer) < leasesMax
-      const delivery = mayBorrow ? await this.#next(() => claim(this.#file, borrower), ends) : undefined
+      const mayLease = this.#leases.countOf(consumer) < leasesMax
+      const delivery = mayLease ? await this.#next(() => stream.claim(this.#file, lessee), ends) : undefined
       if (delivery) {
         pollMs = POLL_MIN_MS
-        this.#loans.add(delivery.deliveryId, consumer)
+        this.#leases.add(delivery.deliveryId, consumer)
         yield delivery
       } else {
         await this.#change.wait(pollMs, ends)
@@ -126,36 +130,41 @@ class SqliteBroker implements Broker {
   }
 
   async settle(delivery: Delivery, settlement: Settlement): Promise<SettleResult> {
-    return await this.#finish(delivery, 'settling', () => settle(this.#file, delivery, settlement))
+    return await this.#finish(delivery, 'settling', () => stream.settle(this.#file, delivery, settlement))
   }
 
   async split(delivery: Delivery, parts: readonly BatchMessage[]): Promise<SettleResult> {
-    return await this.#finish(delivery, 'splitting', () => split(this.#file, delivery, parts))
+    return await this.#finish(delivery, 'splitting', () => stream.split(this.#file, delivery, parts))
   }
 
   async release(delivery: Delivery): Promise<void> {
-    await this.#finish(delivery, 'releasing', () => release(this.#file, delivery.deliveryId))
+    await this.#finish(delivery, 'releasing', () => stream.release(this.#file, delivery.deliveryId))
   }
 
   async backlog(): Promise<Backlog> {
-    return await this.#keepTrying('reading the backlog', () => onlook.readBacklog(this.#file))
+    return await this.#try('reading the backlog', () => read.readBacklog(this.#file))
   }
 
   async totals(): Promise<Totals> {
-    return await this.#keepTrying('reading totals', () => onlook.readTotals(this.#file))
+    return await this.#try('reading totals', () => read.readTotals(this.#file))
   }
 
   async *predictions(options: PredictionsOptions): AsyncGenerator<StoredPredictions, void, void> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
-    const start = (partition: number) => () => onlook.startCursor(this.#file, partition, options)
+    if (
+      options.stream !== undefined &&
+      (await this.#next(() => read.readStreamId(this.#file), ends)) !== options.stream
+    )
+      return
+    const start = (partition: number) => () => read.startCursor(this.#file, partition, options)
     const cursors: number[] = []
     for (let p = 0; p < this.partitions; p++) cursors.push((await this.#next(start(p), ends)) ?? 0)
     let pollMs = POLL_MIN_MS
     while (!ends.aborted) {
       let found = false
       for (const partition of cursors.keys()) {
-        const read = () => onlook.readPredictions(this.#file, partition, cursors[partition])
-        for (const stored of (await this.#next(read, ends)) ?? []) {
+        const page = () => read.readPredictions(this.#file, partition, cursors[partition])
+        for (const stored of (await this.#next(page, ends)) ?? []) {
           if (ends.aborted) return
           found = true
           cursors[partition] = Number(stored.cursor)
@@ -175,7 +184,7 @@ class SqliteBroker implements Broker {
     const ends = AbortSignal.any([signal, this.#closing.signal])
     let seen = 0
     while (!ends.aborted) {
-      const newest = await this.#next(() => onlook.readNewestBatch(this.#file, seen), ends)
+      const newest = await this.#next(() => read.readNewestBatch(this.#file, seen), ends)
       if (newest && !ends.aborted) {
         seen = newest.seq
         yield newest.message
@@ -187,49 +196,50 @@ class SqliteBroker implements Broker {
   }
 
   async streamId(): Promise<string> {
-    return await this.#keepTrying('reading the id of the stream', () => onlook.readStreamId(this.#file))
+    return await this.#try('reading the id of the stream', () => read.readStreamId(this.#file))
   }
 
   async holdPredictions(reader: string, taken: ReadonlyMap<number, string>): Promise<void> {
-    const hold = () => onlook.holdPredictions(this.#file, reader, taken)
-    await this.#keepTrying('holding predictions', hold)
+    const hold = () => read.holdPredictions(this.#file, reader, taken)
+    await this.#try('holding predictions', hold)
   }
 
   async deadLetters({ limit }: { readonly limit: number }): Promise<StoredDeadLetter[]> {
-    return await this.#keepTrying('listing dead letters', () => letters.listDeadLetters(this.#file, limit))
+    return await this.#try('listing dead letters', () => stream.listDeadLetters(this.#file, limit))
   }
 
   async deadLetter(id: string): Promise<StoredDeadLetter | undefined> {
-    return await this.#keepTrying('reading a dead letter', () => letters.readDeadLetter(this.#file, id))
+    return await this.#try('reading a dead letter', () => stream.readDeadLetter(this.#file, id))
   }
 
   async replayDeadLetter(id: string): Promise<boolean> {
     const partition = partitionOf(id, undefined, this.partitions)
-    const replay = () => letters.replayDeadLetter(this.#file, id, partition)
-    const isReplayed = await this.#keepTrying('replaying a dead letter', replay)
+    const replay = () => stream.replayDeadLetter(this.#file, id, partition)
+    const isReplayed = await this.#try('replaying a dead letter', replay)
     this.#change.notify()
     return isReplayed
   }
 
   async dropDeadLetter(id: string): Promise<boolean> {
-    return await this.#keepTrying('dropping a dead letter', () => letters.dropDeadLetter(this.#file, id))
+    return await this.#try('dropping a dead letter', () => stream.dropDeadLetter(this.#file, id))
   }
 
   async beat(beat: Omit<Heartbeat, 'alive' | 'beatAtMs'>): Promise<void> {
-    await this.#keepTrying('beating', () => onlook.storeBeat(this.#file, beat))
+    await this.#try('beating', () => read.storeBeat(this.#file, beat))
   }
 
   async leave(part: Pick<Heartbeat, 'role' | 'instance'>): Promise<void> {
-    await this.#keepTrying('leaving', () => onlook.dropBeat(this.#file, part))
+    await this.#try('leaving', () => read.dropBeat(this.#file, part))
   }
 
   async heartbeats(): Promise<Heartbeat[]> {
-    return await this.#keepTrying('reading heartbeats', () => onlook.readHeartbeats(this.#file))
+    return await this.#try('reading heartbeats', () => read.readHeartbeats(this.#file))
   }
 
   async ping(): Promise<void> {
     try {
       if (this.#closing.signal.aborted) throw new Error('the broker was closed')
+      this.#file.requirePresent()
       this.#file.number('SELECT 1')
     } catch (cause) {
       throw new UnavailableError('broker_unreachable', `broker file ${this.#file.path} does not answer`, {
@@ -238,13 +248,18 @@ class SqliteBroker implements Broker {
     }
   }
 
+  async checkWritable(): Promise<void> {
+    await this.ping()
+    this.#room.require(0, this.#file)
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return
     this.#closing.abort()
     clearInterval(this.#renewal)
     clearInterval(this.#upkeep)
     this.#background(() => {
-      for (const id of this.#loans.ids()) release(this.#file, id)
+      for (const id of this.#leases.ids()) stream.release(this.#file, id)
     })
     this.#file.close()
   }
@@ -254,20 +269,20 @@ class SqliteBroker implements Broker {
   }
 
   async #finish<T>(delivery: Delivery, what: string, act: () => T): Promise<T> {
-    const result = await this.#keepTrying(what, act)
-    this.#loans.remove(delivery.deliveryId)
+    const result = await this.#try(what, act)
+    this.#leases.remove(delivery.deliveryId)
     this.#change.notify()
     return result
   }
 
-  async #keepTrying<T>(what: string, act: () => T): Promise<T> {
-    return await this.#persistence.keepTrying(what, () => this.#explained(act), this.#closing.signal)
+  async #try<T>(what: string, act: () => T): Promise<T> {
+    return await this.#retry.run(what, () => this.#explained(act), this.#closing.signal)
   }
 
   /** The result of a read within a loop, or undefined once the loop is to end. */
   async #next<T>(read: () => T, ends: AbortSignal): Promise<T | undefined> {
     try {
-      return await this.#persistence.keepTrying('reading', () => this.#explained(read), ends)
+      return await this.#retry.run('reading', () => this.#explained(read), ends)
     } catch (error) {
       if (ends.aborted) return undefined
       throw error
@@ -276,29 +291,31 @@ class SqliteBroker implements Broker {
 
   #explained<T>(act: () => T): T {
     try {
-      return act()
+      const result = act()
+      this.#file.requirePresent()
+      return result
     } catch (error) {
-      // The log may take the room that is missing, though all it holds could be in the file by now.
+      // The write-ahead log may take the room that is missing, and its content may be in the file already.
       if (isDiskFull(error)) this.#background(() => this.#file.emptyLog())
       throw this.#file.explained(error)
     }
   }
 
-  #renewLoans(): void {
-    const ids = this.#loans.ids()
+  #renewLeases(): void {
+    const ids = this.#leases.ids()
     if (ids.length === 0) return
     this.#background(() => {
-      for (const id of renew(this.#file, ids, this.#settings.visibilityMs)) this.#loans.remove(id)
+      for (const id of stream.renew(this.#file, ids, this.#settings.visibilityMs)) this.#leases.remove(id)
       this.#change.notify()
     })
   }
 
-  /** Work that nobody waits for and that comes again: its failure is a line, not an error. */
+  /** Periodic work whose failure is logged only. */
   #background(work: () => void): void {
     try {
       work()
     } catch (err) {
-      this.#settings.log?.debug({ err }, 'broker upkeep put off')
+      this.#settings.log?.debug({ err }, 'broker upkeep failed, it runs again later')
     }
   }
 }

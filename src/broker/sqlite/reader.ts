@@ -6,7 +6,7 @@ import type {
   StoredPredictions,
   Totals,
 } from '../contract.ts'
-import { isAlive } from '../heartbeat-life.ts'
+import { isAlive } from '../rules.ts'
 import type { SqliteFile } from './file.ts'
 
 /** Rows read at once: a payload is about ten kilobytes. */
@@ -29,8 +29,8 @@ export function readPredictions(file: SqliteFile, partition: number, after: numb
 }
 
 /**
- * Where an onlooker starts in a partition. A cursor that this file has never given out comes from a file that was here
- * before; it starts at the oldest then, rather than waiting for numbers that take years to come.
+ * The cursor after which a reader starts in a partition. A cursor above all of this file comes from a file that was here
+ * before; the reader then starts at the oldest prediction.
  */
 export function startCursor(
   file: SqliteFile,
@@ -79,7 +79,7 @@ export function holdPredictions(file: SqliteFile, reader: string, taken: Readonl
   const nowMs = Date.now()
   file.transaction(() => {
     file.sql('UPDATE readers SET called_at_ms = ? WHERE name = ?').run(nowMs, reader)
-    // A reader that has taken nothing yet is known by partition 0 alone, and holds everything.
+    // A reader that has taken nothing yet has an entry for partition 0 only, and holds everything.
     const entries = taken.size > 0 ? [...taken] : ([[0, '0']] as const)
     for (const [partition, cursor] of entries) {
       file
@@ -92,14 +92,14 @@ export function holdPredictions(file: SqliteFile, reader: string, taken: Readonl
 export function readBacklog(file: SqliteFile): Backlog {
   const nowMs = Date.now()
   const batches = file.number('SELECT waiting_batches FROM account')
-  const onLoan = file.number(
+  const leased = file.number(
     'SELECT count(*) FROM batches WHERE loan IS NOT NULL AND visible_at_ms > ?',
     nowMs,
   )
   const oldestMs = file.number('SELECT published_at_ms FROM batches ORDER BY seq LIMIT 1')
   return {
-    unreadBatches: Math.max(0, batches - onLoan),
-    leasedBatches: onLoan,
+    unreadBatches: Math.max(0, batches - leased),
+    leasedBatches: leased,
     events: file.number('SELECT waiting_events FROM account'),
     oldestAgeMs: oldestMs === 0 ? 0 : Math.max(0, nowMs - oldestMs),
   }
@@ -138,7 +138,7 @@ export function readHeartbeats(file: SqliteFile): Heartbeat[] {
       const beatAtMs = Number(row['beat_at_ms'])
       const everyMs = Number(row['every_ms'])
       const url = typeof row['url'] === 'string' ? row['url'] : undefined
-      const alive = isAlive({ beatAtMs, everyMs })
+      const alive = isAlive(Date.now() - beatAtMs, everyMs)
       return { role: String(row['role']), instance: String(row['instance']), beatAtMs, everyMs, url, alive }
     })
 }

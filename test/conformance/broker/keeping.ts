@@ -123,7 +123,6 @@ export function describeKeeping(openHome: OpenHome): void {
       const emitter = await home.open({
         upkeepMs: 10,
         predictionsMax: 1,
-        predictionsMaxAgeMs: 1,
         partitions: 1,
       })
       for (let i = 0; i < 30; i++) await emitter.publish(batch(`b${i}`))

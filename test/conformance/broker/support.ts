@@ -7,12 +7,12 @@ import type {
   Settlement,
   StoredPredictions,
 } from '../../../src/broker/contract.ts'
-import type { BrokerOptions } from '../../../src/broker/options.ts'
+import type { OpenOptions } from '../../../src/broker/options.ts'
 
 /** A real place that keeps batches, of one test. */
 export interface BrokerHome {
   /** Opens a broker on it, as one process would; the test's end closes it. */
-  open(options?: BrokerOptions): Promise<Broker>
+  open(options?: OpenOptions): Promise<Broker>
   /** Ends the home as by kill -9 where it is a process of its own, and brings it back. Open brokers ride it out. */
   restart(): Promise<void>
 }
