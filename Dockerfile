@@ -13,7 +13,7 @@ RUN npm install --no-save --no-audit --no-fund --loglevel=error
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY web web
-RUN node_modules/.bin/tsc -p tsconfig.build.json && node_modules/.bin/vite build --logLevel error web
+RUN node_modules/.bin/tsc -p tsconfig.build.json && cp -r src/broker/redis/scripts dist/broker/redis/ && node_modules/.bin/vite build --logLevel error web
 # What stays: packages that run, without the binaries of other machines, types, sources, maps and tests of their own.
 RUN npm prune --omit=dev --no-audit --no-fund --loglevel=error \
  && cd node_modules/onnxruntime-node/bin/napi-v* \

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildPage, ensurePage } from './setup/page.ts'
 import { bin, node, note, ROOT, SetupError } from './setup/process.ts'
@@ -85,7 +85,13 @@ async function bench([name = '', ...args]: readonly string[]): Promise<number> {
 /** JavaScript and declarations for the tarball (Node strips no types below node_modules), and the page. */
 async function build(): Promise<number> {
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
-  return (await bin('typescript', 'tsc', ['-p', 'tsconfig.build.json'])) || (await buildPage())
+  const status = await bin('typescript', 'tsc', ['-p', 'tsconfig.build.json'])
+  if (status !== 0) return status
+  // The scripts of Redis are files that TypeScript does not copy (the Dockerfile does the same).
+  const isScript = (path: string) => path.endsWith('.lua') || statSync(path).isDirectory()
+  const [from, to] = ['src/broker/redis/scripts', 'dist/broker/redis/scripts']
+  cpSync(join(ROOT, from), join(ROOT, to), { recursive: true, filter: isScript })
+  return await buildPage()
 }
 
 /**

@@ -52,6 +52,13 @@ describe('the package that npm pack makes', () => {
     expect(fetched.map((name) => statSync(join(runtime, name)).size)).toEqual(fetched.map(() => 0))
   })
 
+  it('carries the scripts of Redis, which load where it is installed', async () => {
+    const scripts = join(folder, 'node_modules/nustream/dist/broker/redis/scripts.js')
+    const list = `import { SCRIPTS } from ${JSON.stringify(scripts)}; console.log(SCRIPTS.publish.lua.length)`
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', list], { cwd: folder })
+    expect(Number(stdout)).toBeGreaterThan(1_000)
+  })
+
   it('carries the page', () => {
     const page = readFileSync(join(folder, 'node_modules/nustream/web/dist/index.html'), 'utf8')
     const [, script] = /<script[^>]+src="\.\/([^"]+)"/.exec(page) ?? []

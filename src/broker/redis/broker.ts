@@ -253,18 +253,7 @@ class RedisBroker implements Broker {
 
   async checkWritable(): Promise<void> {
     const byNode = new Map(this.#streams.map((stream) => [stream.address, stream]))
-    await Promise.all([...byNode.values()].map((stream) => this.#checkWritable(stream)))
-  }
-
-  async #checkWritable(stream: RedisPartition): Promise<void> {
-    try {
-      await stream.checkWritable()
-    } catch (cause) {
-      const code = retryReasonOf(cause) === 'unreachable' ? 'broker_unreachable' : 'broker_refuses_writes'
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      const message = `Redis at ${stream.address} would not store a batch now: ${reason}`
-      throw new UnavailableError(code, message, { cause })
-    }
+    await Promise.all([...byNode.values()].map((stream) => stream.checkWritable()))
   }
 
   async close(): Promise<void> {

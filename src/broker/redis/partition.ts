@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { UnavailableError } from '../../errors.ts'
 import type {
   Backlog,
   BatchMessage,
@@ -12,6 +13,7 @@ import type {
   Totals,
 } from '../contract.ts'
 import type { BrokerSettings } from '../options.ts'
+import { retryReasonOf } from './errors.ts'
 import {
   type PartitionKeys,
   partitionKeys,
@@ -185,9 +187,16 @@ export class RedisPartition {
     return reply === null ? undefined : String(reply)
   }
 
-  /** @throws an error of Redis when it would refuse to store a batch now */
+  /** @throws UnavailableError when Redis does not answer, or would refuse to store a batch now */
   async checkWritable(): Promise<void> {
-    await this.link.run(SCRIPTS.writable, [this.keys.batches], [])
+    try {
+      await this.link.run(SCRIPTS.writable, [this.keys.batches], [])
+    } catch (cause) {
+      const isAway = ['unreachable', 'timeout'].includes(retryReasonOf(cause) ?? '')
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      const message = `Redis at ${this.address} would not store a batch now: ${reason}`
+      throw new UnavailableError(isAway ? 'broker_unreachable' : 'broker_refuses_writes', message, { cause })
+    }
   }
 
   /** Only a consumer deletes predictions and dead letters: the bounds of other roles may be different. */
