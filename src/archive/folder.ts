@@ -2,7 +2,7 @@ import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/pro
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { sleep } from '../async/deadline.ts'
-import { tryLockFile } from '../broker/sqlite/file.ts'
+import { tryLockFile } from '../broker/sqlite/lock.ts'
 import { UsageError } from '../errors.ts'
 
 /** Which predictions one file holds. */
