@@ -124,7 +124,7 @@ export const emitSettings = {
   source: z
     .string()
     .default('sim:1')
-    .describe('sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…] or watch:DIR')
+    .describe('sim[:SEED], kaggle:DIR, parquet:FILE[,…], i3:FILE[,…], alert:FILE[,…] or watch:DIR')
     .meta({ value: 'source' }),
   rate: z
     .union(

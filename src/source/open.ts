@@ -16,7 +16,7 @@ export interface SourceOptions {
   readonly watch?: Omit<WatchOptions, 'onFile' | 'onAway'>
 }
 
-const FORMS = 'sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…] or watch:DIR'
+const FORMS = 'sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…], i3:FILE[,FILE…], alert:FILE[,FILE…] or watch:DIR'
 
 /**
  * The source that a spec names. What is cheap to check is checked now, the files themselves when they are read.
@@ -24,7 +24,7 @@ const FORMS = 'sim[:SEED], kaggle:DIR, parquet:FILE[,FILE…] or watch:DIR'
  * does exist
  */
 export async function openSource(spec: string, options: SourceOptions = {}): Promise<EventSource> {
-  const [, kind, rest] = /^([a-z]+)(?::(.*))?$/s.exec(spec) ?? []
+  const [, kind, rest] = /^([a-z][a-z0-9]*)(?::(.*))?$/s.exec(spec) ?? []
   switch (kind) {
     case 'sim': {
       const { openSimulated } = await import('./simulated.ts')
@@ -34,6 +34,11 @@ export async function openSource(spec: string, options: SourceOptions = {}): Pro
       return saying(openKaggle(spec, wantPath(spec, rest)), rest)
     case 'parquet':
       return saying(openParquetFiles(spec, wantPath(spec, rest)), rest)
+    case 'i3':
+    case 'alert': {
+      const { openIceCubeFiles } = await import('./icecube-files.ts')
+      return saying(openIceCubeFiles(spec, kind, wantPath(spec, rest)), rest)
+    }
     case 'watch':
       return saying(openWatch(spec, wantPath(spec, rest), toWatchOptions(options)), rest)
     default:

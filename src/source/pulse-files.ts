@@ -16,7 +16,7 @@ import { compareNatural, type EventSource, type SourceChunk, type SourceReadOpti
  */
 export async function openParquetFiles(spec: string, list: string): Promise<EventSource> {
   const files: ListedFile[] = []
-  for (const path of await expandList(list)) files.push({ name: path, path })
+  for (const path of await expandList(list, 'parquet')) files.push({ name: path, path })
   return {
     spec,
     count: () => countEvents(files.map(({ path }) => path)),
@@ -24,21 +24,20 @@ export async function openParquetFiles(spec: string, list: string): Promise<Even
   }
 }
 
-async function expandList(list: string): Promise<string[]> {
+/** Files of a list of names and patterns, as `openParquetFiles` takes it; `kind` is the source's, for messages. */
+export async function expandList(list: string, kind: string): Promise<string[]> {
   if (list !== '' && existsSync(list)) return [resolve(list)]
   const paths: string[] = []
-  for (const part of list.split(',').filter((name) => name !== '')) paths.push(...(await expandPart(part)))
+  for (const part of list.split(',').filter((name) => name !== ''))
+    paths.push(...(await expandPart(part, kind)))
   if (paths.length > 0) return [...new Set(paths)]
-  throw new UsageError(
-    'source_missing',
-    'parquet: needs at least one file, such as parquet:night/batch_1.parquet',
-  )
+  throw new UsageError('source_missing', `${kind}: needs at least one file, such as ${kind}:FILE`)
 }
 
-async function expandPart(part: string): Promise<string[]> {
+async function expandPart(part: string, kind: string): Promise<string[]> {
   if (existsSync(part)) return [resolve(part)]
   const found = /[*?[{]/.test(part) ? await Array.fromAsync(glob(part)) : []
-  if (found.length === 0) throw new UsageError('source_missing', `parquet: ${resolve(part)}: no such file`)
+  if (found.length === 0) throw new UsageError('source_missing', `${kind}: ${resolve(part)}: no such file`)
   return found.map((name) => resolve(name)).toSorted(compareNatural)
 }
 
