@@ -105,10 +105,18 @@ async function checkBefore({ model, out, submission }: Config): Promise<void> {
 /** One model after the other, so that each has the machine for itself. */
 async function evaluateModels(config: Config, signal: AbortSignal): Promise<EvaluationReport> {
   const models: NamedAnswers[] = []
+  // The data are read once for each model; one word is enough.
+  const told = new Set<string>()
+  const onNotice = (message: string) => {
+    if (!told.has(message)) console.error(message)
+    told.add(message)
+  }
   let facts: EventFacts | undefined
   let data = config.data
   for (const spec of config.model) {
-    const source = await openSource(existsSync(config.data) ? `kaggle:${config.data}` : config.data)
+    const source = await openSource(existsSync(config.data) ? `kaggle:${config.data}` : config.data, {
+      onNotice,
+    })
     data = source.spec
     const { facts: seen, answers } = await answerWith(spec, source, config, signal)
     if (facts) assertSameEvents(facts, seen)
@@ -141,8 +149,9 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
     ...(submission && { onChunk: submission.write }),
   })
   progress.end()
-  if (config.events === undefined) await submission?.finish(await source.listed?.())
-  else await submission?.finish()
+  const listed = config.events === undefined ? await source.listed?.() : undefined
+  const note = await submission?.finish(listed)
+  if (note) console.error(note)
   return answered
 }
 

@@ -1,15 +1,16 @@
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
+import type { EventListing } from '../source/source.ts'
 import type { EvaluatedChunk } from './evaluate.ts'
 
 /** A file in the form that the Kaggle challenge takes: `event_id,azimuth,zenith`, radians. */
 export interface SubmissionFile extends AsyncDisposable {
   write(chunk: EvaluatedChunk): Promise<void>
   /**
-   * Adds those of the `listed` events that were not written, because they have no pulses or could not be read, and gives
-   * the file its name; disposing of it before that leaves no trace.
+   * Adds those of the `listed` events that were not written because they have no pulses, and gives the file its name;
+   * disposing of it before that leaves no trace. Returns in a sentence why listed events were left out, if any were.
    */
-  finish(listed?: BigInt64Array): Promise<void>
+  finish(listed?: EventListing): Promise<string | undefined>
 }
 
 /**
@@ -47,18 +48,48 @@ export async function openSubmission(path: string): Promise<SubmissionFile> {
   }
   return {
     write,
-    async finish(listed = new BigInt64Array(0)) {
-      const none = new Float64Array(listed.length).fill(Number.NaN)
-      await write({ eventIds: listed, azimuth: none, zenith: none })
+    async finish(listed) {
+      const { missing, note } = listed ? missingOf(listed, written) : NOTHING_MISSING
+      const none = new Float64Array(missing.length).fill(Number.NaN)
+      await write({ eventIds: missing, azimuth: none, zenith: none })
       await file.close()
       await rename(partial, path)
       isFinished = true
+      return note
     },
     async [Symbol.asyncDispose]() {
       if (isFinished) return
       await file.close()
       await rm(partial, { force: true })
     },
+  }
+}
+
+interface Missing {
+  readonly missing: BigInt64Array
+  readonly note?: string
+}
+
+const NOTHING_MISSING: Missing = { missing: new BigInt64Array(0) }
+
+/**
+ * Listed events that belong into the file although they were not read. Files that were put together anew hold other events
+ * than the listing places in them: what the listing has besides is then in other files, and has no row here.
+ */
+function missingOf({ eventIds, hasPulses }: EventListing, written: ReadonlySet<bigint>): Missing {
+  const listed = new Set(eventIds)
+  const foreign = [...written].filter((id) => !listed.has(id)).length
+  if (foreign > 0) {
+    const note = `${foreign} of ${written.size} events are listed for other files: the submission has the events of these files alone`
+    return { ...NOTHING_MISSING, note }
+  }
+  const isWithout = (i: number) => !written.has(eventIds[i]) && hasPulses[i] === 0
+  const missing = eventIds.filter((_, i) => isWithout(i))
+  const lost = listed.size - written.size - new Set(missing).size
+  if (lost === 0) return { missing }
+  return {
+    missing,
+    note: `${lost} listed events have pulses and are in no file: the submission leaves them out`,
   }
 }
 

@@ -19,6 +19,11 @@ export const CENTRE_DEPTH_M = 1948.07
  */
 export const sensorPositions: Float32Array = buildPositions()
 
+/** Whether a detector's name, as files and streams give it, means IceCube-86: `icecube-86`, `IceCube86`, `icecube`. */
+export function isKnownDetector(name: string): boolean {
+  return /^icecube[-_ ]?(86)?$/i.test(name.trim())
+}
+
 /** Index of the string that a sensor hangs on, 0 to 85 (IceCube's string number less one). */
 export function stringOf(sensorId: number): number {
   return Math.floor(sensorId / SENSORS_PER_STRING)

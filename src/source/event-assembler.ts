@@ -1,5 +1,5 @@
 import type { EventErrorCode } from '../errors.ts'
-import type { EventBatch, Truth } from '../event/event-batch.ts'
+import type { EventBatch } from '../event/event-batch.ts'
 import type { PulseFault, PulseRows } from '../formats/parquet/read.ts'
 import type { RejectedEvent } from './source.ts'
 
@@ -24,7 +24,6 @@ export interface AssemblerOptions {
   /** Events in a chunk at most, rejected ones included. */
   readonly eventsMax: number
   readonly seen: SeenIds
-  readonly truthOf?: ((eventIds: BigInt64Array) => Truth) | undefined
 }
 
 /** A chunk ends early when it holds so many pulses: one large event should not wait for 255 others. */
@@ -138,7 +137,7 @@ export class EventAssembler {
   #take(next: FilePlace | undefined): FileChunk {
     const rejected = this.#rejected
     this.#rejected = []
-    return { events: this.#builder.take(this.#options.truthOf), rejected, next }
+    return { events: this.#builder.take(), rejected, next }
   }
 
   #toReason({ column, value }: PulseFault, row: number): Reason {
@@ -206,17 +205,15 @@ export class EventBuilder {
   }
 
   /** The events that are kept, in arrays of their own; then begins anew. An open event is dropped. */
-  take(truthOf?: (eventIds: BigInt64Array) => Truth): EventBatch {
+  take(): EventBatch {
     const pulses = this.pulses
-    const eventIds = BigInt64Array.from(this.#eventIds)
     const batch: EventBatch = {
-      eventIds,
+      eventIds: BigInt64Array.from(this.#eventIds),
       offsets: Int32Array.from(this.#offsets),
       sensorIds: this.#sensorIds.slice(0, pulses),
       times: this.#times.slice(0, pulses),
       charges: this.#charges.slice(0, pulses),
       auxiliary: this.#auxiliary.slice(0, pulses),
-      ...(truthOf && { truth: truthOf(eventIds) }),
     }
     this.#eventIds = []
     this.#offsets = [0]

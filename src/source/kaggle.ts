@@ -1,53 +1,153 @@
 import { existsSync } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { UsageError } from '../errors.ts'
 import type { Truth } from '../event/event-batch.ts'
-import { SENSOR_COUNT, sensorPositions } from '../event/sensors.ts'
 import { type DuckDb, openDuckDb } from '../formats/parquet/duckdb.ts'
-import { countMetaEvents, readMetaIds, readTruth, type TruthTable } from '../formats/parquet/read-meta.ts'
-import { countEvents, type ListedFile, readFileList } from './pulse-files.ts'
+import {
+  countMetaEvents,
+  type Meta,
+  readListing,
+  readTruthOfBatch,
+  readTruthOfFile,
+  type TruthTable,
+} from '../formats/parquet/read-meta.ts'
+import { checkGeometryBeside } from './detector-check.ts'
+import { countEvents, type FileTruth, type ListedFile, type Notice, readFileList } from './pulse-files.ts'
 import { compareNatural, type EventSource } from './source.ts'
 
 const BATCH_FILE = /^batch_(\d+)\.parquet$/
 
 /**
  * The competition's layout: `train/batch_1.parquet` … (otherwise `test/…`) in the order of their numbers, truth from
- * `train_meta.parquet` where it is there, `sensor_geometry.csv` checked where it is there. The folder `train` or `test`
- * itself may be given too.
+ * `train_meta.parquet` or from the files of a folder `train_meta`, `sensor_geometry.csv` checked where it is there. The
+ * folder `train` or `test` itself may be given too.
  *
  * An event that only `train_meta.parquet` lists has no pulses, so it is not in the stream.
  * @throws UsageError `source_missing`, `source_unreadable`
  */
-export async function openKaggle(spec: string, folder: string): Promise<EventSource> {
+export async function openKaggle(spec: string, folder: string, onNotice: Notice): Promise<EventSource> {
   const { root, part, files } = await findBatchFiles(resolve(folder))
-  const geometry = join(root, 'sensor_geometry.csv')
-  if (existsSync(geometry)) await checkGeometry(geometry)
-  const metaFile = join(root, 'train_meta.parquet')
-  const hasTruth = part !== 'test' && existsSync(metaFile)
+  await checkGeometryBeside(root)
+  const meta = await findMeta(root, part)
+  if (part !== 'test' && !meta)
+    onNotice(
+      `${root} has neither ${part}_meta.parquet nor ${part}_meta/batch_N.parquet: events have no truth`,
+    )
   return {
     spec,
     count: async () => {
       const counted = await countEvents(files.map(({ path }) => path))
-      return counted ?? (hasTruth ? await askMeta(countMetaEvents, metaFile, files) : undefined)
+      return counted ?? (meta && (await askMeta(countMetaEvents, meta, files)))
     },
-    listed: async () => {
-      const listing = join(root, `${part}_meta.parquet`)
-      return existsSync(listing) ? await askMeta(readMetaIds, listing, files) : undefined
+    listed: async () => meta && askMeta(readListing, meta, files),
+    read: (options) => {
+      const list = { spec, files, onNotice }
+      if (!meta || part === 'test') return readFileList(list, options)
+      const loadTruth = async (db: DuckDb, file: ListedFile) => new TruthLookup({ db, meta, file, onNotice })
+      return readFileList({ ...list, loadTruth }, options)
     },
-    read: (options) =>
-      readFileList(
-        {
-          spec,
-          files,
-          ...(hasTruth && {
-            loadTruth: async (db, { path }) =>
-              createTruthLookup(await readTruth(db, { metaFile, pulseFile: path, batchId: batchIdOf(path) })),
-          }),
-        },
-        options,
-      ),
   }
+}
+
+/** `train_meta.parquet`, or the files in `train_meta`: the competition's file is too large for many machines. */
+async function findMeta(root: string, part: string): Promise<Meta | undefined> {
+  const path = join(root, `${part}_meta.parquet`)
+  if (existsSync(path)) return { path, files: [{ path, batchId: undefined }] }
+  const folder = join(root, `${part}_meta`)
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.parquet'))
+  if (names.length === 0) return undefined
+  const files = names
+    .toSorted(compareNatural)
+    .map((name) => ({ path: join(folder, name), batchId: numberOf(name) }))
+  return { path: folder, files }
+}
+
+interface TruthLookupOptions {
+  readonly db: DuckDb
+  readonly meta: Meta
+  readonly file: ListedFile
+  readonly onNotice: Notice
+}
+
+/**
+ * The truth of one pulse file's events. That of the batch with the file's number is loaded first. When an event is not in
+ * it, the files were put together anew, and the events' ids are searched in all of the truth.
+ */
+class TruthLookup implements FileTruth {
+  readonly #options: TruthLookupOptions
+  #table: TruthTable | undefined
+  #isComplete = false
+  /** Where the next event is found, mostly. */
+  #hint = 0
+  #events = 0
+  #notFound = 0
+
+  constructor(options: TruthLookupOptions) {
+    this.#options = options
+  }
+
+  async of(eventIds: BigInt64Array): Promise<Truth> {
+    const { db, meta, file } = this.#options
+    if (!this.#table) {
+      const batchId = numberOf(file.path)
+      this.#table = batchId === undefined ? undefined : await readTruthOfBatch(db, meta, batchId)
+    }
+    if (!this.#isComplete && !(this.#table && hasAll(this.#table, eventIds))) {
+      this.#table = await readTruthOfFile(db, meta, file.path)
+      this.#isComplete = true
+    }
+    return this.#lookUp(this.#table ?? NO_TRUTH, eventIds)
+  }
+
+  end(): void {
+    const { meta, file, onNotice } = this.#options
+    if (this.#notFound === 0) return
+    onNotice(
+      `${file.path}: ${this.#notFound} of ${this.#events} events are not in ${meta.path}, they have no truth`,
+    )
+  }
+
+  #lookUp(table: TruthTable, eventIds: BigInt64Array): Truth {
+    const azimuth = new Float64Array(eventIds.length).fill(Number.NaN)
+    const zenith = azimuth.slice()
+    const topology = table.topology && new Uint8Array(eventIds.length)
+    for (const [i, id] of eventIds.entries()) {
+      if (table.eventIds[this.#hint] !== id) this.#hint = lowerBound(table.eventIds, id)
+      if (table.eventIds[this.#hint] !== id) {
+        this.#notFound++
+        continue
+      }
+      azimuth[i] = table.azimuth[this.#hint]
+      zenith[i] = table.zenith[this.#hint]
+      if (topology && table.topology) topology[i] = table.topology[this.#hint]
+      this.#hint++
+    }
+    this.#events += eventIds.length
+    return { azimuth, zenith, ...(topology && { topology }) }
+  }
+}
+
+const NO_TRUTH: TruthTable = {
+  eventIds: new BigInt64Array(0),
+  azimuth: new Float64Array(0),
+  zenith: new Float64Array(0),
+}
+
+function hasAll({ eventIds }: TruthTable, wanted: BigInt64Array): boolean {
+  return wanted.every((id) => eventIds[lowerBound(eventIds, id)] === id)
+}
+
+/** Index of the first id that is not below `id`. */
+function lowerBound(ids: BigInt64Array, id: bigint): number {
+  let low = 0
+  let high = ids.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (ids[middle] < id) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 async function findBatchFiles(folder: string): Promise<{ root: string; part: string; files: ListedFile[] }> {
@@ -77,92 +177,23 @@ async function listBatches(folder: string, part: string): Promise<ListedFile[]> 
     .map((name) => ({ name: `${part}/${name}`, path: join(folder, name) }))
 }
 
-function batchIdOf(path: string): number | undefined {
+/** N of `batch_N.parquet`. */
+function numberOf(path: string): number | undefined {
   const digits = BATCH_FILE.exec(basename(path))?.[1]
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** What a meta file says of the batches; a few of the events that it lists may have no pulses. */
+/** What the meta files say of the batches; a few of the events that they list may have no pulses. */
 async function askMeta<T>(
-  question: (db: DuckDb, metaFile: string, batchIds: readonly number[]) => Promise<T>,
-  metaFile: string,
+  question: (db: DuckDb, meta: Meta, batchIds: readonly number[]) => Promise<T>,
+  meta: Meta,
   files: readonly ListedFile[],
 ): Promise<T> {
   const db = await openDuckDb()
   try {
-    const batchIds = files.map(({ path }) => batchIdOf(path)).filter((id) => id !== undefined)
-    return await question(db, metaFile, batchIds)
+    const batchIds = files.map(({ path }) => numberOf(path)).filter((id) => id !== undefined)
+    return await question(db, meta, batchIds)
   } finally {
     db.closeSync()
   }
-}
-
-/** Published coordinates are given to 1 cm; half a millimetre more for the rounding of float32. */
-const TOLERANCE_M = 0.0105
-
-/**
- * Checks that a data set's `sensor_geometry.csv` (sensor_id, x, y, z in metres) is the detector that nustream knows.
- * @throws UsageError `source_unreadable` naming the first sensor that is missing or elsewhere
- */
-export async function checkGeometry(file: string): Promise<void> {
-  const [header, ...lines] = (await readFile(file, 'utf8')).trim().split(/\r?\n/)
-  const names = header.split(',').map((name) => name.trim().replaceAll('"', ''))
-  const columns = ['sensor_id', 'x', 'y', 'z'].map((name) => names.indexOf(name))
-  if (columns.includes(-1)) {
-    throw wrong(file, `has columns ${names.join(', ')}; it should have sensor_id, x, y, z`)
-  }
-  const seen = new Uint8Array(SENSOR_COUNT)
-  for (const line of lines) {
-    const fields = line.split(',')
-    const [id, ...position] = columns.map((column) => Number.parseFloat(fields[column]))
-    if (!(Number.isInteger(id) && id >= 0 && id < SENSOR_COUNT)) {
-      throw wrong(file, `has a sensor ${fields[columns[0]]}; IceCube's are 0 to ${SENSOR_COUNT - 1}`)
-    }
-    const ours = Array.from(sensorPositions.subarray(3 * id, 3 * id + 3))
-    if (!ours.every((value, axis) => Math.abs(value - position[axis]) <= TOLERANCE_M)) {
-      const known = ours.map((value) => value.toFixed(2)).join(', ')
-      throw wrong(file, `puts sensor ${id} at (${position.join(', ')}) m; nustream knows it at (${known}) m`)
-    }
-    seen[id] = 1
-  }
-  const missing = seen.indexOf(0)
-  if (missing >= 0) throw wrong(file, `lacks sensor ${missing}`)
-}
-
-function wrong(file: string, what: string): UsageError {
-  const meaning = 'this is another detector, whose directions would come out wrong'
-  return new UsageError('source_unreadable', `${file} ${what}: ${meaning}`)
-}
-
-/** Looks up the truth of events; NaN for one that the table does not have. Fastest when asked in the table's order. */
-export function createTruthLookup(table: TruthTable): (eventIds: BigInt64Array) => Truth {
-  let hint = 0
-  const find = (id: bigint): number => {
-    if (table.eventIds[hint] !== id) hint = binarySearch(table.eventIds, id)
-    return table.eventIds[hint] === id ? hint++ : -1
-  }
-  return (eventIds) => {
-    const azimuth = new Float64Array(eventIds.length)
-    const zenith = new Float64Array(eventIds.length)
-    const topology = table.topology && new Uint8Array(eventIds.length)
-    for (const [i, id] of eventIds.entries()) {
-      const at = find(id)
-      azimuth[i] = at < 0 ? Number.NaN : table.azimuth[at]
-      zenith[i] = at < 0 ? Number.NaN : table.zenith[at]
-      if (topology && table.topology && at >= 0) topology[i] = table.topology[at]
-    }
-    return { azimuth, zenith, ...(topology && { topology }) }
-  }
-}
-
-/** Index of the first id that is not below `id`. */
-function binarySearch(ids: BigInt64Array, id: bigint): number {
-  let low = 0
-  let high = ids.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (ids[middle] < id) low = middle + 1
-    else high = middle
-  }
-  return low
 }

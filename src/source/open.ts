@@ -13,6 +13,8 @@ export interface SourceOptions {
   /** Told of files that turn out broken while a folder is watched. */
   readonly log?: Logger
   readonly metrics?: SourceMetrics
+  /** Told in a sentence of what a user should know, and what is no error; otherwise it is logged as a warning. */
+  readonly onNotice?: (message: string) => void
   readonly watch?: Omit<WatchOptions, 'onFile' | 'onAway'>
 }
 
@@ -31,9 +33,9 @@ export async function openSource(spec: string, options: SourceOptions = {}): Pro
       return openSimulated(spec)
     }
     case 'kaggle':
-      return saying(openKaggle(spec, wantPath(spec, rest)), rest)
+      return saying(openKaggle(spec, wantPath(spec, rest), noticeOf(options)), rest)
     case 'parquet':
-      return saying(openParquetFiles(spec, wantPath(spec, rest)), rest)
+      return saying(openParquetFiles(spec, wantPath(spec, rest), noticeOf(options)), rest)
     case 'i3':
     case 'alert': {
       const { openIceCubeFiles } = await import('./icecube-files.ts')
@@ -51,8 +53,14 @@ function wantPath(spec: string, path: string | undefined): string {
   throw new UsageError('source_unknown', `source "${spec}" lacks a path; expected ${FORMS}`)
 }
 
-function toWatchOptions({ log, metrics, watch }: SourceOptions): WatchOptions {
+function noticeOf({ log, onNotice }: SourceOptions): (message: string) => void {
+  return onNotice ?? ((message) => log?.warn(message))
+}
+
+function toWatchOptions(options: SourceOptions): WatchOptions {
+  const { log, metrics, watch } = options
   return {
+    onNotice: noticeOf(options),
     ...watch,
     onAway: (err) => log?.error({ err }, 'the watched folder is gone; waiting for it'),
     onFile: ({ name, error }) => {

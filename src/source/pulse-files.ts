@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
 import { glob, stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import type { Truth } from '../event/event-batch.ts'
 import { type DuckDb, openDuckDb } from '../formats/parquet/duckdb.ts'
 import { countRows, readEventIds, readPulses } from '../formats/parquet/read.ts'
+import { checkGeometryBeside, checkSensors } from './detector-check.ts'
 import { EventAssembler, type FileChunk, type FilePlace, SeenIds } from './event-assembler.ts'
 import { compareNatural, type EventSource, type SourceChunk, type SourceReadOptions } from './source.ts'
 
@@ -14,13 +15,14 @@ import { compareNatural, type EventSource, type SourceChunk, type SourceReadOpti
  * order of its numbers. A name that exists as it stands is never taken for a pattern or a list.
  * @throws UsageError `source_missing` naming what was not found
  */
-export async function openParquetFiles(spec: string, list: string): Promise<EventSource> {
+export async function openParquetFiles(spec: string, list: string, onNotice: Notice): Promise<EventSource> {
   const files: ListedFile[] = []
   for (const path of await expandList(list, 'parquet')) files.push({ name: path, path })
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) await checkGeometryBeside(folder)
   return {
     spec,
     count: () => countEvents(files.map(({ path }) => path)),
-    read: (options) => readFileList({ spec, files }, options),
+    read: (options) => readFileList({ spec, files, onNotice }, options),
   }
 }
 
@@ -80,10 +82,18 @@ export interface FileList {
   readonly spec: string
   readonly files: readonly ListedFile[]
   /** Where the events of a file come from, when that is known. */
-  readonly loadTruth?: (
-    db: DuckDb,
-    file: ListedFile,
-  ) => Promise<((eventIds: BigInt64Array) => Truth) | undefined>
+  readonly loadTruth?: (db: DuckDb, file: ListedFile) => Promise<FileTruth>
+  readonly onNotice: Notice
+}
+
+/** Told in a sentence of what a user should know, and what is no error. */
+export type Notice = (message: string) => void
+
+/** Truth of the events of one file. */
+export interface FileTruth {
+  of(eventIds: BigInt64Array): Promise<Truth>
+  /** All events of the file have been asked for. */
+  end(): void
 }
 
 const resumeSchema = z.union([
@@ -95,6 +105,7 @@ type Resume = z.infer<typeof resumeSchema>
 /** Events of the files, one file after the other. A chunk never spans two files. */
 export async function* readFileList(list: FileList, options: SourceReadOptions): AsyncGenerator<SourceChunk> {
   const { eventsMax, signal } = options
+  const { onNotice } = list
   const db = await openDuckDb()
   try {
     const start =
@@ -102,11 +113,14 @@ export async function* readFileList(list: FileList, options: SourceReadOptions):
     let place = start && 'in' in start ? fromStoredPlace(start) : undefined
     for (const file of list.files.slice(await findStart(list, start))) {
       const { size } = await stat(file.path)
-      const truthOf = await list.loadTruth?.(db, file)
-      for await (const chunk of readFileEvents(db, file.path, { eventsMax, place, truthOf })) {
+      const truth = await list.loadTruth?.(db, file)
+      for await (const chunk of readFileEvents(db, file.path, { eventsMax, place, onNotice })) {
         if (signal.aborted) return
-        yield { events: chunk.events, rejected: chunk.rejected, resume: toResume(file, size, chunk.next) }
+        const { eventIds } = chunk.events
+        const events = truth ? { ...chunk.events, truth: await truth.of(eventIds) } : chunk.events
+        yield { events, rejected: chunk.rejected, resume: toResume(file, size, chunk.next) }
       }
+      truth?.end()
       place = undefined
       if (signal.aborted) return
     }
@@ -141,7 +155,7 @@ export interface ReadFileOptions {
   readonly eventsMax: number
   /** From a chunk's `next`; undefined begins at the first row. */
   readonly place?: FilePlace | undefined
-  readonly truthOf?: ((eventIds: BigInt64Array) => Truth) | undefined
+  readonly onNotice: Notice
 }
 
 /**
@@ -151,10 +165,12 @@ export interface ReadFileOptions {
 export async function* readFileEvents(
   db: DuckDb,
   file: string,
-  { eventsMax, place, truthOf }: ReadFileOptions,
+  { eventsMax, place, onNotice }: ReadFileOptions,
 ): AsyncGenerator<FileChunk> {
+  const doubt = await checkSensors(db, file)
+  if (doubt) onNotice(doubt)
   const seen = new SeenIds((toRow) => readEventIds(db, file, toRow), place?.highestId)
-  const assembler = new EventAssembler({ file, eventsMax, seen, truthOf })
+  const assembler = new EventAssembler({ file, eventsMax, seen })
   try {
     for await (const rows of readPulses(db, file, place?.row)) yield* assembler.add(rows)
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
+import type { MetaListing } from '../formats/parquet/read-meta.ts'
 
 /** An event of the source that the event form cannot hold; it becomes a dead letter, its neighbours go on. */
 export interface RejectedEvent {
@@ -26,14 +27,17 @@ export interface SourceReadOptions {
   readonly signal: AbortSignal
 }
 
+/** Events that a data set says it has. */
+export type EventListing = MetaListing
+
 /** Where events come from. Reading it twice gives the same events in the same order. */
 export interface EventSource {
   /** The spec it was made of, such as `kaggle:DIR` or `sim:42`; part of the name of a run. */
   readonly spec: string
   /** Events in all where that is known at the start, for the progress bar. */
   count(): Promise<number | undefined>
-  /** Ids that the data set says it has, with pulses or without; undefined or missing where it does not say. */
-  listed?(): Promise<BigInt64Array | undefined>
+  /** Events that the data set says it has, with pulses or without; undefined or missing where it does not say. */
+  listed?(): Promise<EventListing | undefined>
   /** Chunks in order, with bounded memory whatever the source holds; the chunk's arrays are its reader's to keep. */
   read(options: SourceReadOptions): AsyncIterable<SourceChunk>
 }

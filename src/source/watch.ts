@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { sleep } from '../async/deadline.ts'
 import { UsageError } from '../errors.ts'
 import { type DuckDb, openDuckDb } from '../formats/parquet/duckdb.ts'
+import { checkGeometryBeside } from './detector-check.ts'
 import type { FilePlace } from './event-assembler.ts'
 import { fromStoredPlace, readFileEvents, readResume, storedPlace, toStoredPlace } from './pulse-files.ts'
 import type { EventSource, SourceChunk, SourceReadOptions } from './source.ts'
@@ -25,6 +26,8 @@ export interface WatchOptions {
   readonly onFile?: (fate: FileFate) => void
   /** The folder cannot be listed any more; it is looked for until it is back. */
   readonly onAway?: (error: Error) => void
+  /** Told of what a user should know of a file that is emitted. */
+  readonly onNotice?: (message: string) => void
 }
 
 /**
@@ -45,6 +48,7 @@ export async function openWatch(
   if (!found.isDirectory()) {
     throw new UsageError('source_missing', `watch: ${path} is a file; try parquet:${folder}`)
   }
+  await checkGeometryBeside(path)
   return {
     spec,
     count: async () => undefined,
@@ -63,6 +67,7 @@ async function* watch(
   { eventsMax, resume, signal }: SourceReadOptions,
 ): AsyncGenerator<SourceChunk> {
   const { pollMs = 250, settleMs = 500, brokenAfterMs = 10_000, onFile, onAway } = options
+  const onNotice = options.onNotice ?? (() => {})
   const memory = new WatchMemory(resume, spec)
   const folder = new WatchFolder(path, { settleMs, brokenAfterMs })
   const db = await openDuckDb()
@@ -81,12 +86,12 @@ async function* watch(
       const waiting = whole.filter(({ print }) => !memory.isDone(print))
       for (const file of waiting) {
         if (!(await folder.isStill(file))) continue
-        const error = yield* readWhole({ db, file, memory, eventsMax, signal })
+        const error = yield* readWhole({ db, file, memory, eventsMax, signal, onNotice })
         if (signal.aborted) return
         if (error) folder.setBroken(file.name)
         onFile?.({ name: file.name, error })
       }
-      if (waiting.length === 0) await sleep(pollMs, undefined, { signal }).catch(() => undefined)
+      if (waiting.length === 0) await sleep(pollMs, signal)
     }
   } finally {
     db.closeSync()
@@ -106,6 +111,7 @@ interface WholeFile {
   readonly memory: WatchMemory
   readonly eventsMax: number
   readonly signal: AbortSignal
+  readonly onNotice: (message: string) => void
 }
 
 /** Chunks of one file; returns what stopped them, if anything did. */
@@ -115,10 +121,11 @@ async function* readWhole({
   memory,
   eventsMax,
   signal,
+  onNotice,
 }: WholeFile): AsyncGenerator<SourceChunk, Error | undefined> {
   const { print, path } = file
   try {
-    for await (const chunk of readFileEvents(db, path, { eventsMax, place: memory.place(print) })) {
+    for await (const chunk of readFileEvents(db, path, { eventsMax, place: memory.place(print), onNotice })) {
       if (signal.aborted) return undefined
       memory.note(print, chunk.next)
       yield { events: chunk.events, rejected: chunk.rejected, resume: memory.toResume() }

@@ -233,14 +233,36 @@ describe('openSubmission()', () => {
       await using submission = await openSubmission(file)
       const [azimuth, zenith] = [Float64Array.of(1, Number.NaN, 2), Float64Array.of(0.5, Number.NaN, 0.25)]
       await submission.write({ eventIds: BigInt64Array.of(7n, 9n, 7n), azimuth, zenith })
-      await submission.finish(BigInt64Array.of(7n, 8n, 9n))
+      const listed = { eventIds: BigInt64Array.of(7n, 8n, 9n), hasPulses: Uint8Array.of(1, 0, 1) }
+      expect(await submission.finish(listed)).toBeUndefined()
     }
     expect(readFileSync(file, 'utf8')).toBe('event_id,azimuth,zenith\n7,1,0.5\n9,0,0\n8,0,0\n')
   })
 
   it('takes the missing events from the list of the data set', async () => {
     const listed = await (await open()).listed?.()
-    expect(listed).toEqual(BigInt64Array.from({ length: 300 }, (_, i) => BigInt(i)))
+    expect(listed?.eventIds).toEqual(BigInt64Array.from({ length: 300 }, (_, i) => BigInt(i)))
+    expect(listed?.hasPulses).toEqual(new Uint8Array(300).fill(1))
+  })
+
+  it.each([
+    {
+      name: 'that the data set lists for other files',
+      listed: { eventIds: BigInt64Array.of(7n, 8n), hasPulses: Uint8Array.of(0, 0) },
+      says: '1 of 2 events are listed for other files',
+    },
+    {
+      name: 'that have pulses and are in no file',
+      listed: { eventIds: BigInt64Array.of(7n, 8n, 9n, 10n), hasPulses: Uint8Array.of(1, 1, 1, 1) },
+      says: '2 listed events have pulses and are in no file',
+    },
+  ])('has no row for events $name, and says so', async ({ listed, says }) => {
+    const file = join(folder, 'others.csv')
+    await using submission = await openSubmission(file)
+    const zero = Float64Array.of(1, 1)
+    await submission.write({ eventIds: BigInt64Array.of(7n, 9n), azimuth: zero, zenith: zero })
+    expect(await submission.finish(listed)).toContain(says)
+    expect(readFileSync(file, 'utf8')).toBe('event_id,azimuth,zenith\n7,1,1\n9,1,1\n')
   })
 })
 

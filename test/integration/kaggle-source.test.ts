@@ -41,8 +41,8 @@ function metaSql(options: { batchId?: string; type?: string } = {}): string {
     FROM (VALUES ${values.join(', ')}) t(batch, id, azimuth, zenith)`
 }
 
-async function truthOf(folder: string) {
-  const { chunks } = await readAll(await openSource(`kaggle:${folder}`))
+async function truthOf(folder: string, onNotice: (message: string) => void = () => {}) {
+  const { chunks } = await readAll(await openSource(`kaggle:${folder}`, { onNotice }))
   return chunks.flatMap(({ events }) =>
     Array.from({ length: eventCount(events) }, (_, i) => [
       Number(events.eventIds[i]),
@@ -74,6 +74,71 @@ describe('kaggle: truth', () => {
     const folder = await kaggleFolder(t)
     await writeQuery(join(folder, 'train_meta.parquet'), sql)
     expect(await truthOf(folder)).toEqual(TRUTH)
+  })
+
+  it('is found by event id where files were put together anew, and what is not found is said', async (t) => {
+    const folder = await kaggleFolder(t)
+    await writeQuery(join(folder, 'train_meta.parquet'), metaSql({ batchId: 'BIGINT' }))
+    const [one, two] = [1, 2].map((batch) => join(folder, 'train', `batch_${batch}.parquet`))
+    await writeQuery(one, rowsSql([1, 5, 4].flatMap((id) => eventRows(id))))
+    await writeQuery(two, rowsSql([2, 3, 77].flatMap((id) => eventRows(id))))
+    const notices: string[] = []
+    const found = await truthOf(folder, (message) => notices.push(message))
+    expect(found).toEqual([
+      [1, 0.1, 0.05],
+      [5, Number.NaN, 0.25],
+      [4, 0.4, 0.2],
+      [2, 0.2, 0.1],
+      [3, Number.NaN, Number.NaN],
+      [77, Number.NaN, Number.NaN],
+      [6, 0.6, 0.3],
+    ])
+    expect(notices).toEqual([
+      `${two}: 2 of 3 events are not in ${folder}/train_meta.parquet, they have no truth`,
+    ])
+  })
+
+  it.for([
+    {
+      name: 'a file for each batch',
+      batches: [
+        [1, [1]],
+        [2, [2]],
+        [10, [10]],
+      ] as const,
+      column: false,
+    },
+    {
+      name: 'files of other batches',
+      batches: [
+        [1, [2, 10]],
+        [7, [1]],
+      ] as const,
+      column: true,
+    },
+  ])('is read from a folder with $name', async ({ batches, column }, t) => {
+    const folder = await kaggleFolder(t)
+    mkdirSync(join(folder, 'train_meta'))
+    for (const [name, ids] of batches) {
+      const rows = metaSql({ batchId: 'BIGINT' })
+      const kept = column ? '*' : '* EXCLUDE (batch_id)'
+      await writeQuery(
+        join(folder, 'train_meta', `batch_${name}.parquet`),
+        `SELECT ${kept} FROM (${rows}) WHERE batch_id IN (${ids.join(', ')})`,
+      )
+    }
+    expect(await truthOf(folder)).toEqual(TRUTH)
+    const listed = await (await openSource(`kaggle:${folder}`)).listed?.()
+    if (!column) expect([...(listed?.eventIds ?? [])]).toEqual([1n, 2n, 99n, 4n, 5n, 6n])
+  })
+
+  it('that is nowhere is said in a sentence', async (t) => {
+    const folder = await kaggleFolder(t)
+    const notices: string[] = []
+    await truthOf(folder, (message) => notices.push(message))
+    expect(notices).toEqual([
+      `${folder} has neither train_meta.parquet nor train_meta/batch_N.parquet: events have no truth`,
+    ])
   })
 
   it('may be absent', async (t) => {

@@ -68,6 +68,20 @@ describe('parquet: values', () => {
     expect((await readAll(await openSource(`parquet:${named}`))).ids).toEqual([5n])
   })
 
+  it('find the event id in the column event_no, whatever index pandas left behind', async (t) => {
+    const sql = `SELECT * RENAME (event_id AS event_no), 2 * row_number() OVER () AS "__index_level_0__"
+      FROM (${rowsSql([...eventRows(5), ...eventRows(6)])})`
+    expect((await readAll(await sourceOf(temporaryFolder(t), sql))).ids).toEqual([5n, 6n])
+  })
+
+  it('take no row numbers of pandas for event ids, and name the columns', async (t) => {
+    const sql = `SELECT * EXCLUDE (event_id), 2 * row_number() OVER () AS "__index_level_0__"
+      FROM (${rowsSql([...eventRows(5), ...eventRows(6)])})`
+    const source = await sourceOf(temporaryFolder(t), sql)
+    const says = /column event_id is missing; it has sensor_id SMALLINT, .*__index_level_0__ numbers the rows/
+    await expect(readAll(source)).rejects.toThrow(says)
+  })
+
   it('that are wrong but can be held pass through, and are then rejected by name', async (t) => {
     const rows: Row[] = [
       [1, 9000, 1, 1, 'true'],
@@ -334,5 +348,19 @@ describe('parquet: files', () => {
       await sourceOf(temporaryFolder(t), `${rowsSql(eventRows(1))} WHERE false`),
     )
     expect(chunks).toEqual([])
+  })
+
+  it.for([
+    { name: 'columns of text', sql: "SELECT ''::VARCHAR AS event_id, ''::VARCHAR AS time WHERE false" },
+    { name: 'columns without a type', sql: 'SELECT NULL AS event_id, NULL AS sensor_id WHERE false' },
+    { name: 'other columns', sql: 'SELECT 1 AS something WHERE false' },
+  ])('without rows give no events whatever they are made of: $name', async ({ sql }, t) => {
+    const folder = temporaryFolder(t)
+    const empty = join(folder, 'empty.parquet')
+    await writeQuery(empty, sql)
+    await writeQuery(join(folder, 'full.parquet'), rowsSql(eventRows(1)))
+    const source = await openSource(`parquet:${empty},${folder}/full.parquet`)
+    expect(await source.count()).toBe(1)
+    expect((await readAll(source)).ids).toEqual([1n])
   })
 })

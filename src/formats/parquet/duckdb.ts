@@ -43,6 +43,10 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
 /** The first line of an error's message: DuckDB repeats the query below it. */
 export function firstLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)

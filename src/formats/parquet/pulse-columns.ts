@@ -1,6 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { UsageError } from '../../errors.ts'
+import { isKnownDetector } from '../../event/sensors.ts'
 import { firstLine, queryRows, quoteIdentifier, toLiteralPath } from './duckdb.ts'
 
 /** What each column of a pulse file is called in SQL and how it becomes what the event form holds. */
@@ -52,14 +53,20 @@ export async function describeParquet(
 }
 
 /**
- * Finds the five pulse columns. The event id may be a column or the pandas index.
- * @throws UsageError `source_unreadable` naming the column that is missing or of another type, and what columns exist
+ * Finds the five pulse columns. The event id is the column `event_id` or `event_no`, or the pandas index.
+ * @throws UsageError `source_unreadable` naming the column that is missing or of another type, and what columns exist;
+ * also where the file names another detector
  */
 export async function findPulseColumns(connection: DuckDBConnection, file: string): Promise<PulseColumn[]> {
   const types = await describeParquet(connection, file)
+  const metadata = await readKeyValues(connection, file)
+  checkDetectorName(file, metadata)
   const columns: PulseColumn[] = []
   for (const name of PULSE_COLUMNS) {
-    const raw = name === 'event_id' ? await findEventId(connection, file, types) : types.has(name) && name
+    const raw =
+      name === 'event_id'
+        ? await findEventId(connection, { file, types, pandas: metadata.get('pandas') })
+        : types.has(name) && name
     const type = raw && types.get(raw)
     if (!raw || !type) throw missingColumn(file, name, types)
     const quoted = quoteIdentifier(raw)
@@ -70,7 +77,11 @@ export async function findPulseColumns(connection: DuckDBConnection, file: strin
 
 export function missingColumn(file: string, name: string, types: Map<string, string>): UsageError {
   const existing = [...types].map(([column, type]) => `${column} ${type}`).join(', ')
-  return new UsageError('source_unreadable', `${file}: column ${name} is missing; it has ${existing}`)
+  const hint =
+    name === 'event_id' && types.has(UNNAMED_INDEX)
+      ? `; ${UNNAMED_INDEX} numbers the rows, as pandas leaves it behind after a filter, and is no event id`
+      : ''
+  return new UsageError('source_unreadable', `${file}: column ${name} is missing; it has ${existing}${hint}`)
 }
 
 /** What DuckDB or the file system says of a file that cannot be read, as one sentence with the file's name. */
@@ -85,7 +96,8 @@ export function unreadable(file: string, error: unknown): UsageError {
   })
 }
 
-async function checkReadable(file: string): Promise<void> {
+/** @throws UsageError `source_missing`, or `source_unreadable` for a folder or a file without the right to read it */
+export async function checkReadable(file: string): Promise<void> {
   const found = await stat(file).catch((cause: unknown) => {
     throw new UsageError('source_missing', `${file}: no such file (${firstLine(cause)})`, { cause })
   })
@@ -100,17 +112,52 @@ async function checkReadable(file: string): Promise<void> {
   })
 }
 
-/** The index of a pandas frame is a column of its own name, or `__index_level_0__` where its name was not usable. */
+/** The file's own notes that are read here, by key. */
+async function readKeyValues(connection: DuckDBConnection, file: string): Promise<Map<string, string>> {
+  const sql = `SELECT decode(key), decode(value) FROM parquet_kv_metadata(?)
+    WHERE key IN ('pandas'::BLOB, 'detector'::BLOB, 'nustream.detector'::BLOB)`
+  const rows = await queryRows(connection, sql, [toLiteralPath(file)])
+  return new Map(rows.map(([key, value]) => [String(key), String(value)]))
+}
+
+function checkDetectorName(file: string, metadata: ReadonlyMap<string, string>): void {
+  const name = metadata.get('nustream.detector') ?? metadata.get('detector')
+  if (name === undefined || isKnownDetector(name)) return
+  const message = `${file}: its events are of the detector ${JSON.stringify(name)}; nustream reconstructs those of IceCube-86`
+  throw new UsageError('source_unreadable', message)
+}
+
+/** What pandas calls an index without a name. */
+const UNNAMED_INDEX = '__index_level_0__'
+/** Of so many rows some neighbours belong to one event. */
+const INDEX_ROWS = 1_000
+
+interface FileColumns {
+  readonly file: string
+  readonly types: ReadonlyMap<string, string>
+  /** What pandas notes of the frame, as JSON. */
+  readonly pandas: string | undefined
+}
+
+/** `event_no` is GraphNeT's name of it. The index of a pandas frame is a column of its own name, or one without a name. */
 async function findEventId(
   connection: DuckDBConnection,
-  file: string,
-  types: Map<string, string>,
+  { file, types, pandas }: FileColumns,
 ): Promise<string | undefined> {
-  if (types.has('event_id')) return 'event_id'
-  const sql = `SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = 'pandas'`
-  const rows = await queryRows(connection, sql, [toLiteralPath(file)])
-  const named = rows.length > 0 ? pandasFieldOf(String(rows[0][0]), 'event_id') : undefined
-  return [named, '__index_level_0__'].find((name) => name !== undefined && types.has(name))
+  for (const name of ['event_id', 'event_no']) {
+    if (types.has(name)) return name
+    const field = pandas === undefined ? undefined : pandasFieldOf(pandas, name)
+    if (field !== undefined && types.has(field)) return field
+  }
+  const isIndex = types.has(UNNAMED_INDEX) && (await hasRuns(connection, file, UNNAMED_INDEX))
+  return isIndex ? UNNAMED_INDEX : undefined
+}
+
+/** Whether neighbouring rows share a value, as those of an event do and row numbers never. */
+async function hasRuns(connection: DuckDBConnection, file: string, column: string): Promise<boolean> {
+  const sql = `SELECT ${quoteIdentifier(column)} FROM ${PARQUET_ROWS} LIMIT ${INDEX_ROWS}`
+  const values = (await queryRows(connection, sql, [toLiteralPath(file)])).map(([value]) => value)
+  return values.length === 1 || values.some((value, i) => i > 0 && value === values[i - 1])
 }
 
 function pandasFieldOf(metadata: string, name: string): string | undefined {

@@ -1,8 +1,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
+import { SENSOR_COUNT, SENSORS_PER_STRING } from '../../event/sensors.ts'
 import { type DuckDb, firstLine, queryRows, toLiteralPath } from './duckdb.ts'
 import {
+  checkReadable,
   findPulseColumns,
   PARQUET_ROWS,
   type PulseColumn,
@@ -47,8 +49,10 @@ const ROWS_PER_COLLECTION = 65_536
 export async function* readPulses(db: DuckDb, file: string, fromRow = 0): AsyncGenerator<PulseRows> {
   const connection = await db.connect()
   try {
-    const columns = await findPulseColumns(connection, file)
     const toRow = await countFileRows(connection, file)
+    // Frames without rows lose the types of their columns, and some their columns.
+    if (toRow === 0) return
+    const columns = await findPulseColumns(connection, file)
     let row = fromRow
     const stream = (sql: string) => streamChunks(connection, { file, sql, fromRow: row, toRow })
     for await (const chunk of stream(toFastSql(columns))) {
@@ -73,9 +77,10 @@ const NO_ID = -(2n ** 63n)
 export async function* readEventIds(db: DuckDb, file: string, toRow: number): AsyncGenerator<bigint> {
   const connection = await db.connect()
   try {
+    const rows = await countFileRows(connection, file)
+    if (rows === 0) return
     const [eventId] = await findPulseColumns(connection, file)
     const sql = `SELECT coalesce(${eventId.value}, ${NO_ID}) FROM ${PARQUET_ROWS} WHERE file_row_number >= ? LIMIT ${toRow}`
-    const rows = await countFileRows(connection, file)
     let last: bigint | undefined
     for await (const chunk of streamChunks(connection, {
       file,
@@ -101,17 +106,59 @@ export async function* readEventIds(db: DuckDb, file: string, toRow: number): As
 export async function countRows(db: DuckDb, file: string): Promise<number> {
   const connection = await db.connect()
   try {
-    await findPulseColumns(connection, file)
-    return await countFileRows(connection, file)
+    const rows = await countFileRows(connection, file)
+    if (rows > 0) await findPulseColumns(connection, file)
+    return rows
   } finally {
     connection.disconnectSync()
   }
 }
 
 async function countFileRows(connection: DuckDBConnection, file: string): Promise<number> {
-  const sql = 'SELECT count(*) FROM read_parquet(?, hive_partitioning = false)'
-  const [[rows]] = await queryRows(connection, sql, [toLiteralPath(file)])
-  return Number(rows)
+  await checkReadable(file)
+  try {
+    const sql = 'SELECT count(*) FROM read_parquet(?, hive_partitioning = false)'
+    const [[rows]] = await queryRows(connection, sql, [toLiteralPath(file)])
+    return Number(rows)
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+}
+
+/** Which sensors the first pulses of a file name. */
+export interface SensorSample {
+  readonly pulses: number
+  readonly events: number
+  /** Pulses of sensors that the detector does not have, and how many such sensors. */
+  readonly unknownPulses: number
+  readonly unknownSensors: number
+  /** Strings of the detector with at least one pulse. */
+  readonly strings: number
+}
+
+const SAMPLE_ROWS = 65_536
+
+/** @throws UsageError as `readPulses` does */
+export async function sampleSensors(db: DuckDb, file: string): Promise<SensorSample> {
+  const connection = await db.connect()
+  try {
+    if ((await countFileRows(connection, file)) === 0)
+      return { pulses: 0, events: 0, unknownPulses: 0, unknownSensors: 0, strings: 0 }
+    const [eventId, sensorId] = await findPulseColumns(connection, file)
+    const isKnown = `sensor BETWEEN 0 AND ${SENSOR_COUNT - 1}`
+    const sql = `SELECT count(*), count(DISTINCT event), count(*) FILTER (NOT ${isKnown}),
+      count(DISTINCT sensor) FILTER (NOT ${isKnown}),
+      count(DISTINCT sensor // ${SENSORS_PER_STRING}) FILTER (${isKnown})
+      FROM (SELECT ${eventId.value} AS event, TRY_CAST(${sensorId.raw} AS HUGEINT) AS sensor
+        FROM ${PARQUET_ROWS} LIMIT ${SAMPLE_ROWS})`
+    const [row] = await queryRows(connection, sql, [toLiteralPath(file)])
+    const [pulses, events, unknownPulses, unknownSensors, strings] = row.map(Number)
+    return { pulses, events, unknownPulses, unknownSensors, strings }
+  } catch (error) {
+    throw unreadable(file, error)
+  } finally {
+    connection.disconnectSync()
+  }
 }
 
 function toFastSql(columns: readonly PulseColumn[]): string {

@@ -14,7 +14,7 @@ import {
   UTINYINT,
   VARCHAR,
 } from '@duckdb/node-api'
-import { firstLine, openDuckDb, queryRows, quoteIdentifier, toLiteralPath } from './duckdb.ts'
+import { firstLine, openDuckDb, queryRows, quoteIdentifier, quoteText, toLiteralPath } from './duckdb.ts'
 
 /** What a column's values come in. */
 export type ColumnArray =
@@ -172,7 +172,7 @@ export class ParquetWriter implements AsyncDisposable {
       await rename(this.#parts[0], this.#temporary)
       this.#parts.length = 0
     } else {
-      const parts = this.#parts.map((part) => quote(toLiteralPath(part))).join(', ')
+      const parts = this.#parts.map((part) => quoteText(toLiteralPath(part))).join(', ')
       await this.#copy(`SELECT * FROM read_parquet([${parts}])`, this.#temporary)
     }
     await syncFile(this.#temporary)
@@ -246,7 +246,7 @@ export class ParquetWriter implements AsyncDisposable {
   async #copy(query: string, to: string): Promise<void> {
     try {
       const options = `FORMAT parquet, COMPRESSION ${this.#compression}`
-      await queryRows(this.#connection, `COPY (${query}) TO ${quote(to)} (${options})`)
+      await queryRows(this.#connection, `COPY (${query}) TO ${quoteText(to)} (${options})`)
     } catch (error) {
       throw new UnwritableError(`${this.path} cannot be written: ${firstLine(error)}`, { cause: error })
     }
@@ -255,10 +255,6 @@ export class ParquetWriter implements AsyncDisposable {
   async #removeParts(): Promise<void> {
     for (const part of this.#parts.splice(0)) await rm(part, { force: true })
   }
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }
 
 async function syncFile(path: string): Promise<void> {
