@@ -5,7 +5,8 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { renderTable } from '../evaluation/table.ts'
 import { readAnyManifest } from '../inference/model/folder.ts'
-import { listModels, showModel, type VerifyReport, verifyModel } from '../inference/model/models.ts'
+import { listModels, showModel, type VerifyReport } from '../inference/model/models.ts'
+import { verifyApart } from '../inference/model/verify-apart.ts'
 import { addCommand } from './command.ts'
 import { formatJson } from './format-json.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
@@ -22,7 +23,7 @@ export function add(program: Command): void {
     name: 'models',
     summary: 'list, show, verify and publish model folders, and describe their training events',
     description:
-      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them. publish uploads a folder to the registry of MLflow, where serve and consume take it from.',
+      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does, in a process of its own with a time limit: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them. publish uploads a folder to the registry of MLflow, where serve and consume take it from.',
     examples: [
       'nustream models list',
       'nustream models show models/linefit-onnx',
@@ -72,7 +73,7 @@ export function add(program: Command): void {
           `${action} needs a model folder; nustream models list shows some`,
         )
       if (action === 'publish') return publish(spec, config)
-      return action === 'show' ? show(spec, config.json) : verify(spec, config.json)
+      return action === 'show' ? show(spec, config.json) : verify(spec, config)
     },
   })
 }
@@ -101,6 +102,11 @@ function onOneLine(text: string): string {
     .join(' ')
 }
 
+interface VerifyConfig {
+  readonly verifyMs?: number | undefined
+  readonly json: boolean
+}
+
 async function show(spec: string, json: boolean): Promise<number> {
   const { manifest, graph, members } = await showModel(spec)
   const shown = { manifest: manifest ?? 'built in, see docs/models.md', graph: graph ?? null, members }
@@ -110,8 +116,8 @@ async function show(spec: string, json: boolean): Promise<number> {
   return 0
 }
 
-async function verify(spec: string, json: boolean): Promise<number> {
-  const report = await verifyModel(spec)
+async function verify(spec: string, { json, verifyMs: withinMs }: VerifyConfig): Promise<number> {
+  const report = await verifyApart(spec, { withinMs })
   if (json) console.log(JSON.stringify(report))
   else for (const line of renderReport(report)) console.log(line)
   return report.isSound ? 0 : 1

@@ -1,4 +1,5 @@
-import { isAbsolute, relative } from 'node:path'
+import { access } from 'node:fs/promises'
+import { isAbsolute, join, relative } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import {
@@ -7,10 +8,11 @@ import {
   readMembers,
   resolveModelFolder,
 } from '../inference/model/folder.ts'
-import { verifyModel } from '../inference/model/models.ts'
+import { verifyApart } from '../inference/model/verify-apart.ts'
 import { publishModel } from '../mlflow/publish.ts'
 import { switchFlag } from './command.ts'
 import { openTracking, type TrackingConfig, trackingSettings } from './mlflow.ts'
+import { verifySettings } from './registry-model.ts'
 import { packageVersion } from './version.ts'
 
 export const publishSettings = {
@@ -33,6 +35,7 @@ export const publishSettings = {
     .default('nustream-models')
     .describe('publish: experiment of the run that holds the files')
     .meta({ value: 'name' }),
+  ...verifySettings,
   force: switchFlag('publish: also a model that fails its own parity fixture'),
 }
 
@@ -41,6 +44,7 @@ export interface PublishConfig extends TrackingConfig {
   readonly alias: readonly string[]
   readonly experiment: string
   readonly force: boolean
+  readonly verifyMs?: number | undefined
   readonly json: boolean
 }
 
@@ -50,7 +54,7 @@ export async function publish(spec: string, config: PublishConfig): Promise<numb
   const folder = resolveModelFolder(spec)
   const { manifest } = await readWhole(folder)
   if (!config.force) {
-    const { problem } = await verifyModel(folder)
+    const { problem } = await verifyApart(folder, { withinMs: config.verifyMs })
     if (problem)
       throw new UsageError('model_unreadable', `${problem.message} (${problem.code}); nothing was published`)
   }
@@ -79,10 +83,17 @@ export async function publish(spec: string, config: PublishConfig): Promise<numb
   return 0
 }
 
-/** @throws UsageError `model_manifest_invalid` where a member of an ensemble would stay behind */
+/** @throws UsageError `model_missing` without a network, `model_manifest_invalid` where a member would stay behind */
 async function readWhole(folder: string): Promise<AnyManifest> {
   const read = await readAnyManifest(folder)
-  if (read.kind === 'network') return read
+  if (read.kind === 'network') {
+    await access(join(folder, 'model.onnx')).catch((cause: unknown) => {
+      throw new UsageError('model_missing', `${folder}/model.onnx cannot be read; nothing was published`, {
+        cause,
+      })
+    })
+    return read
+  }
   for (const member of await readMembers(folder, read.manifest)) {
     const path = relative(folder, member.folder)
     if (path === '..' || path.startsWith('../') || isAbsolute(path))

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
+import { verifyApart } from '../inference/model/verify-apart.ts'
 import { openLocalModel } from '../inference/network/local.ts'
 import { HotModel } from '../inference/release/hot-model.ts'
 import { RollOut, type RollOutMetrics, rollOutMetrics } from '../inference/release/roll-out.ts'
@@ -10,6 +11,20 @@ import { isRegistrySpec } from '../mlflow/registry.ts'
 import { RegistrySource } from '../mlflow/registry-source.ts'
 import { openTracking, type TrackingConfig } from './mlflow.ts'
 import { type ModelConfig, openRoleInferrer, type Role } from './role.ts'
+
+/** How long a model may take to prove itself in a process of its own. */
+export const verifySettings = {
+  verifyMs: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .max(86_400_000)
+    .optional()
+    .describe(
+      'time that loading and proving a model may take before it is refused (default: 30 s, and 1 s for each 5 MB of its files)',
+    )
+    .meta({ value: 'ms' }),
+}
 
 /** How models of a registry (`models:/NAME@ALIAS`) are followed. */
 export const registrySettings = {
@@ -29,6 +44,7 @@ export const registrySettings = {
     .default(30_000)
     .describe('the model before is kept so long after a swap, and comes back if the new one fails')
     .meta({ value: 'ms' }),
+  ...verifySettings,
   modelCache: z
     .string()
     .min(1)
@@ -40,6 +56,7 @@ export const registrySettings = {
 export interface RegistryConfig extends TrackingConfig {
   readonly modelPollMs: number
   readonly modelProbationMs: number
+  readonly verifyMs?: number | undefined
   readonly modelCache?: string | undefined
 }
 
@@ -63,7 +80,11 @@ export async function openRollOut(
   const cacheDir = config.modelCache ?? defaultCache()
   const rollOut = await RollOut.open({
     source: new RegistrySource({ http, spec, cacheDir, log }),
-    open: (folder) => openLocalModel(folder, { threads, isBackground, log }),
+    async open(folder, signal) {
+      const { problem } = await verifyApart(folder, { withinMs: config.verifyMs, signal })
+      if (problem) throw new UsageError('model_unreadable', `${problem.message} (${problem.code})`)
+      return openLocalModel(folder, { threads, isBackground, log })
+    },
     pollMs: config.modelPollMs,
     probationMs: config.modelProbationMs,
     metrics,

@@ -31,8 +31,8 @@ export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}):
       `"${withoutCredentials(url)}" is no URL of an MLflow tracking server; it looks like http://127.0.0.1:5000`,
     )
   const { token } = credentials
-  const user = credentials.user ?? decodeURIComponent(parsed.username)
-  const password = credentials.password ?? decodeURIComponent(parsed.password)
+  const user = credentials.user ?? decoded(parsed.username, 'user')
+  const password = credentials.password ?? decoded(parsed.password, 'password')
   const base = new URL(parsed.pathname.replace(/(?<!\/)\/*$/, '/'), parsed.origin)
   const basic = () => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   const authorization = token ? `Bearer ${token}` : user !== '' ? basic() : undefined
@@ -41,6 +41,20 @@ export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}):
 
 function withoutCredentials(url: string): string {
   return url.replace(/\/\/[^/@]*@/, '//***@')
+}
+
+/** @throws UsageError `flag_invalid` where a percent sign begins no escape; the text itself is not in the message */
+function decoded(text: string, what: 'user' | 'password'): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (cause) {
+    const variable = what === 'user' ? 'MLFLOW_TRACKING_USERNAME' : 'MLFLOW_TRACKING_PASSWORD'
+    throw new UsageError(
+      'flag_invalid',
+      `the ${what} in MLflow's URL has a "%" that begins no escape: write it as %25, or set ${variable} instead`,
+      { cause },
+    )
+  }
 }
 
 export interface CallOptions {
@@ -191,11 +205,12 @@ export class MlflowHttp {
   async #refusal(response: Response): Promise<Error> {
     const { status } = response
     const text = await readText(response)
-    if (status === 401 || status === 403)
+    if (status === 401)
       return new UsageError(
         'unauthorized',
-        `${this.name} takes no such token, or user and password (${status}); set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD`,
+        `${this.name} takes no such token, or user and password (401); set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD`,
       )
+    if (status === 403) return this.#forbidden(text)
     const { error_code: code, message } = (parseJson(text) ?? {}) as {
       error_code?: unknown
       message?: unknown
@@ -204,6 +219,15 @@ export class MlflowHttp {
     if (isRefusal && typeof code === 'string')
       return new MlflowRefusal(code, `${this.name} refuses: ${String(message).slice(0, 500)} (${code})`)
     return this.#unavailable(`answered ${status}: ${text.slice(0, 120)}`)
+  }
+
+  /** A server behind another name than it knows, or a login without the permission. */
+  #forbidden(text: string): UsageError {
+    const quoted = text.replace(/\s+/g, ' ').trim().slice(0, 200)
+    const remedy = /host header|rebinding/i.test(text)
+      ? `start it with --allowed-hosts ${this.base.host} (or MLFLOW_SERVER_ALLOWED_HOSTS), as MLflow from 3.5 on demands`
+      : 'the login is known, but lacks a permission: have it granted there, or log in as another user'
+    return new UsageError('unauthorized', `${this.name} answers 403, "${quoted}"; ${remedy}`)
   }
 
   #unavailable(what: string, cause?: unknown): UnavailableError {

@@ -1,5 +1,6 @@
-import { readdir } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { UsageError } from '../errors.ts'
 import { uploadArtifact } from './artifacts.ts'
 import type { MlflowHttp } from './http.ts'
 import { digestOf, folderDigest } from './model-cache.ts'
@@ -30,6 +31,8 @@ export interface PublishOptions {
  */
 export async function publishModel(http: MlflowHttp, options: PublishOptions): Promise<RegisteredVersion> {
   const { folder, name, aliases, facts, description } = options
+  // Before anything is registered: a folder that cannot be read whole must not become a version.
+  const paths = await filesBelow(folder)
   const experimentId = await ensureExperiment(http, options.experiment)
   const run = await createRun(http, {
     experimentId,
@@ -40,7 +43,7 @@ export async function publishModel(http: MlflowHttp, options: PublishOptions): P
   try {
     await logBatch(http, run.runId, { params: facts })
     const files: { path: string; bytes: number; sha256: string }[] = []
-    for (const path of await filesBelow(folder)) {
+    for (const path of paths) {
       const file = join(folder, path)
       files.push({ path, ...(await digestOf(file)) })
       const upload = { path: `${MODEL_PATH}/${path}`, file }
@@ -62,14 +65,31 @@ export async function publishModel(http: MlflowHttp, options: PublishOptions): P
   }
 }
 
-/** Paths relative to the folder, with slashes, in order; hidden files stay at home. */
-async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const paths = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep))
-  return paths
-    .filter((parts) => !parts.some((part) => part.startsWith('.')))
-    .map((parts) => parts.join('/'))
-    .sort()
+/**
+ * Paths relative to the folder, with slashes, in order, without hidden files. Links are followed: in folders of DVC,
+ * git-annex and the caches of model hubs every file is one.
+ * @throws UsageError `model_missing` naming a link that leads nowhere, or round in a circle
+ */
+export async function filesBelow(folder: string): Promise<string[]> {
+  const found: string[] = []
+  const walk = async (path: string, above: readonly string[]): Promise<void> => {
+    const here = await realpath(join(folder, path))
+    if (above.includes(here)) throw leadsNowhere(join(folder, path), 'leads back to a folder that holds it')
+    for (const name of await readdir(here)) {
+      if (name.startsWith('.')) continue
+      const inner = path === '' ? name : `${path}/${name}`
+      const facts = await stat(join(folder, inner)).catch((cause: unknown) => {
+        throw leadsNowhere(join(folder, inner), 'leads nowhere', cause)
+      })
+      if (facts.isDirectory()) await walk(inner, [...above, here])
+      else found.push(inner)
+    }
+  }
+  await walk('', [])
+  return found.sort()
+}
+
+function leadsNowhere(path: string, problem: string, cause?: unknown): UsageError {
+  const remedy = 'fetch its file (dvc pull, git annex get), or remove the link; nothing was published'
+  return new UsageError('model_missing', `the link ${path} ${problem}: ${remedy}`, { cause })
 }

@@ -108,7 +108,8 @@ async function modelFolders(root: string): Promise<string[]> {
   const folders: string[] = []
   for (const entry of entries) {
     const folder = join(root, entry.name)
-    const files = entry.isDirectory() ? await readdir(folder).catch(() => []) : []
+    // Also a link to a folder; whatever is no folder cannot be read as one.
+    const files = await readdir(folder).catch((): string[] => [])
     if (files.includes('model.json')) folders.push(folder)
   }
   return folders.sort()

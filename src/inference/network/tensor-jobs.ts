@@ -13,7 +13,8 @@ export function rowsOf(inputs: NamedTensors, manifest: ModelManifest, graph: Gra
   const isFree = [...graph.inputs, ...graph.outputs].every(({ shape }) => typeof shape[0] === 'string')
   const hasIndex = manifest.inputs.some(({ layout }) => layout === 'event-index')
   if (!isPerEvent || padded === undefined || !isFree || hasIndex) return undefined
-  const [count, length] = inputs[padded.name].shape
+  const { shape } = inputs[padded.name]
+  const [count, length] = [shape[0], shape[padded.layout === 'padded-transposed' ? 2 : 1]]
   const { tokensPerRun, eventsPerRun } = manifest.limits
   return {
     count,

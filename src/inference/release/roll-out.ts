@@ -74,7 +74,7 @@ export function rollOutMetrics(registry: Registry): (slot: ModelSlot) => RollOut
 export interface RollOutOptions {
   readonly source: ModelSource
   /** Loads a model folder, proves it on its parity fixture and warms it. */
-  readonly open: (folder: string) => Promise<LocalModel>
+  readonly open: (folder: string, signal?: AbortSignal) => Promise<LocalModel>
   /** Asked for a newer release this often, a tenth more or less. */
   readonly pollMs: number
   /** The model before is kept so long after a swap, for the case that the new one fails. */
@@ -315,7 +315,7 @@ async function load(
   recent?: EventBatch,
   signal?: AbortSignal,
 ): Promise<InUse> {
-  const model = await open(await source.fetch(release, signal))
+  const model = await open(await source.fetch(release, signal), signal)
   try {
     await tryCandidate(model, recent)
   } catch (error) {
@@ -335,9 +335,14 @@ function named(model: LocalModel, { name, version }: ModelRelease): LocalModel {
   }
 }
 
-/** Whether an older release may stand in: the source is away, or what it offers fails here. */
+/**
+ * Whether an older release may stand in: the source is away or turns this process away, or what it offers fails here. A
+ * source that answers and knows no such model gets no stand-in.
+ */
 function isHeld(error: unknown, wanted: ModelRelease | undefined): boolean {
-  return error instanceof UnavailableError || (wanted !== undefined && error instanceof NustreamError)
+  if (error instanceof UnavailableError) return true
+  if (!(error instanceof NustreamError)) return false
+  return wanted !== undefined || error.code === 'unauthorized'
 }
 
 function nameOf({ name, version }: ModelRelease): string {
