@@ -24,10 +24,12 @@ RUN npm prune --omit=dev --no-audit --no-fund --loglevel=error \
 
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production NODE_OPTIONS=--disable-warning=ExperimentalWarning \
-    NUSTREAM_HOST=0.0.0.0
+    NUSTREAM_HOST=0.0.0.0 NUSTREAM_MODEL_CACHE=/tmp/nustream/models
 WORKDIR /app
-# The archive's folder: a volume that is mounted here for the first time takes over its owner.
-RUN mkdir /data && chown 1000:1000 /data && ln -s /app/dist/cli/main.js /usr/local/bin/nustream
+# The archive's folder, and one for models of a registry, which any user may write: OpenShift gives each project a user
+# id of its own. A volume that is mounted there for the first time takes over owner and mode.
+RUN mkdir /data && chown 1000:1000 /data && mkdir /cache && chmod 1777 /cache \
+ && ln -s /app/dist/cli/main.js /usr/local/bin/nustream
 COPY package.json LICENSE ./
 COPY --from=build /build/node_modules node_modules
 COPY models models

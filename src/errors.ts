@@ -73,6 +73,7 @@ export const UNAVAILABLE_CODES = [
   'model_unreachable',
   'model_overloaded',
   'model_worker_died',
+  'model_cache_full', // no room on the disk for a model of the registry
   'source_unavailable',
   'mlflow_unreachable', // away, too slow, failing, or answering nonsense
 ] as const

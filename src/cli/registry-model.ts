@@ -132,6 +132,12 @@ export function rollOutDetails(slot: string, { status }: RollOut): Record<string
   }
 }
 
+/** @throws UsageError where the user has no home folder, as a user id that only a container knows */
 function defaultCache(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nustream', 'models')
+  try {
+    return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nustream', 'models')
+  } catch (cause) {
+    const remedy = 'name a folder for models of the registry with --model-cache (NUSTREAM_MODEL_CACHE)'
+    throw new UsageError('flag_invalid', `this user has no home folder: ${remedy}`, { cause })
+  }
 }

@@ -37,13 +37,34 @@ describe('readMlflowUrl()', () => {
     expect(`${base.href} ${name}`).toBe('https://h:5000/mlflow/ MLflow at h:5000')
   })
 
-  it.each(['', 'h:5000', 'file:///tmp/mlruns', 'sqlite:///mlflow.db', 'ftp://u:hush@h'])(
-    'refuses "%s" without repeating a password',
+  it.each([
+    '',
+    'h:5000',
+    'file:///tmp/mlruns',
+    'sqlite:///mlflow.db',
+    'ftp://u:hush@h',
+    'http://u:hu/hush@h:5000',
+  ])('refuses "%s" without repeating a password', (url) => {
+    expect(() => readMlflowUrl(url)).toThrow(/is no URL of an MLflow tracking server/)
+    expect(() => readMlflowUrl(url)).not.toThrow(/hush/)
+  })
+})
+
+describe('readMlflowUrl() with a percent sign that begins no escape', () => {
+  it.each(['http://user:pa%ss@h', 'http://user:100%@h', 'http://us%er:pa-ss@h', 'http://user:%zz@h'])(
+    'says in %s what to write instead, and not the password',
     (url) => {
-      expect(() => readMlflowUrl(url)).toThrow(/is no URL of an MLflow tracking server/)
-      expect(() => readMlflowUrl(url)).not.toThrow(/hush/)
+      expect(() => readMlflowUrl(url)).toThrow(
+        /^the (user|password) in MLflow's URL has a "%" that begins no escape: write it as %25, or set MLFLOW_TRACKING_/,
+      )
+      expect(() => readMlflowUrl(url)).not.toThrow(/pa%ss|100%@|pa-ss|%zz/)
     },
   )
+
+  it('does not look at the URL where user and password are given beside it', () => {
+    const given = { user: 'a', password: 'b%c' }
+    expect(readMlflowUrl('http://u%:p%@h', given).authorization).toBe(basic('a:b%c'))
+  })
 })
 
 const anything = z.object({ x: z.string() })
@@ -82,6 +103,27 @@ describe('MlflowHttp', () => {
       message: expect.stringMatching(/^(?!.*hush).*MLFLOW_TRACKING_TOKEN/),
     })
     expect(seen).toEqual(['Bearer hush'])
+  })
+
+  it.each([
+    {
+      body: 'Invalid Host header - possible DNS rebinding attack detected',
+      says: /answers 403, "Invalid Host header - possible DNS rebinding attack detected"; start it with --allowed-hosts 127\.0\.0\.1:\d+ \(or MLFLOW_SERVER_ALLOWED_HOSTS\)/,
+    },
+    {
+      body: 'Permission denied',
+      says: /answers 403, "Permission denied"; the login is known, but lacks a permission/,
+    },
+  ])('quotes what comes with 403 and names its own remedy: $body', async ({ body, says }) => {
+    const server = createServer((_request, response) => void response.writeHead(403).end(body))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    // A server on a port has an AddressInfo.
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await expect(new MlflowHttp(url).get('x', {}, anything)).rejects.toMatchObject({
+      code: 'unauthorized',
+      message: expect.stringMatching(says),
+    })
   })
 
   it('tells a refusal from a failure', async (t) => {

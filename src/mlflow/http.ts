@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { UnavailableError, UsageError } from '../errors.ts'
+import { maskSecrets } from '../telemetry/foreign-text.ts'
 
 export interface MlflowCredentials {
   /** Sent as a bearer token; wins over user and password. */
@@ -28,7 +29,7 @@ export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}):
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new UsageError(
       'flag_invalid',
-      `"${withoutCredentials(url)}" is no URL of an MLflow tracking server; it looks like http://127.0.0.1:5000`,
+      `"${maskSecrets(url)}" is no URL of an MLflow tracking server; it looks like http://127.0.0.1:5000`,
     )
   const { token } = credentials
   const user = credentials.user ?? decoded(parsed.username, 'user')
@@ -37,10 +38,6 @@ export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}):
   const basic = () => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
   const authorization = token ? `Bearer ${token}` : user !== '' ? basic() : undefined
   return { base, authorization, name: `MLflow at ${base.host}` }
-}
-
-function withoutCredentials(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//***@')
 }
 
 /** @throws UsageError `flag_invalid` where a percent sign begins no escape; the text itself is not in the message */

@@ -66,4 +66,15 @@ describe('ModelCache', () => {
     expect(await cache.find('2', 'a')).toBeUndefined()
     expect((await readdir(join(dir, 'h%3A5000', 'model-direction'))).length).toBeLessThan(9)
   })
+
+  it('names the setting where its folder cannot be made', async () => {
+    // Nobody can make a folder there, not even root, and Node's own recursive mkdir never gives up.
+    const cache = new ModelCache('/proc/nothing', { host: 'h', name: 'm' })
+    await expect(cache.add({ version: '1', source: 's' }, async () => [])).rejects.toMatchObject({
+      code: 'flag_invalid',
+      message: expect.stringMatching(
+        /cannot be kept in \/proc\/nothing\S+ \(ENOENT\): .*--model-cache \(NUSTREAM_MODEL_CACHE\)/,
+      ),
+    })
+  })
 })

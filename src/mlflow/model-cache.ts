@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { UnavailableError, UsageError } from '../errors.ts'
 
 const index = z.object({
   source: z.string(),
@@ -50,8 +51,7 @@ export class ModelCache {
     { version, source }: GoodVersion,
     fill: (folder: string) => Promise<CachedFiles>,
   ): Promise<string> {
-    await mkdir(this.#dir, { recursive: true })
-    const part = await mkdtemp(join(this.#dir, `.part-${version}-`))
+    const part = await this.#makePart(version)
     const folder = join(this.#dir, version)
     try {
       const files = await fill(part)
@@ -68,6 +68,21 @@ export class ModelCache {
     }
     await this.#prune(version)
     return folder
+  }
+
+  /** An empty folder for the files of a version. @throws UsageError, UnavailableError where none can be made */
+  async #makePart(version: string): Promise<string> {
+    try {
+      await makeFolders(this.#dir)
+      return await mkdtemp(join(this.#dir, `.part-${version}-`))
+    } catch (cause) {
+      const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+      const what = `models of the registry cannot be kept in ${this.#dir} (${reason})`
+      if (reason === 'ENOSPC' || reason === 'EDQUOT')
+        throw new UnavailableError('model_cache_full', `${what}: make room there`, { cause })
+      const remedy = 'name a folder that this process can write with --model-cache (NUSTREAM_MODEL_CACHE)'
+      throw new UsageError('flag_invalid', `${what}: ${remedy}`, { cause })
+    }
   }
 
   /** The version that proved good under this alias the last time. */
@@ -112,6 +127,22 @@ export class ModelCache {
     )
     return found.flat().toSorted((a, b) => b.changedAt - a.changedAt)
   }
+}
+
+/**
+ * Makes a folder and those above it. Not `mkdir` with `recursive`: where a file system answers ENOENT for a folder whose
+ * parent is there, as /proc does, Node tries for ever.
+ */
+async function makeFolders(path: string): Promise<void> {
+  const make = () => mkdir(path).catch((error: NodeJS.ErrnoException) => error)
+  const failure = await make()
+  if (failure?.code === 'ENOENT' && dirname(path) !== path) {
+    await makeFolders(dirname(path))
+    const again = await make()
+    if (again && again.code !== 'EEXIST') throw again
+    return
+  }
+  if (failure && failure.code !== 'EEXIST') throw failure
 }
 
 /** Length and SHA-256 of a file. */

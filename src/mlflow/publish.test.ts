@@ -29,7 +29,9 @@ describe('filesBelow()', () => {
     await symlink(join(elsewhere, 'gone'), join(folder, 'model.onnx'))
     await expect(filesBelow(folder)).rejects.toMatchObject({
       code: 'model_missing',
-      message: expect.stringMatching(/^the link .*model\/model\.onnx leads nowhere: .*nothing was published$/),
+      message: expect.stringMatching(
+        /^the link .*model\/model\.onnx leads nowhere: .*nothing was published$/,
+      ),
     })
   })
 

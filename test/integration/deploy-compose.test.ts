@@ -90,6 +90,15 @@ describe('our services', () => {
     expect(await unknownTo(command, { ...its.environment, ...config })).toEqual([])
   })
 
+  it('keep models of a registry in a volume', () => {
+    const models = ours.filter(({ its }) => ['serve', 'consume'].includes(its.command?.[0] ?? ''))
+    expect(models.length).toBeGreaterThan(2)
+    for (const { its } of models) {
+      expect(its.volumes).toContain('models:/cache')
+      expect(its.environment?.['NUSTREAM_MODEL_CACHE']).toBe('/cache/models')
+    }
+  })
+
   it('stop later than a consumer takes to finish', async () => {
     const settings = await settingsOf('consume', {
       NUSTREAM_BROKER: 'redis://h',

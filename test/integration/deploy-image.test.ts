@@ -24,6 +24,11 @@ describe('the image', () => {
     expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
   })
 
+  it('keeps models of a registry in folders that any user may write, also with a read-only root and a tmpfs on /tmp', () => {
+    expect(dockerfile).toMatch(/^ENV .*(?:\\\n.*)*NUSTREAM_MODEL_CACHE=\/tmp\//m)
+    expect(dockerfile).toContain('mkdir /cache && chmod 1777 /cache')
+  })
+
   it('copies only what is there and what .dockerignore lets through', () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
       paths.split(' '),

@@ -77,9 +77,10 @@ describe('every deployment', () => {
   it.each(deployments)('$name may do nothing that it need not', ({ pod, container }) => {
     expect(pod.securityContext).toMatchObject({
       runAsNonRoot: true,
-      runAsUser: 1000,
       seccompProfile: { type: 'RuntimeDefault' },
     })
+    // The image says which user; OpenShift gives each project one of its own and refuses pods that name another.
+    expect(pod.securityContext).not.toHaveProperty('runAsUser')
     expect(container.securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -129,6 +130,12 @@ describe('every deployment', () => {
       expect(container.volumeMounts.map(({ name }) => name).toSorted()).toEqual(volumes.toSorted())
     },
   )
+
+  it.each(['server', 'consumer'])('%s keeps models of a registry where it may write', (name) => {
+    const container = byName(name)?.container
+    const cache = container?.env.find((variable) => variable.name === 'NUSTREAM_MODEL_CACHE')?.value
+    expect(container?.volumeMounts.some(({ mountPath }) => cache?.startsWith(`${mountPath}/`))).toBe(true)
+  })
 
   it('is one pod where two would do the same work twice', () => {
     for (const name of ['emitter', 'archive'])

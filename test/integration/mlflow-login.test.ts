@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
 import { listArtifacts } from '../../src/mlflow/artifacts.ts'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
-import { ensureExperiment, searchRuns } from '../../src/mlflow/runs.ts'
+import { createRun, ensureExperiment, searchRuns } from '../../src/mlflow/runs.ts'
 import type { MlflowServer } from '../../tools/mlflow/server.ts'
 import { isOffline, MLFLOW_WITHIN_MS, NO_MLFLOW, startMlflow } from '../support/mlflow.ts'
 import { startNustream } from '../support/nustream.ts'
@@ -52,6 +53,25 @@ describe('a real MLflow that asks for a login', { timeout: 600_000 }, () => {
     expect(files.map(({ path }) => path)).toContain('predictions/sample.parquet')
   })
 
+  it('tells a login without the permission from a wrong one', async () => {
+    const admin = new MlflowHttp(server.url, { user: 'admin', password: PASSWORD, timeoutMs: 60_000 })
+    const reader = { username: 'reader', password: 'hush-reader-1' }
+    await admin.post('mlflow/users/create', reader, z.object({}))
+    const experimentId = await ensureExperiment(admin, 'of the administrator')
+    const http = new MlflowHttp(server.url, {
+      user: reader.username,
+      password: reader.password,
+      timeoutMs: 60_000,
+    })
+    const made = createRun(http, { experimentId, name: 'r', startMs: 1, tags: {} })
+    await expect(made).rejects.toMatchObject({
+      code: 'unauthorized',
+      message: expect.stringMatching(
+        /answers 403, "Permission denied"; the login is known, but lacks a permission/,
+      ),
+    })
+  })
+
   it.each([
     { who: 'nobody', env: {} },
     { who: 'a wrong password', env: { ...LOGIN, MLFLOW_TRACKING_PASSWORD: 'hush-wrong' } },
@@ -61,5 +81,18 @@ describe('a real MLflow that asks for a login', { timeout: 600_000 }, () => {
     expect(account).toMatchObject({ predicted: 300, deadLettered: 0 })
     expect(log).toContain('takes no such token, or user and password')
     expect(log).not.toContain('hush')
+  })
+})
+
+describe('a real MLflow that knows itself by another name', { timeout: 600_000 }, () => {
+  beforeEach((t) => t.skip(isOffline, NO_MLFLOW))
+
+  it('is quoted with its refusal and the remedy', async () => {
+    await using server = await startMlflow(['--allowed-hosts', 'mlflow.example'])
+    const doctor = startNustream(['doctor', '--mlflow', server.url], { onTestFinished })
+    await doctor.ended
+    expect(doctor.stdout() + doctor.stderr()).toMatch(
+      /answers 403, "Invalid Host header[^"]*"; start it with --allowed-hosts 127\.0\.0\.1:\d+ \(or MLFLOW_SERVER_ALLOWED_HOSTS\)/,
+    )
   })
 })

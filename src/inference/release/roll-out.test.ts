@@ -13,6 +13,7 @@ type World = {
   offers: number
   good: number | undefined
   isAway: boolean
+  away?: Error
   models: Map<number, FakeLocalModel>
 }
 
@@ -24,6 +25,7 @@ function sourceOf(world: World): ModelSource {
     spec: 'models:/m@champion',
     changes: true,
     async newest() {
+      if (world.away) throw world.away
       if (world.isAway) throw away()
       return release(world.offers)
     },
@@ -187,6 +189,19 @@ describe('RollOut', () => {
     expect(await ask()).toBe(7)
     expect(rollOut.status).toMatchObject({ release: 'm 7', away: expect.stringContaining('MLflow is away') })
     expect(lines.join()).toContain('the model that proved good the last time is used')
+  })
+
+  it('turned away by the source at the start, what proved good the last time is used and said', async () => {
+    const turnedAway = new UsageError('unauthorized', 'MLflow answers 403, "Invalid Host header"')
+    const { ask, rollOut } = await start({ away: turnedAway, good: 7 })
+    expect(await ask()).toBe(7)
+    expect(rollOut.status.away).toContain('Invalid Host header')
+    await expect(start({ away: turnedAway })).rejects.toThrow('Invalid Host header')
+  })
+
+  it('a source that knows no such model is not stood in for', async () => {
+    const unknown = new UsageError('model_missing', 'no alias "champion"')
+    await expect(start({ away: unknown, good: 7 })).rejects.toThrow('no alias')
   })
 
   it('with a bad release at the start, what proved good the last time is used and said', async () => {
