@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type Metric, Registry } from 'prom-client'
 import { expect, it } from 'vitest'
 import { archiveMetrics } from '../src/archive/metrics.ts'
+import { brokerMetrics } from '../src/broker/metrics.ts'
 import { consumerMetrics } from '../src/consumer/metrics.ts'
 import { displayMetrics } from '../src/display/metrics.ts'
 import { emitterMetrics } from '../src/emitter/metrics.ts'
@@ -21,6 +22,7 @@ const SECTIONS: Record<string, (registry: Registry) => unknown> = {
     heartbeatGauge(registry)
     processMetrics(registry, { version: '1', role: 'test' })
   },
+  'The broker as each role sees it': (registry) => brokerMetrics(registry),
   Emitter: (registry) => [emitterMetrics(registry), sourceMetrics(registry)],
   Consumer: (registry) => consumerMetrics(registry),
   'Model server': (registry) => serverMetrics(registry, NO_SERVER),

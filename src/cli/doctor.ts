@@ -74,6 +74,7 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
   try {
     await using broker = await openBroker(url, toBrokerOptions({ ...config, broker: url }))
     await broker.ping()
+    await broker.checkWritable()
     const { unreadBatches, leasedBatches, oldestAgeMs } = await broker.backlog()
     const totals = await broker.totals()
     const waiting = `${unreadBatches} batches unread, ${leasedBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`

@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
-import type { Broker } from '../broker/contract.ts'
+import type { Broker, ReaderBroker } from '../broker/contract.ts'
+import { brokerMetrics } from '../broker/metrics.ts'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
@@ -41,6 +42,8 @@ export interface BrokerConfig {
   readonly brokerUser?: string | undefined
   readonly brokerPassword?: string | undefined
   readonly brokerCa?: string | undefined
+  readonly brokerCert?: string | undefined
+  readonly brokerKey?: string | undefined
 }
 
 /** What a role is given to run with. */
@@ -149,9 +152,10 @@ function toTracesUrl(url: string): string {
 /** The broker that the settings name, closed with the role. */
 export async function openRoleBroker(
   config: BrokerConfig,
-  role: Pick<Role, 'log' | 'parts'>,
+  role: Pick<Role, 'log' | 'parts' | 'registry'>,
 ): Promise<Broker> {
-  return role.parts.use(await openBroker(config.broker, toBrokerOptions(config, role.log)))
+  const options = { ...toBrokerOptions(config, role.log), observer: brokerMetrics(role.registry) }
+  return role.parts.use(await openBroker(config.broker, options))
 }
 
 export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
@@ -164,6 +168,8 @@ export function toBrokerOptions(config: BrokerConfig, log?: Logger) {
     ...(config.brokerUser && { username: config.brokerUser }),
     ...(config.brokerPassword && { password: config.brokerPassword }),
     ...(config.brokerCa && { tlsCaFile: config.brokerCa }),
+    ...(config.brokerCert && { tlsCertFile: config.brokerCert }),
+    ...(config.brokerKey && { tlsKeyFile: config.brokerKey }),
     ...(log && { log }),
   }
 }
@@ -185,10 +191,11 @@ export async function openRoleInferrer(
   return role.parts.use(await openInferrer(model, options))
 }
 
-/** Ready when the broker answers. */
-export async function brokerHealth(broker: Broker, details: Record<string, unknown>): Promise<Health> {
+/** Ready when the broker answers and would store a batch. */
+export async function brokerHealth(broker: ReaderBroker, details: Record<string, unknown>): Promise<Health> {
   try {
     await broker.ping()
+    await broker.checkWritable()
     return { live: true, ready: true, details }
   } catch (error) {
     return { live: true, ready: false, details: { ...details, broker: String(error) } }

@@ -57,7 +57,7 @@ export const brokerSettings = {
   broker: z
     .string()
     .describe(
-      'where the stream lives: redis://HOST:PORT, rediss://… (TLS), redis+cluster://HOST:PORT,HOST:PORT or sqlite:FILE',
+      'where the stream is stored: redis://HOST:PORT, rediss://… (TLS), redis+cluster://HOST:PORT,HOST:PORT, redis+sentinel://HOST:PORT/PRIMARY or sqlite:FILE',
     )
     .meta({ value: 'url' }),
   ...brokerTuning(),
@@ -89,6 +89,16 @@ export function brokerTuning() {
       .string()
       .optional()
       .describe('PEM file of the authority that signed the TLS certificate of Redis')
+      .meta({ value: 'file' }),
+    brokerCert: z
+      .string()
+      .optional()
+      .describe('PEM file of the certificate that this client shows to Redis, where Redis asks for one')
+      .meta({ value: 'file' }),
+    brokerKey: z
+      .string()
+      .optional()
+      .describe('PEM file of the private key of --broker-cert')
       .meta({ value: 'file' }),
   }
 }

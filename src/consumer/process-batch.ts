@@ -99,7 +99,8 @@ export class BatchProcessor {
   }
 
   /** The events of a delivery, or why nothing of it can be read. */
-  #decode({ payload }: Delivery): DecodedEvents | EventError {
+  #decode({ payload, fault }: Delivery): DecodedEvents | EventError {
+    if (fault) return new EventError(fault.code, fault.message)
     const startedMs = performance.now()
     try {
       return decodeEvents(payload, BATCH_LIMITS)
