@@ -81,6 +81,24 @@ it('brings a file of the first version up to date, with what waits in it', async
   expect(await broker.totals()).toEqual({ emitted: 8, predicted: 8, deadLettered: 0 })
 })
 
+describe('a file that is deleted or replaced while it is in use', () => {
+  it.each(['deleted', 'replaced'])('is noticed by the step that writes next: %s', async (how) => {
+    await using folder = temporary()
+    const file = join(folder.path, 'broker.db')
+    await using broker = await openBroker(`sqlite:${file}`)
+    await broker.publish(batch('b1'))
+    const [delivery] = await take(broker, 1)
+    for (const name of [file, `${file}-wal`, `${file}-shm`]) rmSync(name, { force: true })
+    if (how === 'replaced') await (await openBroker(`sqlite:${file}`)).close()
+    const missing = { code: 'broker_file_missing', message: /was deleted or replaced/ }
+    await expect(broker.publish(batch('b2'))).rejects.toMatchObject(missing)
+    await expect(broker.settle(delivery, predicted(delivery))).rejects.toMatchObject(missing)
+    await expect(take(broker, 1, { consumer: 'c2' })).rejects.toMatchObject(missing)
+    await expect(broker.ping()).rejects.toMatchObject({ code: 'broker_unreachable' })
+    await expect(broker.checkWritable()).rejects.toMatchObject({ code: 'broker_unreachable' })
+  })
+})
+
 it('makes the folder of its file, and says why when it cannot', async (t) => {
   const folder = folderOf(t)
   await (await openBroker(`sqlite:${join(folder, 'deep', 'down', 'broker.db')}`)).close()
