@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './tools/suite/longest-first.ts'
 import { ReportWriter } from './tools/suite/vitest-reporter.ts'
 
 const cores = availableParallelism()
@@ -7,6 +8,7 @@ const cores = availableParallelism()
 export default defineConfig({
   test: {
     reporters: ['default', new ReportWriter()],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

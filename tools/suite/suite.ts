@@ -9,6 +9,14 @@ import { readPytestReport, readVitestReport, renderSummary } from './report.ts'
 const VITEST_REPORT = join(CACHE, 'vitest.json')
 const PYTEST_REPORT = join(CACHE, 'pytest.xml')
 
+/** What tests run beside Node, with the Debian package of each. */
+const PROGRAMS = [
+  ['redis-server', 'redis-server'],
+  ['chromium', 'chromium'],
+  ['openssl', 'openssl'],
+  ['ps', 'procps'],
+] as const
+
 /**
  * `npm test`: lint, types, and the tests of TypeScript and Python, with what they need installed first. Ends with the line
  * "N passed, N failed". Returns the exit code.
@@ -16,8 +24,7 @@ const PYTEST_REPORT = join(CACHE, 'pytest.xml')
 export async function runSuite(): Promise<number> {
   mkdirSync(CACHE, { recursive: true })
   for (const report of [VITEST_REPORT, PYTEST_REPORT]) rmSync(report, { force: true })
-  await ensureProgram('redis-server')
-  await ensureProgram('chromium')
+  for (const [program, debianPackage] of PROGRAMS) await ensureProgram(program, debianPackage)
   await ensurePrometheus()
   await ensurePython()
   if ((await ensurePage()) !== 0) return 1
