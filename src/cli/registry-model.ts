@@ -6,11 +6,39 @@ import type { Inferrer } from '../inference/inferrer.ts'
 import { verifyApart } from '../inference/model/verify-apart.ts'
 import { openLocalModel } from '../inference/network/local.ts'
 import { HotModel } from '../inference/release/hot-model.ts'
+import {
+  GATE_CHECKS,
+  GATE_DEFAULTS,
+  type GateCheck,
+  type GateLimits,
+} from '../inference/release/quality-gate.ts'
 import { RollOut, type RollOutMetrics, rollOutMetrics } from '../inference/release/roll-out.ts'
 import { isRegistrySpec } from '../mlflow/registry.ts'
 import { RegistrySource } from '../mlflow/registry-source.ts'
 import { openTracking, type TrackingConfig } from './mlflow.ts'
 import { type ModelConfig, openRoleInferrer, type Role } from './role.ts'
+
+function writeGate(limits: GateLimits): string {
+  return GATE_CHECKS.map((check) => `${check}=${limits[check]}`).join(',')
+}
+
+/** `angle=1.2,kappa=10` or `off`; what is not named keeps its default. */
+function readGate(text: string, context: z.RefinementCtx): GateLimits | 'off' {
+  if (text === 'off') return 'off'
+  const given: Partial<Record<GateCheck, number>> = {}
+  for (const part of text.split(',')) {
+    const [name, value] = part.split('=')
+    const check = GATE_CHECKS.find((known) => known === name.trim())
+    const limit = Number(value)
+    if (check !== undefined && value?.trim() && limit > 0) given[check] = limit
+    else
+      context.addIssue({
+        code: 'custom',
+        message: `expected off, or limits above 0 such as ${writeGate(GATE_DEFAULTS)}`,
+      })
+  }
+  return { ...GATE_DEFAULTS, ...given }
+}
 
 /** How long a model may take to prove itself in a process of its own. */
 export const verifySettings = {
@@ -44,6 +72,14 @@ export const registrySettings = {
     .default(30_000)
     .describe('the model before is kept so long after a swap, and comes back if the new one fails')
     .meta({ value: 'ms' }),
+  modelGate: z
+    .string()
+    .transform((text, context) => readGate(text, context))
+    .optional()
+    .describe(
+      `how far a new version may be from the one before during its probation (default: ${writeGate(GATE_DEFAULTS)}); off compares nothing`,
+    )
+    .meta({ value: 'limits' }),
   ...verifySettings,
   modelCache: z
     .string()
@@ -56,6 +92,7 @@ export const registrySettings = {
 export interface RegistryConfig extends TrackingConfig {
   readonly modelPollMs: number
   readonly modelProbationMs: number
+  readonly modelGate?: GateLimits | 'off' | undefined
   readonly verifyMs?: number | undefined
   readonly modelCache?: string | undefined
 }
@@ -87,6 +124,7 @@ export async function openRollOut(
     },
     pollMs: config.modelPollMs,
     probationMs: config.modelProbationMs,
+    gate: config.modelGate === 'off' ? undefined : (config.modelGate ?? GATE_DEFAULTS),
     metrics,
     log,
   })

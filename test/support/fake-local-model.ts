@@ -11,6 +11,9 @@ export interface FakeLocalModel extends LocalModel {
 export interface FakeLocalOptions {
   /** All directions that it answers. */
   readonly azimuth?: number
+  readonly zenith?: number
+  readonly kappa?: number
+  readonly isDegenerate?: boolean
   /** Runs before each answer: wait, or throw. */
   readonly before?: (batch: EventBatch) => void | Promise<void>
   /** Events of these ids have no direction. */
@@ -18,7 +21,8 @@ export interface FakeLocalOptions {
 }
 
 /** A model without network and threads. Once it is disposed of it answers nothing more, as a real one. */
-export function fakeLocalModel({ azimuth = 1, before, failsOn }: FakeLocalOptions = {}): FakeLocalModel {
+export function fakeLocalModel(options: FakeLocalOptions = {}): FakeLocalModel {
+  const { azimuth = 1, zenith = 1, kappa = 1, isDegenerate = false, before, failsOn } = options
   let underWay = 0
   let isDisposed = false
   const identity = { name: 'fake', version: String(azimuth) }
@@ -39,12 +43,12 @@ export function fakeLocalModel({ azimuth = 1, before, failsOn }: FakeLocalOption
     const faults = isFault.flatMap((fails, index) =>
       fails ? [{ index, code: 'model_output_invalid' as const, message: 'NaN' }] : [],
     )
-    const degenerate = new Uint8Array(eventCount(batch))
+    const degenerate = new Uint8Array(eventCount(batch)).fill(isDegenerate ? 1 : 0)
     return {
       model: identity,
       azimuth: column(azimuth),
-      zenith: column(1),
-      kappa: column(1),
+      zenith: column(zenith),
+      kappa: column(kappa),
       degenerate,
       faults,
     }

@@ -2,6 +2,7 @@ import { UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount, selectEvents } from '../../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer } from '../inferrer.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
+import type { QualityGate } from './quality-gate.ts'
 
 /** So many more batches failed than done end the probation: one may be an accident. */
 const BAD_BATCHES = 3
@@ -58,6 +59,8 @@ export interface ProbationOptions {
   /** Does what `next` cannot, until `isOver`. */
   readonly previous: Inferrer
   readonly isOver: () => boolean
+  /** Compares what `next` answers with what `previous` would. */
+  readonly gate?: QualityGate | undefined
   /** `next` fails where `previous` does not. May be called more than once. */
   readonly onFailure: (reason: Error) => void
 }
@@ -67,7 +70,7 @@ export interface ProbationOptions {
  * request is lost to it. Where that goes on, `onFailure` is told.
  */
 export function onProbation<Model extends Inferrer>(next: Model, options: ProbationOptions): Model {
-  const { previous, isOver, onFailure } = options
+  const { previous, isOver, gate, onFailure } = options
   let bad = 0
   const infer = async (batch: EventBatch, options: InferOptions = {}): Promise<Inference> => {
     if (isOver()) return next.infer(batch, options)
@@ -76,6 +79,7 @@ export function onProbation<Model extends Inferrer>(next: Model, options: Probat
     options.signal?.throwIfAborted()
     if (!(answer instanceof Error) && 2 * answer.faults.length <= events) {
       bad = Math.max(0, bad - 1)
+      gate?.offer(batch, answer)
       return answer
     }
     const before = await previous.infer(batch, options)

@@ -6,6 +6,7 @@ import { makeEvents } from '../../../test/support/plain-events.ts'
 import { until } from '../../../test/support/until.ts'
 import { UnavailableError, UsageError } from '../../errors.ts'
 import { HotModel } from './hot-model.ts'
+import { GATE_DEFAULTS, type GateLimits } from './quality-gate.ts'
 import type { ModelRelease, ModelSource } from './roll-out.ts'
 import { RollOut, rollOutMetrics } from './roll-out.ts'
 
@@ -37,7 +38,10 @@ function sourceOf(world: World): ModelSource {
   }
 }
 
-async function start(given: Partial<World>, { probationMs = 50 } = {}) {
+async function start(
+  given: Partial<World>,
+  { probationMs = 50, gate }: { probationMs?: number; gate?: GateLimits } = {},
+) {
   const world: World = { offers: 1, good: undefined, isAway: false, models: new Map(), ...given }
   const { log, lines } = collectLog()
   const registry = new Registry()
@@ -51,6 +55,7 @@ async function start(given: Partial<World>, { probationMs = 50 } = {}) {
     },
     pollMs: 5,
     probationMs,
+    gate,
     metrics: rollOutMetrics(registry)('model'),
     log,
   })
@@ -139,6 +144,29 @@ describe('RollOut', () => {
     expect(await metric('nustream_model_swaps_total{slot="model",outcome="rolled_back"} 1')).toBe(true)
     expect(await ask()).toBe(1)
     expect(world.good).toBe(1)
+  })
+
+  it('a release that answers, but worse than the one before, is taken back, counted and said', async () => {
+    const { world, ask, rollOut, lines, metric } = await start(
+      { models: new Map([[2, fakeLocalModel({ azimuth: 2, zenith: 2.9 })]]) },
+      { probationMs: 60_000, gate: GATE_DEFAULTS },
+    )
+    world.offers = 2
+    await until(async () => {
+      await ask()
+      return rollOut.status.refused
+    })
+    expect(rollOut.status).toMatchObject({
+      release: 'm 1',
+      refused: expect.stringMatching(
+        /m 2: it answers worse than the one before: on 2\d\d events that both answered, the median angle/,
+      ),
+    })
+    expect(await ask()).toBe(1)
+    expect(await metric('nustream_model_gate_failures_total{slot="model",check="angle"} 1')).toBe(true)
+    expect(await metric('nustream_model_gate_value{slot="model",check="angle"} 1.9')).toBe(true)
+    expect(await metric('nustream_model_swaps_total{slot="model",outcome="rolled_back"} 1')).toBe(true)
+    expect(lines.join()).toContain('a release of the model is taken back')
   })
 
   it('a release taken back during its probation gives way at once to the one before, which was never unloaded', async () => {

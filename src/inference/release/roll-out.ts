@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { NustreamError, UnavailableError } from '../../errors.ts'
+import { NustreamError, UnavailableError, UsageError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import { createRepeatLimit } from '../../telemetry/log.ts'
 import type { InferOptions, ModelIdentity } from '../inferrer.ts'
 import type { LocalModel } from '../network/local.ts'
 import { onProbation, RecentEvents, tryCandidate } from './probation.ts'
+import { GATE_CHECKS, type GateCheck, type GateLimits, QualityGate } from './quality-gate.ts'
 
 /** One version of a model that a source offers. */
 export interface ModelRelease extends ModelIdentity {
@@ -42,6 +43,9 @@ export interface RollOutMetrics {
   swapped(outcome: (typeof OUTCOMES)[number]): void
   registryUp(isUp: boolean): void
   refused(isRefused: boolean): void
+  /** What the quality gate found, and which of its checks failed. */
+  compared(values: Readonly<Record<GateCheck, number>>): void
+  gateFailed(check: GateCheck): void
 }
 
 /** Metrics of all models of a process that come from a registry. */
@@ -60,13 +64,31 @@ export function rollOutMetrics(registry: Registry): (slot: ModelSlot) => RollOut
     'release_refused',
     '1 while the registry names a release that failed here, so that an older one stays in use.',
   )
+  const gateLabels = ['slot', 'check'] as const
+  const compared = new Gauge({
+    name: 'nustream_model_gate_value',
+    help: 'What the quality gate measured of the newest release against the one before, by check.',
+    labelNames: gateLabels,
+    registers,
+  })
+  const gateFailures = new Counter({
+    name: 'nustream_model_gate_failures_total',
+    help: 'Releases that were rolled back because they answer worse, by the check that failed.',
+    labelNames: gateLabels,
+    registers,
+  })
   return (slot) => {
+    for (const check of GATE_CHECKS) gateFailures.inc({ slot, check }, 0)
     for (const outcome of OUTCOMES) swaps.inc({ slot, outcome }, 0)
     refused.set({ slot }, 0)
     return {
       swapped: (outcome) => swaps.inc({ slot, outcome }),
       registryUp: (isUp) => up.set({ slot }, isUp ? 1 : 0),
       refused: (isRefused) => refused.set({ slot }, isRefused ? 1 : 0),
+      compared: (values) => {
+        for (const check of GATE_CHECKS) compared.set({ slot, check }, values[check])
+      },
+      gateFailed: (check) => gateFailures.inc({ slot, check }),
     }
   }
 }
@@ -79,6 +101,8 @@ export interface RollOutOptions {
   readonly pollMs: number
   /** The model before is kept so long after a swap, for the case that the new one fails. */
   readonly probationMs?: number
+  /** How far a new release may be from the one before in its probation; not compared where undefined. */
+  readonly gate?: GateLimits | undefined
   readonly metrics: RollOutMetrics
   readonly log: Logger
 }
@@ -219,9 +243,11 @@ export class RollOut implements AsyncDisposable {
     const next = await load(this.#options, release, this.#recent.events, this.#stopping.signal)
     let isOver = false
     const failed = new AbortController()
+    const gate = this.#openGate(previous.model, failed)
     const probation = {
       previous: previous.model,
       isOver: () => isOver,
+      gate,
       onFailure: (reason: Error) => failed.abort(reason),
     }
     await swap(onProbation(this.#watched(next.model), probation))
@@ -232,6 +258,7 @@ export class RollOut implements AsyncDisposable {
       'a new release of the model answers',
     )
     const isWithdrawn = await this.#isWithdrawn(previous.release, failed.signal)
+    gate?.close()
     if (isWithdrawn || failed.signal.aborted) {
       await swap(this.#watched(previous.model))
       this.#inUse = previous
@@ -244,6 +271,20 @@ export class RollOut implements AsyncDisposable {
     isOver = true
     await previous.model[Symbol.asyncDispose]()
     if (!this.#stopping.signal.aborted) await source.markGood(release)
+  }
+
+  #openGate(previous: LocalModel, failed: AbortController): QualityGate | undefined {
+    const { gate: limits, metrics } = this.#options
+    if (limits === undefined) return undefined
+    return new QualityGate({
+      limits,
+      previous,
+      onMeasured: (values) => metrics.compared(values),
+      onFailure: (check, reason) => {
+        metrics.gateFailed(check)
+        failed.abort(new UsageError('model_trial_failed', `it answers worse than the one before: ${reason}`))
+      },
+    })
   }
 
   /**
