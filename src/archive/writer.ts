@@ -4,9 +4,10 @@ import { retry } from '../async/retry.ts'
 import type { StoredPredictions } from '../broker/contract.ts'
 import { EventError, UsageError } from '../errors.ts'
 import { openingAngles } from '../event/direction.ts'
-import { toUnixMs } from '../event/event-batch.ts'
+import { toUnixMs, UTC_UNKNOWN } from '../event/event-batch.ts'
 import { decodePredictionBatch, type PredictionBatch } from '../event/prediction-wire.ts'
 import { type ColumnArray, openParquetWriter, type ParquetColumn } from '../formats/parquet/write.ts'
+import { ICECUBE_SITE, toEquatorial } from '../sky/coordinates.ts'
 import { createRepeatLimit } from '../telemetry/log.ts'
 import { type FileSpan, placeFile } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
@@ -146,7 +147,10 @@ function isPassing(error: unknown): boolean {
   return error instanceof Error && !isOurs && !(error instanceof UsageError)
 }
 
-/** The columns of an archived prediction, one row per event. Angles in radians, times in UTC; null where not known. */
+/**
+ * The columns of an archived prediction, one row per event. Angles in radians, but `ra` and `dec` (ICRS) in degrees; times in
+ * UTC; null where not known.
+ */
 const COLUMNS = [
   { name: 'event_id', type: 'int64', from: 'int64' },
   { name: 'azimuth', type: 'double', from: 'float64' },
@@ -158,6 +162,8 @@ const COLUMNS = [
   { name: 'true_zenith', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'angular_error', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'utc', type: 'timestamp', from: 'float64', nanIsNull: true },
+  { name: 'ra', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'dec', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'model', type: 'string', from: 'string' },
   { name: 'model_version', type: 'string', from: 'string' },
   { name: 'batch_id', type: 'string', from: 'string' },
@@ -191,6 +197,7 @@ function toColumns(predictions: PredictionBatch): ColumnArray[] {
     truth?.zenith ?? unknown,
     truth ? openingAngles(predictions, truth) : unknown,
     utc ? Float64Array.from(utc, toUnixMs) : unknown,
+    ...toSky(predictions),
     same(origin.model),
     same(origin.modelVersion),
     same(origin.batchId),
@@ -198,4 +205,20 @@ function toColumns(predictions: PredictionBatch): ColumnArray[] {
     times(origin.emittedAtMs),
     times(origin.predictedAtMs),
   ]
+}
+
+const DEGREES = 180 / Math.PI
+
+/** Right ascension and declination, degrees; NaN where the time of an event is not known. */
+function toSky({ azimuth, zenith, utc }: PredictionBatch): [Float64Array, Float64Array] {
+  const ra = new Float64Array(azimuth.length).fill(Number.NaN)
+  const dec = new Float64Array(azimuth.length).fill(Number.NaN)
+  for (const [i, time] of (utc ?? []).entries()) {
+    if (time === UTC_UNKNOWN) continue
+    const direction = { azimuth: azimuth[i], zenith: zenith[i] }
+    const { rightAscension, declination } = toEquatorial(direction, toUnixMs(time), ICECUBE_SITE)
+    ra[i] = rightAscension * DEGREES
+    dec[i] = declination * DEGREES
+  }
+  return [ra, dec]
 }
