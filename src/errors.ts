@@ -37,6 +37,7 @@ export const EVENT_ERROR_CODES = [
   'event_without_pulses',
   'event_id_repeated', // a second event with the same id in one batch
   'sensor_id_unknown',
+  'detector_unknown', // the batch names another detector
   'time_not_finite',
   'charge_not_finite',
   'charge_not_positive',

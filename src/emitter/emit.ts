@@ -9,7 +9,7 @@ import { createPacer, formBatches } from './batches.ts'
 import type { EmitterMetrics } from './metrics.ts'
 import { Publisher } from './publisher.ts'
 import { republish } from './recovery.ts'
-import { type RunStart, toRunStart } from './run.ts'
+import { checkRunName, type RunStart, toRunStart } from './run.ts'
 
 /** Events that travel together at most, unless told otherwise. */
 export const BATCH_EVENTS = 256
@@ -77,12 +77,13 @@ const SETBACKS_MAX = 3
  * The emitter: source to broker, in order, at a rate. Each batch is stored together with the place that follows it, so
  * the next start continues with the first event that is not stored, whenever this one ends: no event is lost or repeated.
  * Batches that the broker loses in a fail-over are made from the source again (recovery.ts).
- * @throws UsageError `run_taken` when another emitter publishes the same run, `run_lost` when lost batches cannot be made
+ * @throws UsageError `flag_invalid` when the run's name is too long, `run_taken` when another emitter publishes the same run, `run_lost` when lost batches cannot be made
  * again, and whatever the source throws
  */
 export async function emit(options: EmitOptions): Promise<EmitReport> {
   const { source, broker, metrics, log, signal } = options
   const run = options.run ?? source.spec
+  checkRunName(run)
   const startMs = performance.now()
   const publisher = new Publisher({
     broker,

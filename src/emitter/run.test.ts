@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPosition } from '../broker/contract.ts'
-import { toRunStart, toStepPlace, toStoredPlace } from './run.ts'
+import { checkRunName, toRunStart, toStepPlace, toStoredPlace } from './run.ts'
 
 const place = { pass: 2, at: '{"in":"x"}', skip: 17 }
 
@@ -14,6 +14,17 @@ function stored(over: Partial<RunPosition> = {}): RunPosition {
     ...over,
   }
 }
+
+it.each([
+  { name: 'x'.repeat(495), says: undefined },
+  { name: 'x'.repeat(496), says: 'has 496 bytes; at most 495 are allowed' },
+  { name: 'é'.repeat(248), says: 'has 496 bytes' },
+  { name: '\ud800', says: 'is not UTF-8' },
+  { name: '', says: 'is empty' },
+])('checkRunName() judges a name of $name.length characters: $says', ({ name, says }) => {
+  if (says === undefined) expect(checkRunName(name)).toBeUndefined()
+  else expect(() => checkRunName(name)).toThrow(says)
+})
 
 describe('toRunStart()', () => {
   const begin = (position: RunPosition | undefined, isNamed = true, spec = 'sim:1') =>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { LostStep, RunPosition } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
+import { faultOfName, NAME_BYTES_MAX } from '../event/limits.ts'
 
 /** A place between two events of a source. */
 export interface EventPlace {
@@ -29,6 +30,19 @@ const schema = z.strictObject({
   skip: z.int().min(0),
   chunk: z.int().min(1).optional(),
 })
+
+/** Batch ids are the run's name, a colon and the number of the batch, which has at most 16 digits. */
+const RUN_BYTES_MAX = NAME_BYTES_MAX - 17
+
+/** @throws UsageError `flag_invalid` where the batches of a run could not be named after it */
+export function checkRunName(run: string): void {
+  const fault = run.isWellFormed() ? faultOfName(Buffer.from(run)) : 'is not UTF-8'
+  const bytes = Buffer.byteLength(run)
+  if (fault === undefined && bytes <= RUN_BYTES_MAX) return
+  const what = fault === undefined ? `has ${bytes} bytes; at most ${RUN_BYTES_MAX} are allowed` : fault
+  const message = `the name of the run ${what}; give this emission a shorter name with --run`
+  throw new UsageError('flag_invalid', message)
+}
 
 /** Before the first event of a source. */
 export const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }

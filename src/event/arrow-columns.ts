@@ -6,6 +6,10 @@ export interface ColumnPlace {
   readonly field: ArrowField
   readonly node: number
   readonly buffer: number
+  /** Columns of views before it, whose further buffers come first. */
+  readonly views: number
+  /** A column before it whose layout we do not know, and with it this column's place. */
+  readonly hiddenBy: ArrowField | undefined
 }
 
 /** A value type of ours: its name in Arrow, and the array that holds it. */
@@ -41,14 +45,12 @@ export interface Lists<T> extends Values<T> {
 /** Columns by name, each with its place. Columns that nobody asks for are stepped over. */
 export function placeColumns(schema: ArrowSchema): Map<string, ColumnPlace> {
   const places = new Map<string, ColumnPlace>()
-  let node = 0
-  let buffer = 0
+  const next: FieldSize = { nodes: 0, buffers: 0, views: 0, unknown: undefined }
   for (const field of schema.fields) {
     if (places.has(field.name)) throw mismatch(`column ${field.name} appears twice`)
-    places.set(field.name, { field, node, buffer })
-    const size = sizeOf(field)
-    node += size.nodes
-    buffer += size.buffers
+    const { nodes: node, buffers: buffer, views, unknown: hiddenBy } = next
+    places.set(field.name, { field, node, buffer, views, hiddenBy })
+    addSize(next, field)
   }
   return places
 }
@@ -64,6 +66,12 @@ export function wantColumn(
   if (!types.includes(place.field.type)) {
     throw mismatch(`column ${name} is ${place.field.type}; wanted ${types[0]}`)
   }
+  const { hiddenBy } = place
+  if (hiddenBy) {
+    throw mismatch(
+      `column ${hiddenBy.name} is ${hiddenBy.type}, which cannot be stepped over; put it last or leave it out`,
+    )
+  }
   return place
 }
 
@@ -73,12 +81,13 @@ export function mismatch(message: string): EventError {
 
 /** Values of a plain column, one per row: a view of the bytes that came, or a copy where those are not aligned. */
 export function readValues<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Values<T> {
-  return readRows(batch, { ...place, rows: batch.rows }, type)
+  return readRows(batch, { ...inBatch(batch, place), rows: batch.rows }, type)
 }
 
 /** Lists and their values, as views where alignment allows. */
 export function readLists<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: ValueType<T>): Lists<T> {
-  const { field, node, buffer } = place
+  const at = inBatch(batch, place)
+  const { field, node, buffer } = at
   const rows = checkedRows(batch, node, field.name, batch.rows)
   const [valueRows] = nodeAt(batch, node + 1)
   const values = readRows(
@@ -89,8 +98,8 @@ export function readLists<T>(batch: ArrowRecordBatch, place: ColumnPlace, type: 
   )
   return {
     ...values,
-    offsets: readOffsets(batch, place, rows),
-    validLists: readValidity(batch, place, rows),
+    offsets: readOffsets(batch, at, rows),
+    validLists: readValidity(batch, at, rows),
   }
 }
 
@@ -99,9 +108,21 @@ export function isValid(valid: Uint8Array | undefined, index: number): boolean {
   return valid === undefined || (valid[index >> 3] & (1 << (index & 7))) !== 0
 }
 
+/** A column's nodes and buffers in one record batch. */
+type BatchPlace = Pick<ColumnPlace, 'field' | 'node' | 'buffer'>
+
+function inBatch({ viewBuffers }: ArrowRecordBatch, { field, node, buffer, views }: ColumnPlace): BatchPlace {
+  if (viewBuffers.length < views) {
+    throw unreadable(
+      `a record batch tells of the buffers of ${viewBuffers.length} columns of views; it has ${views}`,
+    )
+  }
+  return { field, node, buffer: viewBuffers.slice(0, views).reduce((sum, count) => sum + count, buffer) }
+}
+
 function readRows<T>(
   batch: ArrowRecordBatch,
-  place: ColumnPlace & { readonly rows: number },
+  place: BatchPlace & { readonly rows: number },
   type: ValueType<T>,
 ): Values<T> {
   const rows = checkedRows(batch, place.node, place.field.name, place.rows)
@@ -126,7 +147,7 @@ function checkedRows(batch: ArrowRecordBatch, node: number, name: string, rows: 
   return length
 }
 
-function readOffsets(batch: ArrowRecordBatch, { field, buffer }: ColumnPlace, rows: number): Int32Array {
+function readOffsets(batch: ArrowRecordBatch, { field, buffer }: BatchPlace, rows: number): Int32Array {
   // A writer may leave the buffer out where there is no list.
   if (rows === 0) return new Int32Array(1)
   if (!field.type.startsWith('large_')) return viewBuffer(batch, buffer + 1, rows + 1, int32)
@@ -135,7 +156,7 @@ function readOffsets(batch: ArrowRecordBatch, { field, buffer }: ColumnPlace, ro
   return Int32Array.from(wide, (offset) => (offset >= 0n && offset <= 0x7fffffffn ? Number(offset) : -1))
 }
 
-function readValidity(batch: ArrowRecordBatch, place: ColumnPlace, rows: number): Uint8Array | undefined {
+function readValidity(batch: ArrowRecordBatch, place: BatchPlace, rows: number): Uint8Array | undefined {
   const [, nulls] = nodeAt(batch, place.node)
   return nulls === 0 ? undefined : viewBuffer(batch, place.buffer, Math.ceil(rows / 8), uint8)
 }
@@ -155,14 +176,20 @@ function viewBuffer<T>(batch: ArrowRecordBatch, index: number, count: number, ty
   return new type.Array(body.slice(offset, offset + wantedBytes).buffer, 0, count)
 }
 
-function sizeOf(field: ArrowField): { nodes: number; buffers: number } {
-  if (field.buffers === undefined) {
-    throw mismatch(`column ${field.name} is ${field.type}, which cannot be stepped over; leave it out`)
-  }
-  const size = { nodes: 1, buffers: field.buffers }
-  for (const child of field.children.map(sizeOf)) {
-    size.nodes += child.nodes
-    size.buffers += child.buffers
-  }
-  return size
+/** What columns take in a record batch. */
+interface FieldSize {
+  nodes: number
+  buffers: number
+  /** Columns and values inside columns that are views. */
+  views: number
+  /** The first field of a layout that we do not know; the figures do not count it. */
+  unknown: ArrowField | undefined
+}
+
+function addSize(sum: FieldSize, field: ArrowField): void {
+  if (field.buffers === undefined) sum.unknown ??= field
+  sum.nodes++
+  sum.buffers += field.buffers ?? 0
+  sum.views += Number(field.isView)
+  for (const child of field.children) addSize(sum, child)
 }

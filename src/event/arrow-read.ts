@@ -7,6 +7,8 @@ export interface ArrowRecordBatch {
   readonly nodes: readonly (readonly [rows: number, nulls: number])[]
   /** Where the buffers of each node lie in the body, in bytes. */
   readonly buffers: readonly (readonly [offset: number, length: number])[]
+  /** Further buffers that each column of views has in this record batch, depth first. */
+  readonly viewBuffers: readonly number[]
   readonly body: Uint8Array
 }
 
@@ -24,6 +26,7 @@ const VERSION_MAX = 4
 
 interface Message {
   readonly kind: number
+  readonly version: number
   readonly header: FlatTable
   readonly body: Uint8Array
 }
@@ -51,10 +54,10 @@ export function unreadable(message: string, options?: ErrorOptions): EventError 
 function readStream(bytes: Uint8Array): ArrowStream {
   let schema: ArrowSchema | undefined
   const batches: ArrowRecordBatch[] = []
-  for (const { kind, header, body } of messages(bytes)) {
+  for (const { kind, version, header, body } of messages(bytes)) {
     if (kind === MESSAGE.schema) {
       if (schema) throw unreadable('a second schema in one Arrow stream')
-      schema = readSchema(header)
+      schema = readSchema(header, version)
     } else if (kind === MESSAGE.recordBatch) {
       batches.push(readRecordBatch(header, body))
     } else if (kind !== MESSAGE.dictionary) {
@@ -70,7 +73,8 @@ function readRecordBatch(header: FlatTable, body: Uint8Array): ArrowRecordBatch 
   if (header.table(3)) throw unreadable('the Arrow record batch is compressed; write it without compression')
   const pairs = (slot: number) =>
     Array.from({ length: header.lengthOf(slot, 16) }, (_, i) => header.int64PairAt(slot, i))
-  return { rows: header.int64(0), nodes: pairs(1), buffers: pairs(2), body }
+  const viewBuffers = Array.from({ length: header.lengthOf(4, 8) }, (_, i) => header.int64At(4, i))
+  return { rows: header.int64(0), nodes: pairs(1), buffers: pairs(2), viewBuffers, body }
 }
 
 /** Messages up to the end marker, which is asked for: without it a cut between two messages would go unseen. */
@@ -115,7 +119,7 @@ function readMessage(bytes: Uint8Array, at: number, headBytes: number): Message 
   if (bodyAt + bodyBytes > bytes.length) {
     throw unreadable(`the Arrow stream is cut off: a body of ${bodyBytes} bytes from byte ${bodyAt}`)
   }
-  return { kind: message.uint8(1), header, body: bytes.subarray(bodyAt, bodyAt + bodyBytes) }
+  return { kind: message.uint8(1), version, header, body: bytes.subarray(bodyAt, bodyAt + bodyBytes) }
 }
 
 /** A column, or the values inside a list column, as an Arrow schema declares it. */
@@ -125,12 +129,14 @@ export interface ArrowField {
   readonly type: string
   /** Buffers of its own in a record batch, without its children's; undefined for a layout that we do not know. */
   readonly buffers: number | undefined
+  /** Views have further buffers, as many as the record batch says. */
+  readonly isView: boolean
   readonly children: readonly ArrowField[]
 }
 
 export interface ArrowSchema {
   readonly fields: readonly ArrowField[]
-  /** Only keys that begin with `nustream.`; values over 4 kB are left out. */
+  /** Only keys that begin with `nustream.`. */
   readonly metadata: ReadonlyMap<string, string>
 }
 
@@ -139,6 +145,10 @@ const FIELDS_MAX = 1000
 const DEPTH_MAX = 8
 const METADATA_MAX = 1000
 const STRING_BYTES_MAX = 4096
+
+/** Number of a union in Arrow's `Schema.fbs`; its buffers depend on its mode and on the version. */
+const UNION = 14
+const VIEWS = [23, 24]
 
 /** Name and number of own buffers by number of the type in Arrow's `Schema.fbs` (Columnar.rst gives the layouts). */
 const LAYOUTS: Readonly<Record<number, readonly [name: string, buffers: number]>> = {
@@ -155,6 +165,7 @@ const LAYOUTS: Readonly<Record<number, readonly [name: string, buffers: number]>
   11: ['interval', 2],
   12: ['list', 2],
   13: ['struct', 1],
+  14: ['union', 1],
   15: ['fixed_size_binary', 2],
   16: ['fixed_size_list', 1],
   17: ['map', 2],
@@ -162,21 +173,27 @@ const LAYOUTS: Readonly<Record<number, readonly [name: string, buffers: number]>
   19: ['large_binary', 3],
   20: ['large_utf8', 3],
   21: ['large_list', 2],
+  22: ['run_end_encoded', 0],
+  23: ['binary_view', 2],
+  24: ['utf8_view', 2],
+  25: ['list_view', 3],
+  26: ['large_list_view', 3],
+}
+
+/** What one schema may take to read. */
+interface SchemaBudget {
+  fields: number
+  readonly version: number
 }
 
 /** @throws RangeError where the metadata points outside itself or nests without end */
-export function readSchema(header: FlatTable): ArrowSchema {
+function readSchema(header: FlatTable, version: number): ArrowSchema {
   if (header.int16(0) !== 0) throw new RangeError('big-endian')
-  const budget = { fields: FIELDS_MAX }
+  const budget = { fields: FIELDS_MAX, version }
   return { fields: readFields(header, 1, budget, 0), metadata: readMetadata(header) }
 }
 
-function readFields(
-  parent: FlatTable,
-  slot: number,
-  budget: { fields: number },
-  depth: number,
-): ArrowField[] {
+function readFields(parent: FlatTable, slot: number, budget: SchemaBudget, depth: number): ArrowField[] {
   const count = parent.lengthOf(slot, 4)
   budget.fields -= count
   if (budget.fields < 0 || depth > DEPTH_MAX) {
@@ -185,15 +202,22 @@ function readFields(
   return Array.from({ length: count }, (_, i) => readField(parent.tableAt(slot, i), budget, depth))
 }
 
-function readField(field: FlatTable, budget: { fields: number }, depth: number): ArrowField {
+function readField(field: FlatTable, budget: SchemaBudget, depth: number): ArrowField {
   const name = field.string(0, STRING_BYTES_MAX) ?? ''
   const children = readFields(field, 5, budget, depth + 1)
   const typeNumber = field.uint8(2)
   const layout = LAYOUTS[typeNumber]
   const type = typeName(layout?.[0] ?? `type number ${typeNumber}`, field.table(3), children)
   // The record batch holds indices in place of the values, without children.
-  if (field.table(4)) return { name, type: `dictionary<${type}>`, buffers: 2, children: [] }
-  return { name, type, buffers: layout?.[1], children }
+  if (field.table(4)) return { name, type: `dictionary<${type}>`, buffers: 2, isView: false, children: [] }
+  const buffers = typeNumber === UNION ? unionBuffers(field.table(3), budget.version) : layout?.[1]
+  return { name, type, buffers, isView: VIEWS.includes(typeNumber), children }
+}
+
+/** Which child each value is of, where a dense one keeps it, and a validity bitmap before version 5. */
+function unionBuffers(type: FlatTable | undefined, version: number): number {
+  const isDense = type?.int16(0) === 1
+  return 1 + Number(isDense) + Number(version < VERSION_MAX)
 }
 
 function typeName(name: string, type: FlatTable | undefined, children: readonly ArrowField[]): string {
@@ -213,6 +237,8 @@ function readMetadata(header: FlatTable): Map<string, string> {
     if (!key?.startsWith('nustream.')) continue
     const value = pair.string(1, STRING_BYTES_MAX)
     if (value !== undefined) metadata.set(key, value)
+    else if (pair.lengthOf(1, 1) > 0)
+      throw new RangeError(`${key} has ${pair.lengthOf(1, 1)} bytes; at most ${STRING_BYTES_MAX}`)
   }
   return metadata
 }
@@ -278,6 +304,11 @@ export class FlatTable {
   tableAt(slot: number, index: number): FlatTable {
     const at = this.#elementAt(slot, index, 4)
     return new FlatTable(this.#view, at + this.#view.getUint32(at, true))
+  }
+
+  /** Element of a vector of int64. */
+  int64At(slot: number, index: number): number {
+    return Number(this.#view.getBigInt64(this.#elementAt(slot, index, 8), true))
   }
 
   /** Element of a vector of structs of two int64, as Arrow's field nodes and buffers are. */

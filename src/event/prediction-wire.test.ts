@@ -48,6 +48,13 @@ describe('predictions on the wire', () => {
     expect(errors?.get(2)).toBe(0)
   })
 
+  it('are refused by name where a text is longer than is read', () => {
+    const origin = { ...predictions.origin, batchId: 'x'.repeat(5000) }
+    expect(() => decodePredictionBatch(encodePredictionBatch({ ...predictions, origin }))).toThrow(
+      'nustream.batch_id has 5000 bytes; at most 4096',
+    )
+  })
+
   it.each([
     { name: 'events in their place', bytes: encodeEventBatch(randomEvents()), message: /holds "events\/1"/ },
     {

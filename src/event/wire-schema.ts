@@ -2,6 +2,7 @@ import { EventError } from '../errors.ts'
 import { type ColumnPlace, float64, int64, isValid, readValues, wantColumn } from './arrow-columns.ts'
 import type { ArrowRecordBatch } from './arrow-read.ts'
 import { type Truth, UTC_UNKNOWN } from './event-batch.ts'
+import { isKnownDetector } from './sensors.ts'
 
 /** Key of the schema's metadata that says what a stream holds and in which version: `events/1`, `predictions/1`. */
 const SCHEMA_KEY = 'nustream.schema'
@@ -38,6 +39,17 @@ export function checkWireVersion(metadata: ReadonlyMap<string, string>, kind: Wi
     'wire_version_unknown',
     `the stream is ${JSON.stringify(found)}; this build reads ${wanted}`,
   )
+}
+
+/** Key of the schema's metadata that may name the detector of the events. */
+const DETECTOR_KEY = 'nustream.detector'
+
+/** @throws EventError `detector_unknown` where the stream names a detector other than IceCube-86 */
+export function checkDetector(metadata: ReadonlyMap<string, string>): void {
+  const name = metadata.get(DETECTOR_KEY)
+  if (name === undefined || isKnownDetector(name)) return
+  const message = `the events are of the detector ${JSON.stringify(name)}; this build reconstructs those of IceCube-86`
+  throw new EventError('detector_unknown', message)
 }
 
 /** The true directions of a record batch; undefined where neither column is there. */

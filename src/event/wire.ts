@@ -19,7 +19,14 @@ import { type ArrowRecordBatch, readArrowStream } from './arrow-read.ts'
 import { type ColumnToWrite, writeArrowStream } from './arrow-write.ts'
 import { checkEvents, type EventFault, toEventError } from './check.ts'
 import { concatEvents, type EventBatch, eventCount } from './event-batch.ts'
-import { checkWireVersion, placeOfUtc, readTruth, readUtc, wireMetadata } from './wire-schema.ts'
+import {
+  checkDetector,
+  checkWireVersion,
+  placeOfUtc,
+  readTruth,
+  readUtc,
+  wireMetadata,
+} from './wire-schema.ts'
 
 export interface DecodedEvents {
   /** All events that came, the faulty ones too. Arrays are views of the bytes wherever those allow it. */
@@ -57,7 +64,7 @@ export interface DecodeLimits {
 /**
  * Decodes and checks events, each on its own merits.
  * @throws EventError only where nothing of the batch can be read: `wire_unreadable`, `wire_version_unknown`,
- * `wire_schema_mismatch`, `wire_offsets_invalid` for offsets that descend or leave their column, or `batch_too_large`
+ * `wire_schema_mismatch`, `detector_unknown`, `wire_offsets_invalid` for offsets that descend or leave their column, or `batch_too_large`
  * beyond the limits
  */
 export function decodeEvents(bytes: Uint8Array, limits?: DecodeLimits): DecodedEvents {
@@ -69,6 +76,7 @@ export function decodeEvents(bytes: Uint8Array, limits?: DecodeLimits): DecodedE
   }
   const { schema, batches } = readArrowStream(bytes)
   checkWireVersion(schema.metadata, 'events')
+  checkDetector(schema.metadata)
   const events = batches.reduce((sum, { rows }) => sum + rows, 0)
   if (limits && events > limits.eventsMax) {
     throw new EventError(

@@ -76,6 +76,33 @@ send({**columns, "sensor_id": pa.ListArray.from_arrays(pa.array([2, 4, 5], pa.in
       script:
         'send({"note": pa.array(["a", None]), "tags": pa.array([[{"x": 1}], []]), "kind": pa.array(["a", "b"]).dictionary_encode(), **columns})',
     },
+    {
+      name: 'with columns of every other type before and after ours',
+      script: `
+text, long = "a string of more than twelve bytes", b"x" * 5000
+others = [
+  pa.array([text, "b"], pa.string_view()),
+  pa.array([None, long], pa.binary_view()),
+  pa.array([["a", "b"], None], pa.list_view(pa.string())),
+  pa.array([[1], []], pa.large_list_view(pa.int64())),
+  pa.array([[text], []], pa.list_(pa.string_view())),
+  pa.array([{"a": text, "b": [1]}, None], pa.struct([("a", pa.string_view()), ("b", pa.list_view(pa.int8()))])),
+  pa.RunEndEncodedArray.from_arrays(pa.array([2], pa.int32()), pa.array(["a"])),
+  pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["a", "b"])]),
+  pa.UnionArray.from_dense(pa.array([0, 1], pa.int8()), pa.array([0, 0], pa.int32()), [pa.array([1]), pa.array(["a"])]),
+  pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([text, "b"], pa.string_view())),
+  pa.array([1, 2], pa.decimal256(40)),
+  pa.array([1, 2], pa.decimal32(5)),
+  pa.array([1, None], pa.float16()),
+  pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+  pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string_view())),
+  pa.nulls(2),
+]
+before = {f"before{i}": other for i, other in enumerate(others)}
+send({**before, **columns, **{f"after{i}": other for i, other in enumerate(others)}})
+`,
+    },
+    { name: 'for IceCube-86 by name', script: 'send(columns, **{"nustream.detector": "icecube-86"})' },
     { name: 'with more metadata', script: 'send(columns, pandas="{}", author="ü" * 5000)' },
     {
       name: 'from pandas-like numpy arrays',
@@ -148,10 +175,16 @@ send({**columns, "time": pa.ListArray.from_arrays(offsets, np.array([10.5, 20, 3
       message: 'column time is fixed_size_list<float32>; wanted list<float32>',
     },
     {
-      name: 'with views of strings',
-      script: 'send({"note": pa.array(["a", "b"], pa.string_view()), **columns})',
+      name: 'for another detector',
+      script: 'send(columns, **{"nustream.detector": "ARCA21"})',
+      code: 'detector_unknown',
+      message: 'the events are of the detector "ARCA21"; this build reconstructs those of IceCube-86',
+    },
+    {
+      name: 'with a list view in place of a list',
+      script: 'send({**columns, "time": pa.array([[10.5, 20], [30]], pa.list_view(pa.float32()))})',
       code: 'wire_schema_mismatch',
-      message: 'column note is type number 24, which cannot be stepped over; leave it out',
+      message: 'column time is list_view<float32>; wanted list<float32>',
     },
   ])('is refused by name: written $name', async ({ script, code, message }) => {
     const bytes = await run(PREAMBLE + script)
