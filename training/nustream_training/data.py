@@ -175,19 +175,62 @@ def _read_file(file: Path) -> Iterator[Columns]:
         yield _columns(rest)
 
 
+class PipeError(ValueError):
+    """What came through the pipe is not a sequence of whole Arrow streams with events."""
+
+
+STREAM_START = b"\xff\xff\xff\xff"
+
+
+class _Pipe:
+    """A pipe whose next bytes can be looked at before Arrow reads them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.ahead = b""
+        self.closed = False
+        self.is_cut = False  # fewer bytes came than were asked for
+
+    def peek(self, size: int) -> bytes:
+        self.ahead += self.file.read(size - len(self.ahead))
+        return self.ahead
+
+    def read(self, size: int) -> bytes:
+        ahead, self.ahead = self.ahead[:size], self.ahead[size:]
+        got = ahead + self.file.read(size - len(ahead)) if size > len(ahead) else ahead
+        self.is_cut = self.is_cut or len(got) < size
+        return got
+
+
 def read_pipe(file: BinaryIO) -> Iterator[Columns]:
-    """Events of Arrow streams that follow each other to the pipe's end, as `nustream simulate --out -` writes them."""
-    pipe = pa.PythonFile(file, "r")
-    while True:
+    """Events of Arrow streams that follow each other to the pipe's end, as `nustream simulate --out -` writes them.
+
+    Raises PipeError where the pipe is empty, holds anything else, or ends within a stream.
+    """
+    pipe = _Pipe(file)
+    events = 0
+    while start := pipe.peek(len(STREAM_START)):
+        if start != STREAM_START:
+            raise PipeError(_not_a_stream(pipe.peek(80), events))
         try:
-            stream = pa.ipc.open_stream(pipe)
-        except pa.ArrowInvalid:
-            # What Arrow says at the end; anything but the end is a fault.
-            if file.read(1) == b"":
-                return
-            raise
-        for batch in stream:
-            yield _wire_columns(batch)
+            for batch in pa.ipc.open_stream(pa.PythonFile(pipe, "r")):
+                events += len(batch)
+                yield _wire_columns(batch)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise PipeError(f"the pipe broke off after {events} events: {error}") from error
+        if pipe.is_cut:
+            raise PipeError(f"the pipe broke off after {events} events: its last Arrow stream has no end")
+    if events == 0:
+        raise PipeError("no events came through the pipe: did the command before it fail?")
+
+
+def _not_a_stream(start: bytes, events: int) -> str:
+    where = "begins with" if events == 0 else f"has after {events} events"
+    text = start.decode("utf-8", "replace")
+    hint = (
+        "; npm prints this line: run `npx nustream …`, or `npm run --silent …`" if text.lstrip().startswith(">") else ""
+    )
+    return f"the pipe {where} {text!r}, which is no Arrow stream{hint}"
 
 
 def _wire_columns(batch: pa.RecordBatch) -> Columns:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nustream_training.data import Pool, chain_digest, gather, load_pool, passes, read_pipe
+from nustream_training.data import PipeError, Pool, chain_digest, gather, load_pool, passes, read_pipe
 from nustream_training.loss import angle_loss, angles, vmf_loss
 from nustream_training.muon import Muon
 from nustream_training.network import NAMES, NANO, Network, network
@@ -50,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         training.resume()
     signal.signal(signal.SIGTERM, training.stop)
     signal.signal(signal.SIGINT, training.stop)
-    training.run()
+    try:
+        training.run()
+    except PipeError as error:
+        raise SystemExit(f"error: {error}") from error
     return 0
 
 
@@ -78,8 +81,9 @@ class Training:
         print(f"{len(self.validation)} events to validate on", flush=True)
         options, losses, since, at = self.options, [], time.monotonic(), self.presentations
         saved = time.monotonic()
+        first = self.step
         with ThreadPoolExecutor(options.threads) as threads:
-            for batch in self.batches():
+            for batch in self.until_broken(self.batches()):
                 started = time.monotonic()
                 losses.append(self.take_step(batch, threads))
                 now = time.monotonic()
@@ -98,8 +102,22 @@ class Training:
                 if is_last:
                     self.tracking.end(self.presentations >= options.presentations)
                     return
+        if self.step == first:
+            self.tracking.end(is_finished=False)
+            raise PipeError(f"fewer events came through the pipe than one batch holds ({options.batch})")
         self.save()  # the pipe ended first
         self.tracking.end(is_finished=True)
+
+    def until_broken(self, batches: Iterator[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+        """The same batches; what was learned is saved before a broken pipe ends the training."""
+        first = self.step
+        try:
+            yield from batches
+        except PipeError:
+            if self.step > first:
+                self.save()
+            self.tracking.end(is_finished=False)
+            raise
 
     def batches(self) -> Iterator[list[np.ndarray]]:
         """Batches of microbatches of indices into `pool`: pass after pass over the data sets, or a pipe to its end."""

@@ -16,15 +16,16 @@ from conftest import ROOT, run_node
 
 from nustream_training import export
 from nustream_training.calibrate import coverage, fit_map, radius
-from nustream_training.data import Pool, events_of, gather, load_pool, passes, read_kaggle, read_pipe, select
+from nustream_training.data import PipeError, Pool, events_of, gather, load_pool, passes, read_kaggle, read_pipe, select
 from nustream_training.features import build_tensors
 from nustream_training.loss import angles, vmf_loss
 from nustream_training.nano import FEATURES, Nano, NanoConfig, nano_manifest
 from nustream_training.network import network
 from nustream_training.tracking import Tracking
-from nustream_training.train import Training, parse, rotate
+from nustream_training.train import Training, main, parse, rotate
 
 STEPS = ["--batch", "64", "--warmup", "128", "--decay", "256"]
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 TINY = ["--dim", "16", "--layers", "1", "--heads", "2", *STEPS]
 TINY_ICEMIX = ["--size", "dim=16,base=8,depth=1,head=8,depth_rel=1", "--pulses-max", "24", *STEPS]
 
@@ -115,8 +116,47 @@ def test_a_pipe_gives_the_events_of_the_folder(simulated, node):
     pulses = nano_manifest(NanoConfig())["pulses"]
     (pool,) = gather(read_pipe(io.BytesIO(made.stdout)), pulses, 10_000)
     same(pool, load_pool([simulated], pulses))
-    with pytest.raises((OSError, ValueError)):
-        list(read_pipe(io.BytesIO(made.stdout[: len(made.stdout) * 2 // 3])))
+    without_end = made.stdout[: -len(END_OF_STREAM)]
+    for cut in (made.stdout[: len(made.stdout) * 2 // 3], without_end, made.stdout[:-3]):
+        with pytest.raises(PipeError, match=r"the pipe broke off after \d+ events"):
+            list(read_pipe(io.BytesIO(cut)))
+    with pytest.raises(PipeError, match=r"the pipe has after 400 events 'done', which is no Arrow stream"):
+        list(read_pipe(io.BytesIO(made.stdout + b"done")))
+
+
+BANNER = b"\n> nustream@0.1.0 start\n> node src/cli/main.ts simulate --out -\n\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (b"", "no events came through the pipe: did the command before it fail?"),
+        (BANNER, "the pipe begins with .*nustream@0.1.0 .*, which is no Arrow stream; npm prints this line: run `npx"),
+        (b"simulated 400 events", "the pipe begins with 'simulated 400 events', which is no Arrow stream"),
+        (b"\xff\xff", "the pipe begins with '.*', which is no Arrow stream"),
+    ],
+)
+def test_a_pipe_without_events_ends_the_training_with_an_error(simulated, tmp_path, monkeypatch, given, message):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    run = tmp_path / "run"
+    options = ["--run", str(run), "--data", "-", "--validation", str(simulated), "--validation-events", "50"]
+    with pytest.raises(SystemExit, match=message) as ended:
+        main([*options, *TINY])
+    assert ended.value.code not in (0, None)
+    assert not (run / "checkpoint.pt").exists()
+
+
+def test_a_banner_before_the_events_is_refused(simulated, tmp_path, node, monkeypatch):
+    command = [node, "--disable-warning=ExperimentalWarning", "src/cli/main.ts", "simulate", "--out", "-"]
+    made = subprocess.run([*command, "--events", "20"], cwd=ROOT, capture_output=True, timeout=120, check=True)
+    with pytest.raises(PipeError, match="npm prints this line"):
+        list(read_pipe(io.BytesIO(BANNER + made.stdout)))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(made.stdout)))
+    options = ["--run", str(tmp_path / "run"), "--data", "-", "--validation", str(simulated)]
+    with pytest.raises(SystemExit, match="fewer events came through the pipe than one batch holds"):
+        main([*options, *TINY, "--validation-events", "50", "--batch", "128"])
 
 
 def test_an_event_may_lie_on_two_reads(simulated, monkeypatch):
