@@ -83,7 +83,9 @@ const PART_MARK = '~'
 
 /** How often the events of a batch have been put back in parts: each time adds one mark to its id. */
 export function timesPutBack(batchId: string): number {
-  return /(?:~\d+)*$/.exec(batchId)?.[0].split(PART_MARK).slice(1).length ?? 0
+  const pieces = batchId.split(PART_MARK)
+  const lastName = pieces.findLastIndex((piece, i) => i === 0 || !/^\d+$/.test(piece))
+  return pieces.length - 1 - lastName
 }
 
 /** The events of a delivery in up to 16 batches of nearly equal size, with ids that follow from its own. */

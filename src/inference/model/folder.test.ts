@@ -236,7 +236,7 @@ describe('readManifest()', () => {
     },
   ])('says in plain words: $says', async ({ at, to, says }) => {
     const folder = await writeModelFolder({ manifest: edited([{ at, to }]) })
-    const message = await readManifest(folder).then(String, String)
+    const message = await readManifest(folder).then(String, (error: Error) => error.message)
     expect(message).toBe(`${folder}/model.json is not valid, see docs/models.md:\n  ${says}`)
   })
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { SENSOR_COUNT } from '../event/sensors.ts'
-import { logGamma } from './gamma-function.ts'
-import { Illumination, type Line } from './illumination.ts'
-import { type Arrival, type LightSink, Photocathodes } from './photocathodes.ts'
-import { Photons } from './photons.ts'
-import { Random } from './random.ts'
+import { SENSOR_COUNT } from '../../src/event/sensors.ts'
+import { logGamma } from '../../src/simulator/gamma-function.ts'
+import { Illumination, type Line } from '../../src/simulator/illumination.ts'
+import { type Arrival, type LightSink, Photocathodes } from '../../src/simulator/photocathodes.ts'
+import { Photons } from '../../src/simulator/photons.ts'
+import { Random } from '../../src/simulator/random.ts'
 
 type Vector = readonly number[]
 
