@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { verifyApart } from '../inference/model/verify-apart.ts'
-import { openLocalModel } from '../inference/network/local.ts'
+import { type LocalModelOptions, openLocalModel } from '../inference/network/local.ts'
 import { HotModel } from '../inference/release/hot-model.ts'
 import {
   GATE_CHECKS,
@@ -97,9 +97,7 @@ export interface RegistryConfig extends TrackingConfig {
   readonly modelCache?: string | undefined
 }
 
-export interface RollOutNeeds {
-  readonly threads: number
-  readonly isBackground?: boolean
+export interface RollOutNeeds extends Pick<LocalModelOptions, 'threads' | 'isBackground' | 'queue'> {
   readonly metrics: RollOutMetrics
 }
 
@@ -108,7 +106,7 @@ export async function openRollOut(
   spec: string,
   config: RegistryConfig,
   role: Pick<Role, 'log' | 'parts'>,
-  { threads, isBackground = false, metrics }: RollOutNeeds,
+  { metrics, ...needs }: RollOutNeeds,
 ): Promise<RollOut> {
   if (!config.mlflow)
     throw new UsageError('flag_invalid', `${spec} needs the registry's address: give --mlflow URL as well`)
@@ -120,7 +118,7 @@ export async function openRollOut(
     async open(folder, signal) {
       const { problem } = await verifyApart(folder, { withinMs: config.verifyMs, signal })
       if (problem) throw new UsageError('model_unreadable', `${problem.message} (${problem.code})`)
-      return openLocalModel(folder, { threads, isBackground, log })
+      return openLocalModel(folder, { ...needs, log })
     },
     pollMs: config.modelPollMs,
     probationMs: config.modelProbationMs,

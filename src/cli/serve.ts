@@ -3,14 +3,16 @@ import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
-import { listenServer } from '../server/listen-server.ts'
-import { buildModelServer } from '../server/server.ts'
+import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_EVENTS } from '../server/limits.ts'
+import { queueMetrics } from '../server/metrics.ts'
+import { buildModelServer, listenServer } from '../server/server.ts'
+import { parseTokens, tokensInFile } from '../telemetry/access.ts'
 import { addCommand } from './command.ts'
 import { trackingSettings } from './mlflow.ts'
 import { registrySettings } from './registry-model.ts'
 import { openRoleBroker, runRole, untilAborted } from './role.ts'
 import { openServedModels } from './served-model.ts'
-import { brokerTuning, modelSettings, portSetting, roleSettings, traceSettings } from './settings.ts'
+import { accessSettings, brokerTuning, modelSettings, portSetting, roleSettings, traceSettings } from './settings.ts'
 import { packageVersion } from './version.ts'
 
 const settings = {
@@ -24,6 +26,7 @@ const settings = {
     .meta({ value: 'model' }),
   threads: modelSettings.threads,
   token: modelSettings.token,
+  ...accessSettings,
   ...trackingSettings,
   ...registrySettings,
   tlsKey: z
@@ -37,9 +40,17 @@ const settings = {
     .int()
     .min(1)
     .max(10_000_000)
-    .default(16_384)
-    .describe('events that may wait for the model before callers are told to come back later (503)')
+    .default(DEFAULT_QUEUE_EVENTS)
+    .describe('events that may wait for the model; beyond them callers are told to come back later (503)')
     .meta({ value: 'events' }),
+  deadline: z.coerce
+    .number()
+    .int()
+    .min(10)
+    .max(3_600_000)
+    .default(DEFAULT_DEADLINE_MS)
+    .describe('longest time from a request to its answer; a request without one by then gets 504')
+    .meta({ value: 'ms' }),
   broker: z.string().optional().describe('also send heartbeats to this broker').meta({ value: 'url' }),
   ...brokerTuning(),
   ...roleSettings,
@@ -52,7 +63,7 @@ export function add(program: Command): void {
     name: 'serve',
     summary: 'serve a model over HTTP',
     description:
-      'Serves a model: POST /predict takes raw events, /v2 speaks the Open Inference Protocol, /docs shows both. The bearer token comes from NUSTREAM_TOKEN.',
+      'Serves a model: POST /predict takes raw events, /v2 speaks the Open Inference Protocol, /docs shows both. Bearer tokens come from NUSTREAM_TOKEN, separated by commas, or from --token-file.',
     examples: [
       'nustream serve --model models/linefit-onnx --port 8500',
       'nustream serve --model models:/direction@champion --challenger models:/direction@challenger --mlflow http://127.0.0.1:5000',
@@ -61,16 +72,24 @@ export function add(program: Command): void {
     shape: settings,
     run: (config) =>
       runRole('server', config, async (role) => {
-        const { threads = availableParallelism(), token } = config
+        const { threads = availableParallelism(), tokenFile } = config
         const tls = readTls(config.tlsKey, config.tlsCert)
-        const models = await openServedModels(config, role, threads)
+        const models = await openServedModels(config, role, {
+          threads,
+          queue: {
+            eventsMax: config.queueMax,
+            deadlineMs: config.deadline,
+            watch: queueMetrics(role.registry),
+          },
+        })
         const { model } = models
         const { app: server, swapModel } = buildModelServer({
           model,
           details: models.details,
-          token,
+          tokens: tokenFile === undefined ? parseTokens(config.token) : tokensInFile(tokenFile),
+          host: config.host,
+          allowedHosts: config.allowedHosts,
           ...(tls && { tls }),
-          limits: { queueEventsMax: config.queueMax },
           registry: role.registry,
           log: role.log,
           version: packageVersion(),

@@ -1,5 +1,6 @@
 import { NustreamError, UsageError } from '../errors.ts'
-import { type LocalModel, openLocalModel } from '../inference/network/local.ts'
+import { type LocalModel, type LocalModelOptions, openLocalModel } from '../inference/network/local.ts'
+import type { QueueLimits } from '../inference/network/queue.ts'
 import { HotModel } from '../inference/release/hot-model.ts'
 import type { RollOut } from '../inference/release/roll-out.ts'
 import { type ModelSlot, rollOutMetrics } from '../inference/release/roll-out.ts'
@@ -26,13 +27,13 @@ export interface ServedModels {
 export async function openServedModels(
   config: ServedConfig,
   role: Role,
-  threads: number,
+  { threads, queue }: { readonly threads: number; readonly queue: QueueLimits },
 ): Promise<ServedModels> {
   const { log, parts, registry } = role
   const specs = [config.model, config.challenger ?? '']
   const metricsOf = specs.some(isRegistrySpec) ? rollOutMetrics(registry) : undefined
   const rollOuts = new Map<ModelSlot, RollOut>()
-  const open = async (slot: ModelSlot, spec: string, needs: { threads: number; isBackground?: boolean }) => {
+  const open = async (slot: ModelSlot, spec: string, needs: Pick<LocalModelOptions, 'threads' | 'isBackground' | 'queue'>) => {
     if (!metricsOf || !isRegistrySpec(spec)) {
       return parts.use(await openLocalModel(spec, { ...needs, log }))
     }
@@ -40,7 +41,7 @@ export async function openServedModels(
     rollOuts.set(slot, rollOut)
     return rollOut.model
   }
-  const model = await open('model', config.model, { threads })
+  const model = await open('model', config.model, { threads, queue })
   const challenger = config.challenger ? await openChallenger(config.challenger) : undefined
   const shadowed = (next: LocalModel) => challenger?.shadow(next) ?? next
 

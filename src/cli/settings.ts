@@ -25,6 +25,20 @@ export const roleSettings = {
     .meta({ value: 'level' }),
 }
 
+/** Who may ask a server that browsers can reach, and how it knows them. */
+export const accessSettings = {
+  tokenFile: z
+    .string()
+    .optional()
+    .describe('file with tokens, one a line, in place of NUSTREAM_TOKEN; it is read again when it changes')
+    .meta({ value: 'file' }),
+  allowedHosts: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('further host name under which the server is asked, as by a proxy in front of it; repeatable')
+    .meta({ value: 'name', repeat: true }),
+}
+
 export function portSetting(fallback: number, what: string) {
   return {
     port: count(0, 65_535)
@@ -116,7 +130,11 @@ export const modelSettings = {
     .optional()
     .describe('inference threads for a model in this process (default: the number of processor cores)')
     .meta({ value: 'n' }),
-  token: z.string().optional().describe('bearer token of the model server').meta({ secret: true }),
+  token: z
+    .string()
+    .optional()
+    .describe('bearer token of the model server; a server takes several, separated by commas')
+    .meta({ secret: true }),
   inferUrl: z
     .string()
     .optional()

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { openingAngles } from '../event/direction.ts'
 import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer } from '../inference/inferrer.ts'
+import { type LocalModel, withInfer } from '../inference/network/local.ts'
 import { ANGLE_BUCKETS_RAD } from '../telemetry/buckets.ts'
 
 /** Events, and pulses of them, that may wait for the challenger; what comes beyond is not shown to it. */
@@ -62,13 +63,13 @@ export class Challenger {
   }
 
   /** The champion with the challenger looking on: answers are the champion's, as soon as it has them. */
-  shadow<Champion extends Inferrer>(champion: Champion): Champion {
+  shadow(champion: LocalModel): LocalModel {
     const infer = async (batch: EventBatch, options?: InferOptions): Promise<Inference> => {
       const answer = await champion.infer(batch, options)
       this.#offer({ batch, answer })
       return answer
     }
-    return { ...champion, infer }
+    return withInfer(champion, { infer })
   }
 
   #offer(shown: Shown): void {

@@ -2,7 +2,6 @@ import type { ModelIdentity } from '../inference/inferrer.ts'
 import type { NamedTensors, Tensor } from '../inference/tensors/tensor.ts'
 import { datatypeOf } from '../inference/tensors/tensor.ts'
 import type { InferRequest } from './infer-request.ts'
-import { writeJsonData } from './tensor-json.ts'
 
 export interface InferResponse {
   readonly body: Buffer | string
@@ -37,4 +36,12 @@ export function writeInferResponse(
 
 function writeOutput(name: string, { dtype, shape }: Tensor, data: string): string {
   return `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(dtype)}","shape":[${shape.join(',')}],${data}}`
+}
+
+/** Data of a tensor as a flat JSON list. JSON has no NaN and no infinity: both become null. */
+function writeJsonData({ dtype, data }: Tensor): string {
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return `[${data.join(',')}]`
+  // Not of bigints, as seen above; the union of the other arrays is too wide for the overloads of Array.from.
+  const values = Array.from(data as ArrayLike<number>)
+  return dtype === 'bool' ? `[${values.map((value) => value !== 0)}]` : JSON.stringify(values)
 }

@@ -12,20 +12,19 @@ export interface JsonAnswer {
  * answers `{"predictions": […]}` with an `error` in the place of each event that has no direction.
  * Written by hand, as it is made of numbers: a serialiser would only look at them again.
  */
-export function writeJsonAnswer(asked: JsonEvents, inference: Inference | undefined): JsonAnswer {
+export function writeJsonAnswer(asked: JsonEvents, inference: Inference): JsonAnswer {
   const entries = entriesOf(asked, inference)
   if (!asked.single) return { status: 200, body: `{"predictions":[${entries.join(',')}]}` }
   return { status: isFaulty(asked, inference) ? 400 : 200, body: entries[0] }
 }
 
-function isFaulty(asked: JsonEvents, inference: Inference | undefined): boolean {
-  return asked.refusals.length > 0 || (inference !== undefined && inference.faults.length > 0)
+function isFaulty(asked: JsonEvents, inference: Inference): boolean {
+  return asked.refusals.length > 0 || inference.faults.length > 0
 }
 
-function entriesOf({ ids, refusals }: JsonEvents, inference: Inference | undefined): string[] {
+function entriesOf({ ids, refusals }: JsonEvents, inference: Inference): string[] {
   const entries = new Array<string>(ids.length)
   for (const refusal of refusals) entries[refusal.index] = errorEntry(ids[refusal.index], refusal)
-  if (inference === undefined) return entries
   const maker = JSON.stringify(inference.model.name)
   const version = JSON.stringify(inference.model.version)
   const tail = `,"model":${maker},"version":${version}}`
@@ -33,15 +32,15 @@ function entriesOf({ ids, refusals }: JsonEvents, inference: Inference | undefin
   let asked = 0
   for (let i = 0; i < entries.length; i++) {
     if (entries[i] !== undefined) continue
-    const fault = faults.get(asked) ?? unspoken(inference, asked)
+    const fault = faults.get(asked) ?? missingFault(inference, asked)
     entries[i] = fault ? errorEntry(ids[i], fault) : directionEntry(ids[i], inference, asked) + tail
     asked += 1
   }
   return entries
 }
 
-/** NaN without a fault: a model that broke its contract. JSON could not even hold it. */
-function unspoken({ azimuth, zenith }: Inference, index: number): InferenceFault | undefined {
+/** A direction that is not finite without a fault: the model broke its contract, and JSON has no such numbers. */
+function missingFault({ azimuth, zenith }: Inference, index: number): InferenceFault | undefined {
   if (Number.isFinite(azimuth[index]) && Number.isFinite(zenith[index])) return undefined
   return { index, code: 'model_output_invalid', message: 'the model answered no finite direction' }
 }

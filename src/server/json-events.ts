@@ -1,8 +1,8 @@
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
+import { RequestError } from './errors.ts'
+import { isRecord, show } from './json.ts'
 import { type PulseFault, PulseWriter, pulsesIn } from './json-pulses.ts'
-import { isRecord, show } from './json-values.ts'
-import { RequestError } from './request-error.ts'
 
 /** Why one event of a request cannot be asked. The message names the field, such as `events[3].pulses.charge[17]`. */
 export interface EventRefusal {
@@ -64,10 +64,10 @@ function eventsOf(body: unknown): { single: boolean; events: readonly unknown[] 
     )
   }
   const { events } = body
-  if (events === undefined && 'pulses' in body) return { single: true, events: [body] }
+  const isGiven = events !== undefined && events !== null
+  if (!isGiven && 'pulses' in body) return { single: true, events: [body] }
   if (Array.isArray(events)) return { single: false, events }
-  const problem =
-    events === undefined ? 'has neither "pulses" nor "events"' : 'holds "events" that is no list'
+  const problem = isGiven ? 'holds "events" that is no list' : 'has neither "pulses" nor "events"'
   throw new RequestError(
     'body_malformed',
     `the body ${problem}; send one event {"pulses": …} or {"events": […]}`,

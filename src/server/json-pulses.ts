@@ -1,7 +1,7 @@
 import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
-import { show } from './json-values.ts'
+import { show } from './json.ts'
 
 /** What is wrong with one event, and where: `path` within the event, `problem` to be read after it. */
 export interface PulseFault {

@@ -1,19 +1,13 @@
-/** Every bound of the model server. Sizes in bytes, times in milliseconds. */
+/** Bounds of the model server on requests and connections. Sizes in bytes, times in milliseconds. */
 export interface ServerLimits {
   /** Largest JSON body; a larger one is refused before it is read. */
   readonly jsonBodyBytesMax: number
   /** Largest Arrow or binary tensor body. */
   readonly binaryBodyBytesMax: number
-  /** Bodies held at once, all requests together; above it the server answers 503. */
+  /** Bytes of bodies held at once, all requests together; above it the server answers 503. */
   readonly bodiesBytesMax: number
   /** Events of one request. */
   readonly requestEventsMax: number
-  /** Events (or tensor rows) that wait for a free worker; above it the server answers 503. */
-  readonly queueEventsMax: number
-  /** Events merged into one batch: a larger one keeps a worker long and fills no better. */
-  readonly batchEventsMax: number
-  /** From the last byte of the request to its answer; after it the caller gets 504 and its place is freed. */
-  readonly deadlineMs: number
   /** For the headers of a request to arrive. */
   readonly headersTimeoutMs: number
   /** For a whole request to arrive. */
@@ -35,9 +29,6 @@ export const DEFAULT_LIMITS: ServerLimits = {
   binaryBodyBytesMax: 64 * MIB,
   bodiesBytesMax: 256 * MIB,
   requestEventsMax: 16_384,
-  queueEventsMax: 16_384,
-  batchEventsMax: 64,
-  deadlineMs: 30_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
   lingerMs: 5_000,
@@ -45,3 +36,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
   connectionsMax: 4096,
   closeWithinMs: 15_000,
 }
+
+/** Events, and rows of tensors, that may wait for the model. */
+export const DEFAULT_QUEUE_EVENTS = 16_384
+/** From a whole request to its answer. */
+export const DEFAULT_DEADLINE_MS = 30_000

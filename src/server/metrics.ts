@@ -1,39 +1,44 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from 'prom-client'
+import type { QueueWatch } from '../inference/network/queue.ts'
 import { STEP_BUCKETS_SECONDS } from '../telemetry/buckets.ts'
-import type { CoalesceWatch } from './coalesce.ts'
+import { NO_TRACER, type Span, type Tracer } from '../telemetry/tracing.ts'
 
 /** Fate of one event of a request. */
 export type EventOutcome = 'predicted' | 'refused' | 'failed'
 
 export interface ServerMetrics {
-  request(route: string, status: number, seconds: number): void
+  /** `traceId` of the trace that the request is part of, where it is kept. */
+  request(route: string, status: number, seconds: number, traceId?: string): void
   events(outcome: EventOutcome, count: number): void
-  /** A request turned away because of its place in a full queue, or of the memory its body would take. */
+  /** A request was refused because the queue, or the memory for bodies, was full. */
   rejectedOverload(): void
   /** Requests whose caller went away before the answer. */
   cancelled(): void
-  /** Callbacks for the queue of events or of tensors. */
-  watch(work: 'events' | 'tensors'): CoalesceWatch
 }
 
 export interface ServerState {
-  readonly queuedEvents: () => number
   readonly bodiesBytes: () => number
   readonly model: () => { readonly name: string; readonly version: string }
 }
 
 const EVENTS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096]
 
-/** Every metric of the model server. Labels are closed sets: route patterns, status codes, outcomes. */
+/** Metrics of requests to the model server. Labels are closed sets: route patterns, status codes, outcomes. */
 export function serverMetrics(registry: Registry, state: ServerState): ServerMetrics {
   const registers = [registry]
+  // prom-client makes metrics with exemplars for registries of this form only; the other form shows them without.
+  const openMetrics = new Registry<OpenMetricsContentType>()
+  openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
   const requests = new Histogram({
     name: 'nustream_server_request_seconds',
     help: 'Time from the first byte of a request to its answer; its count is the number of requests.',
     labelNames: ['route', 'status'],
     buckets: STEP_BUCKETS_SECONDS,
-    registers,
+    enableExemplars: true,
+    registers: [openMetrics],
   })
+  registry.registerMetric(requests)
   const events = new Counter({
     name: 'nustream_server_events_total',
     help: 'Events asked for, by outcome: predicted, refused (their values are bad) or failed (the model could not).',
@@ -57,19 +62,28 @@ export function serverMetrics(registry: Registry, state: ServerState): ServerMet
   })
   const eventChild = remember((outcome) => events.labels(outcome))
   return {
-    request: (route, status, seconds) => requestChild(`${route} ${status}`).observe(seconds),
+    request(route, status, seconds, traceId) {
+      if (traceId === undefined) return requestChild(`${route} ${status}`).observe(seconds)
+      requests.observe({ labels: { route, status }, value: seconds, exemplarLabels: { trace_id: traceId } })
+    },
     events: (outcome, count) => eventChild(outcome).inc(count),
     rejectedOverload: () => rejected.inc(),
     cancelled: () => cancelled.inc(),
-    watch: queueWatches(registry, () => rejected.inc()),
   }
 }
 
-function queueWatches(
-  registry: Registry,
-  refused: () => void,
-): (work: 'events' | 'tensors') => CoalesceWatch {
+/** Metrics of what waits for the model. */
+export function queueMetrics(registry: Registry): QueueWatch {
   const registers = [registry]
+  let queued = 0
+  new Gauge({
+    name: 'nustream_server_queued_events',
+    help: 'Events (and tensor rows) that wait for a free worker now.',
+    registers,
+    collect() {
+      this.set(queued)
+    },
+  })
   const labelNames = ['work'] as const
   const wait = new Histogram({
     name: 'nustream_server_queue_wait_seconds',
@@ -92,29 +106,62 @@ function queueWatches(
     buckets: STEP_BUCKETS_SECONDS,
     registers,
   })
-  return (work) => {
-    const [waits, sizes, runs] = [wait.labels(work), size.labels(work), inference.labels(work)]
-    return {
-      dispatched: (events, waitsSeconds) => {
-        sizes.observe(events)
-        for (const seconds of waitsSeconds) waits.observe(seconds)
-      },
-      ran: (seconds) => runs.observe(seconds),
-      refused,
-    }
+  const childrenOf = (work: 'events' | 'tensors') => ({
+    waits: wait.labels(work),
+    sizes: size.labels(work),
+    runs: inference.labels(work),
+  })
+  const children = { events: childrenOf('events'), tensors: childrenOf('tensors') }
+  return {
+    waiting(change) {
+      queued += change
+    },
+    begun(work, events, waitsSeconds) {
+      const { sizes, waits } = children[work]
+      sizes.observe(events)
+      for (const seconds of waitsSeconds) waits.observe(seconds)
+    },
+    finished: (work, seconds) => children[work].runs.observe(seconds),
   }
+}
+
+/** Paths that monitoring asks for every few seconds, and that are no use in a trace. */
+const UNTRACED = /^\/(health|metrics|docs|openapi|v2\/health)/
+
+/** Times every request, and starts a span for each that is part of its caller's trace (header `traceparent`). */
+export function watchRequests(app: FastifyInstance, metrics: ServerMetrics, tracer: Tracer): void {
+  const spans = new WeakMap<FastifyRequest, Span>()
+  if (tracer !== NO_TRACER) {
+    app.addHook('onRequest', (request, _reply, done) => {
+      const { traceparent } = request.headers
+      if (!UNTRACED.test(request.url)) {
+        const route = request.routeOptions.url ?? 'unmatched'
+        const attributes = { 'http.request.method': request.method, 'http.route': route }
+        const parent = typeof traceparent === 'string' ? traceparent : undefined
+        spans.set(request, tracer.start(`${request.method} ${route}`, { parent, kind: 'server', attributes }))
+      }
+      done()
+    })
+  }
+  app.addHook('onResponse', (request, reply, done) => {
+    const span = spans.get(request)
+    const route = request.routeOptions.url ?? 'unmatched'
+    metrics.request(route, reply.statusCode, reply.elapsedTime / 1000, keptTraceOf(span))
+    span?.set({ 'http.response.status_code': reply.statusCode })
+    if (reply.statusCode >= 500) span?.fail(`answered ${reply.statusCode}`)
+    span?.end()
+    done()
+  })
+}
+
+/** Trace id of a span that is sent to the collector: the last field of its traceparent says so. */
+function keptTraceOf(span: Span | undefined): string | undefined {
+  const [, traceId, , flags = ''] = span?.traceparent?.split('-') ?? []
+  return Number.parseInt(flags, 16) & 1 ? traceId : undefined
 }
 
 function stateGauges(registry: Registry, state: ServerState): void {
   const registers = [registry]
-  new Gauge({
-    name: 'nustream_server_queued_events',
-    help: 'Events (and tensor rows) that wait for a free worker now.',
-    registers,
-    collect() {
-      this.set(state.queuedEvents())
-    },
-  })
   new Gauge({
     name: 'nustream_server_bodies_bytes',
     help: 'Bytes of request bodies held now.',

@@ -2,11 +2,11 @@ import { checkEvents } from '../event/check.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { Inference } from '../inference/inferrer.ts'
 import type { GraphInfo, NamedTensors, Tensor, TensorData } from '../inference/tensors/tensor.ts'
-import { RequestError } from './request-error.ts'
+import { RequestError } from './errors.ts'
 
 /**
- * Raw pulses as tensors, for a model that is no network and so has none of its own (the line fit): the pulses of all
- * events one after the other, and how many each event has.
+ * Raw pulses as tensors, for a model without a network of its own (the line fit): the pulses of all events one after the
+ * other, and how many pulses each event has.
  */
 export const PULSE_GRAPH: GraphInfo = {
   inputs: [
@@ -30,7 +30,7 @@ export const PULSE_GRAPH: GraphInfo = {
  */
 export async function runPulseTensors(
   inputs: NamedTensors,
-  infer: (batch: EventBatch) => Promise<Inference | undefined>,
+  infer: (batch: EventBatch) => Promise<Inference>,
 ): Promise<NamedTensors> {
   const batch = toBatch(inputs)
   const faults = checkEvents(batch).filter(({ code }) => code !== 'event_id_repeated')
@@ -38,13 +38,12 @@ export async function runPulseTensors(
     const [{ index, message }] = faults
     throw new RequestError('tensor_invalid', `the event at lengths[${index}] is bad: ${message}`)
   }
-  const inference = await infer(batch)
-  const empty = new Float64Array(0)
+  const { azimuth, zenith, kappa, degenerate } = await infer(batch)
   return {
-    azimuth: column('float64', inference?.azimuth ?? empty),
-    zenith: column('float64', inference?.zenith ?? empty),
-    kappa: column('float64', inference?.kappa ?? empty),
-    degenerate: column('bool', inference?.degenerate ?? new Uint8Array(0)),
+    azimuth: column('float64', azimuth),
+    zenith: column('float64', zenith),
+    kappa: column('float64', kappa),
+    degenerate: column('bool', degenerate),
   }
 }
 
@@ -52,7 +51,7 @@ function toBatch({ sensor_id, time, charge, auxiliary, lengths }: NamedTensors):
   const pulses = time.data.length
   const offsets = new Int32Array(lengths.data.length + 1)
   for (const [i, length] of Array.from(lengths.data, Number).entries()) {
-    // A length below 0 or beyond the pulses would make offsets that no other check could stand.
+    // A length below 0 or beyond the pulses would make offsets that the other checks do not expect.
     const to = offsets[i] + length
     if (length < 0 || to > pulses)
       throw unfit(`lengths[${i}] is ${length}; ${pulses - offsets[i]} pulses are left`)

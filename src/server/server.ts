@@ -1,35 +1,31 @@
 import { type FastifyInstance, fastify } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
+import { HotModel } from '../inference/release/hot-model.ts'
+import { createHostCheck, createTokenCheck, type HostRules } from '../telemetry/access.ts'
+import { type Listening, type ListenOptions, listen } from '../telemetry/listen.ts'
+import { serveTelemetry, TELEMETRY_PATHS } from '../telemetry/server.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
-import { BodyBudget } from './bodies.ts'
-import { Deployments, deploy } from './deployment.ts'
-import { docsPage } from './docs-page.ts'
-import { errorAnswerer, sendError } from './errors-out.ts'
-import { type Guards, guardInference } from './guard.ts'
-import { healthRoutes } from './health.ts'
-import type { PredictParts } from './infer-events.ts'
+import { BodyBudget, lingerOnUnreadBodies } from './bodies.ts'
+import { errorAnswerer, RequestError, sendError } from './errors.ts'
+import { guardHosts, guardInference } from './guard.ts'
 import { DEFAULT_LIMITS, type ServerLimits } from './limits.ts'
-import { type ServerMetrics, serverMetrics } from './metrics.ts'
-import { modelRoute } from './model-route.ts'
+import { serverMetrics, watchRequests } from './metrics.ts'
 import { modelRoutes, protocolRoutes } from './open-inference.ts'
+import { docsPage, healthSchema, metricsSchema, modelSchema } from './openapi.ts'
 import { predictRoute } from './predict.ts'
-import { RequestError } from './request-error.ts'
-import type { ServedModel } from './tensor-door.ts'
-import { tokenCheck } from './token.ts'
-import { traceRequests } from './trace-requests.ts'
-import { lingerOnUnreadBodies } from './unread-body.ts'
+import { notReady, type ServedModel, type Serving } from './serving.ts'
 
-export interface ServerOptions {
+export interface ServerOptions extends HostRules {
   /** Stays the caller's: it is disposed after the server is closed, not by it. */
   readonly model: ServedModel
-  /** Callers of /predict and /v2 must send it as a bearer token; open to all where undefined. */
-  readonly token?: string | undefined
+  /** Callers of /predict and /v2 must send one of them as a bearer token; open to all where there is none. */
+  readonly tokens?: readonly string[] | (() => readonly string[])
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer } | undefined
   readonly limits?: Partial<ServerLimits>
   readonly registry: Registry
   readonly log: Logger
-  /** More facts for a person who looks at /health. No secrets. */
+  /** More facts for a person who reads /health. No secrets. */
   readonly details?: (() => Readonly<Record<string, string>>) | undefined
   /** Of this program, for the OpenAPI page. */
   readonly version?: string
@@ -55,29 +51,21 @@ export function buildServer(options: ServerOptions): FastifyInstance {
  * requests, finishes those in flight and then resolves.
  */
 export function buildModelServer(options: ServerOptions): ModelServer {
-  const { token, registry, log, details, version = '0', tracer = NO_TRACER } = options
+  const { registry, log, version = '0', tracer = NO_TRACER } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const guards: Guards = { allows: tokenCheck(token), budget: new BodyBudget(limits.bodiesBytesMax), limits }
   const app = createApp(limits, options.tls)
+  const models = new HotModel(options.model)
+  const budget = new BodyBudget(limits.bodiesBytesMax)
   const metrics = serverMetrics(registry, {
-    queuedEvents: () => deployments.queuedEvents,
-    bodiesBytes: () => guards.budget.heldBytes,
-    model: () => deployments.current.model.model,
+    bodiesBytes: () => budget.heldBytes,
+    model: () => models.model,
   })
-  const deployments = new Deployments(options.model, (model) => deploy(model, limits, metrics))
-  const current = () => deployments.current
-  const parts: PredictParts = {
-    get events() {
-      return current().parts.events
-    },
-    metrics,
-    model: () => current().model.model,
-    requestEventsMax: limits.requestEventsMax,
-  }
-  // Schemas are for the page only: checking and writing by hand is faster and names the field at fault.
+  const token = createTokenCheck(options.tokens ?? [])
+  const serving: Serving = { models, metrics, token, budget, limits }
+  // Schemas are for the page only: the routes check and write by hand, which is faster and names the field at fault.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  app.setErrorHandler(errorAnswerer(log))
+  app.setErrorHandler(errorAnswerer(log, metrics))
   app.setNotFoundHandler((request, reply) =>
     sendError(
       new RequestError('not_found', `there is no ${request.method} here; see /docs`),
@@ -85,34 +73,70 @@ export function buildModelServer(options: ServerOptions): ModelServer {
       reply,
     ),
   )
-  countRequests(app, metrics)
-  traceRequests(app, tracer)
-  lingerOnUnreadBodies(app, limits)
+  watchRequests(app, metrics, tracer)
   closeInTime(app, limits.closeWithinMs)
-  app.addHook('onClose', async () => {
-    await deployments.close()
-  })
-  docsPage(app, version, token !== undefined)
+  guardHosts(app, createHostCheck(options))
+  lingerOnUnreadBodies(app, limits)
+  docsPage(app, version, token.isNeeded)
   // A plugin of its own, because plugins load in order: the page must be there before the routes that it describes.
   app.register((scope, _options, done) => {
-    const model = () => current().model
-    const startedAtMs = Date.now()
-    healthRoutes(scope, { model, registry, allows: guards.allows, startedAtMs, details })
-    modelRoute(scope, model)
-    protocolRoutes(scope, () => current().door, version)
+    watchRoutes(scope, serving, options)
+    protocolRoutes(scope, serving, version)
     done()
   })
-  app.register((scope, _options, done) => {
-    guardInference(scope, guards)
-    predictRoute(scope, parts, guards)
-    done()
-  })
-  app.register((scope, _options, done) => {
-    guardInference(scope, guards)
-    modelRoutes(scope, () => current().door, guards)
-    done()
-  })
-  return { app, swapModel: (next) => deployments.swap(next) }
+  for (const routes of [predictRoute, modelRoutes]) {
+    app.register((scope, _options, done) => {
+      guardInference(scope, serving)
+      routes(scope, serving)
+      done()
+    })
+  }
+  return { app, swapModel: (next) => models.swap(next) }
+}
+
+/** `/health…` and `/metrics`, open so that probes and Prometheus need no token, and `/model`. */
+function watchRoutes(scope: FastifyInstance, { models, token }: Serving, options: ServerOptions): void {
+  const startedMs = Date.now()
+  const health = async (authorization: string | undefined) => {
+    const reason = await notReady(models.current)
+    const details = { ...options.details?.(), ...(reason !== undefined && { model: reason }) }
+    const { name, version } = models.model
+    return {
+      live: true,
+      ready: reason === undefined,
+      model: name,
+      version,
+      uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
+      // So that a client learns of a wrong token before its first event.
+      authorized: token.allows(authorization),
+      details,
+    }
+  }
+  for (const url of TELEMETRY_PATHS) {
+    scope.get(url, { schema: url === '/metrics' ? metricsSchema : healthSchema }, (request, reply) => {
+      reply.hijack()
+      const { registry } = options
+      void serveTelemetry(request.raw, reply.raw, {
+        registry,
+        health: () => health(request.headers.authorization),
+      })
+    })
+  }
+  // Which model answers, and what its training events looked like, so that a consumer can notice drift.
+  scope.get('/model', { schema: modelSchema }, async () => ({
+    ...models.model,
+    reference: models.reference ?? null,
+  }))
+}
+
+/**
+ * Makes a built server a process's own: starts listening and says where.
+ * @throws UsageError `port_taken`
+ */
+export async function listenServer(app: FastifyInstance, options: ListenOptions): Promise<Listening> {
+  const { url, port } = await listen(app, options)
+  const isTls = 'setSecureContext' in app.server
+  return { url: isTls ? url.replace(/^http:/, 'https:') : url, port }
 }
 
 function createApp(limits: ServerLimits, tls: ServerOptions['tls']): FastifyInstance {
@@ -127,6 +151,8 @@ function createApp(limits: ServerLimits, tls: ServerOptions['tls']): FastifyInst
     bodyLimit: Math.max(limits.jsonBodyBytesMax, limits.binaryBodyBytesMax),
     keepAliveTimeout: limits.keepAliveMs,
     requestTimeout: limits.requestTimeoutMs,
+    // `closeInTime` refuses requests in the form of all other refusals.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 256 },
   } as const
   // An HTTPS server differs in nothing that a route can see.
@@ -137,18 +163,12 @@ function createApp(limits: ServerLimits, tls: ServerOptions['tls']): FastifyInst
   return app
 }
 
-function countRequests(app: FastifyInstance, metrics: ServerMetrics): void {
-  app.addHook('onResponse', (request, reply, done) => {
-    metrics.request(request.routeOptions.url ?? 'unmatched', reply.statusCode, reply.elapsedTime / 1000)
-    done()
-  })
-}
-
 const IDLE_CHECK_MS = 25
 
 /**
- * Ends a connection as soon as its last answer is out, and cuts those still open when the time is up: a caller that
- * keeps its connection, or never ends its request, could hold up the end for ever.
+ * Once the server closes: refuses new requests, ends a connection as soon as its last answer is sent, and cuts those
+ * still open when the time is up, because a caller that keeps its connection, or never ends its request, could hold up
+ * the end for ever.
  */
 function closeInTime(app: FastifyInstance, withinMs: number): void {
   let [idle, cut]: (NodeJS.Timeout | undefined)[] = []
@@ -156,6 +176,9 @@ function closeInTime(app: FastifyInstance, withinMs: number): void {
     idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
     cut = setTimeout(() => app.server.closeAllConnections(), withinMs)
     done()
+  })
+  app.addHook('onRequest', (_request, _reply, done) => {
+    done(idle && new RequestError('closing', 'the server is closing', { retryAfterSeconds: 1 }))
   })
   app.addHook('onClose', (_app, done) => {
     clearInterval(idle)

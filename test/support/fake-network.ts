@@ -1,6 +1,6 @@
 import type { ModelManifest } from '../../src/inference/model/manifest.ts'
 import type { NamedTensors } from '../../src/inference/tensors/tensor.ts'
-import type { ServedModel } from '../../src/server/tensor-door.ts'
+import type { ServedModel } from '../../src/server/serving.ts'
 import { fakeModel } from './fake-model.ts'
 
 /** Rows of each call of runTensors, and the outputs asked for. */

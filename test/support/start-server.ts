@@ -1,7 +1,6 @@
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
-import { listenServer } from '../../src/server/listen-server.ts'
-import { buildServer, type ServerOptions } from '../../src/server/server.ts'
+import { buildServer, listenServer, type ServerOptions } from '../../src/server/server.ts'
 import { fakeModel } from './fake-model.ts'
 import type { Owner } from './redis.ts'
 

@@ -55,6 +55,30 @@ export interface LocalModel extends Inferrer {
   runTensors(inputs: NamedTensors, options?: RunTensorsOptions): Promise<NamedTensors>
 }
 
+/** `model` with another way to answer, and perhaps another name. Everything else is the model's own, methods included. */
+export function withInfer(
+  model: LocalModel,
+  own: { readonly infer: LocalModel['infer']; readonly model?: ModelIdentity },
+): LocalModel {
+  return {
+    get model() {
+      return own.model ?? model.model
+    },
+    get reference() {
+      return model.reference
+    },
+    concurrency: model.concurrency,
+    manifest: model.manifest,
+    ensemble: model.ensemble,
+    graph: model.graph,
+    parity: model.parity,
+    infer: own.infer,
+    ready: () => model.ready(),
+    runTensors: (inputs, options) => model.runTensors(inputs, options),
+    [Symbol.asyncDispose]: () => model[Symbol.asyncDispose](),
+  }
+}
+
 /**
  * Opens `linefit`, `nano` (which comes with nustream) or a model folder: checks its manifest, loads the network in every
  * worker, checks that both fit, proves

@@ -1,25 +1,33 @@
 import { UnavailableError } from '../../errors.ts'
+import { shapeOf } from '../model/graph.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import { arrayOf, type GraphInfo, type NamedTensors, type Tensor } from '../tensors/tensor.ts'
 import type { PlannedJob, TensorCall, TensorsRequest } from './request.ts'
 
+/** Events that the tensors hold; undefined where no input tells. */
+export function eventsOf(inputs: NamedTensors, manifest: ModelManifest): number | undefined {
+  for (const spec of manifest.inputs) {
+    const [first] = shapeOf(spec)
+    if (first === 'E') return inputs[spec.name].shape[0]
+    if (first === 'E + 1') return inputs[spec.name].shape[0] - 1
+  }
+  return undefined
+}
+
 /**
- * Rows of the tensors, and how many of them share a run; undefined where the first axis is not known to count events. It
- * is known of padded inputs only, and must be free in every input and output.
+ * Rows of the tensors, and how many of them share a run; undefined where the first axis does not count events in every
+ * input, or is not free in every input and output.
  */
 export function rowsOf(inputs: NamedTensors, manifest: ModelManifest, graph: GraphInfo): TensorCall['rows'] {
-  const isPerEvent = manifest.inputs.every(({ layout }) => /^(padded|event|mask$|lengths$)/.test(layout))
-  const padded = manifest.inputs.find(({ layout }) => layout.startsWith('padded'))
+  const shapes = manifest.inputs.map((spec) => ({ name: spec.name, shape: shapeOf(spec) }))
+  const padded = shapes.find(({ shape }) => shape.includes('L'))
+  const isPerEvent = shapes.every(({ shape }) => shape[0] === 'E')
   const isFree = [...graph.inputs, ...graph.outputs].every(({ shape }) => typeof shape[0] === 'string')
-  const hasIndex = manifest.inputs.some(({ layout }) => layout === 'event-index')
-  if (!isPerEvent || padded === undefined || !isFree || hasIndex) return undefined
+  if (padded === undefined || !isPerEvent || !isFree) return undefined
   const { shape } = inputs[padded.name]
-  const [count, length] = [shape[0], shape[padded.layout === 'padded-transposed' ? 2 : 1]]
+  const length = Math.max(1, shape[padded.shape.indexOf('L')])
   const { tokensPerRun, eventsPerRun } = manifest.limits
-  return {
-    count,
-    perRun: Math.max(1, Math.min(eventsPerRun, Math.floor(tokensPerRun / Math.max(1, length)))),
-  }
+  return { count: shape[0], perRun: Math.max(1, Math.min(eventsPerRun, Math.floor(tokensPerRun / length))) }
 }
 
 /** Whether two calls can run as one: the same outputs, and inputs that differ in the number of rows only. */

@@ -2,21 +2,26 @@ import type { DriftReference } from '../../drift/reference.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
 
-interface Held {
-  readonly inferrer: Inferrer
+interface Held<Model> {
+  readonly inferrer: Model
   atWork: number
   onIdle: () => void
 }
 
-/** An inferrer whose model is replaced while it works: every batch is answered by the model that it began with. */
-export class HotModel implements Inferrer {
+/** An inferrer whose model is replaced while it works. The model that a call begins with also ends it. */
+export class HotModel<Model extends Inferrer = Inferrer> implements Inferrer {
   readonly concurrency: number
-  #held: Held
+  #held: Held<Model>
 
   /** Models stay the caller's: they are disposed of once `swap` has resolved, not by it. */
-  constructor(first: Inferrer) {
+  constructor(first: Model) {
     this.concurrency = first.concurrency
     this.#held = hold(first)
+  }
+
+  /** The model that answers calls from now on. */
+  get current(): Model {
+    return this.#held.inferrer
   }
 
   get model(): ModelIdentity {
@@ -28,7 +33,7 @@ export class HotModel implements Inferrer {
   }
 
   /** From now on `next` answers. Resolves when the one before has nothing under way. */
-  async swap(next: Inferrer): Promise<void> {
+  async swap(next: Model): Promise<void> {
     const before = this.#held
     this.#held = hold(next)
     if (before.atWork === 0) return
@@ -37,11 +42,16 @@ export class HotModel implements Inferrer {
     })
   }
 
-  async infer(batch: EventBatch, options?: InferOptions): Promise<Inference> {
+  infer(batch: EventBatch, options?: InferOptions): Promise<Inference> {
+    return this.run((model) => model.infer(batch, options))
+  }
+
+  /** Does work with the current model; `swap` waits until it has ended. */
+  async run<Result>(work: (model: Model) => Promise<Result>): Promise<Result> {
     const held = this.#held
     held.atWork++
     try {
-      return await held.inferrer.infer(batch, options)
+      return await work(held.inferrer)
     } finally {
       held.atWork--
       if (held.atWork === 0) held.onIdle()
@@ -55,6 +65,6 @@ export class HotModel implements Inferrer {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-function hold(inferrer: Inferrer): Held {
+function hold<Model>(inferrer: Model): Held<Model> {
   return { inferrer, atWork: 0, onIdle: () => {} }
 }

@@ -1,6 +1,7 @@
 import { UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount, selectEvents } from '../../event/event-batch.ts'
 import type { Inference, InferOptions, Inferrer } from '../inferrer.ts'
+import { type LocalModel, withInfer } from '../network/local.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
 import type { QualityGate } from './quality-gate.ts'
 
@@ -69,7 +70,7 @@ export interface ProbationOptions {
  * `next` as an inferrer on probation: a batch of which it cannot do most events is answered by `previous`, so that no
  * request is lost to it. Where that goes on, `onFailure` is told.
  */
-export function onProbation<Model extends Inferrer>(next: Model, options: ProbationOptions): Model {
+export function onProbation(next: LocalModel, options: ProbationOptions): LocalModel {
   const { previous, isOver, gate, onFailure } = options
   let bad = 0
   const infer = async (batch: EventBatch, options: InferOptions = {}): Promise<Inference> => {
@@ -91,7 +92,7 @@ export function onProbation<Model extends Inferrer>(next: Model, options: Probat
       onFailure(failed(`it failed on ${bad} batches that the one before could do: ${why}`, answer))
     return before
   }
-  return { ...next, infer }
+  return withInfer(next, { infer })
 }
 
 function failed(message: string, cause?: unknown): UsageError {

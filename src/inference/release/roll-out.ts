@@ -5,7 +5,7 @@ import { NustreamError, UnavailableError, UsageError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import { createRepeatLimit } from '../../telemetry/log.ts'
 import type { InferOptions, ModelIdentity } from '../inferrer.ts'
-import type { LocalModel } from '../network/local.ts'
+import { type LocalModel, withInfer } from '../network/local.ts'
 import { onProbation, RecentEvents, tryCandidate } from './probation.ts'
 import { GATE_CHECKS, type GateCheck, type GateLimits, QualityGate } from './quality-gate.ts'
 
@@ -309,7 +309,7 @@ export class RollOut implements AsyncDisposable {
       this.#recent.offer(batch, inference)
       return inference
     }
-    return { ...model, infer }
+    return withInfer(model, { infer })
   }
 
   #forgive(): void {
@@ -369,11 +369,10 @@ async function load(
 /** The registry's name and version, which tell releases apart also where their manifests do not. */
 function named(model: LocalModel, { name, version }: ModelRelease): LocalModel {
   const identity = { name, version }
-  return {
-    ...model,
+  return withInfer(model, {
     model: identity,
     infer: async (batch, options) => ({ ...(await model.infer(batch, options)), model: identity }),
-  }
+  })
 }
 
 /**

@@ -1,8 +1,11 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { EVENT_ERROR_CODES } from '../errors.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
+import { REQUEST_ERROR_CODES } from './errors.ts'
 import { ARROW_TYPE } from './guard.ts'
-import { REQUEST_ERROR_CODES } from './request-error.ts'
 
 /**
  * What the OpenAPI page shows, and nothing else: requests are checked by json-events.ts and open-inference.ts, which
@@ -72,6 +75,7 @@ const error = (description: string) => ({ description, content: json(requestErro
 
 const REFUSALS = {
   401: error('The bearer token is missing or wrong'),
+  403: error('The Host or Origin header is not allowed'),
   413: error('The body is too large'),
   415: error('The Content-Type is none of these'),
   503: error('Overloaded, or the model cannot answer now: try again after Retry-After seconds'),
@@ -140,16 +144,16 @@ const tensor = z.object({
   name: z.string(),
   datatype: z.string().describe('FP32, INT64, BOOL …'),
   shape: z.array(z.int()),
-  parameters: z.record(z.string(), z.unknown()).optional(),
-  data: z.array(z.unknown()).optional().describe('Row-major, nested or flat; absent for a binary tensor'),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
+  data: z.array(z.unknown()).nullish().describe('Row-major, nested or flat; absent for a binary tensor'),
 })
 const inferRequest = z.object({
-  id: z.string().optional(),
-  parameters: z.record(z.string(), z.unknown()).optional(),
+  id: z.string().nullish(),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
   inputs: z.array(tensor),
   outputs: z
-    .array(z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()).optional() }))
-    .optional()
+    .array(z.object({ name: z.string(), parameters: z.record(z.string(), z.unknown()).nullish() }))
+    .nullish()
     .describe('All outputs where absent'),
 })
 const inferResponse = z.object({
@@ -182,4 +186,35 @@ export function openInferenceSchema(summary: string, kind: 'read' | 'infer') {
 function toJson(schema: z.ZodType): Record<string, unknown> {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input' })
   return rest
+}
+
+/**
+ * `/docs` (a page that loads nothing from elsewhere and runs under a strict Content-Security-Policy) and `/docs/json`.
+ * Registered before the routes that it describes.
+ */
+export function docsPage(app: FastifyInstance, version: string, hasToken: boolean): void {
+  app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'nustream model server',
+        version,
+        description: 'Directions of neutrino events from their raw pulses, and the Open Inference Protocol.',
+      },
+      ...(hasToken && { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } } }),
+    },
+    transform: ({ schema, url }) => ({ schema: hasToken ? schema : withoutSecurity(schema), url }),
+  })
+  app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    uiConfig: { validatorUrl: null, docExpansion: 'list' },
+  })
+}
+
+function withoutSecurity<T extends object>(schema: T): T {
+  if (!('security' in schema)) return schema
+  const { security: _none, ...rest } = schema
+  // The same schema without a field that is optional in it.
+  return rest as T
 }
