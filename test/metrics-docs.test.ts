@@ -9,12 +9,12 @@ import { emitterMetrics } from '../src/emitter/metrics.ts'
 import { rollOutMetrics } from '../src/inference/release/roll-out.ts'
 import { mlflowMetrics } from '../src/mlflow/metrics.ts'
 import { challengerMetrics } from '../src/server/challenger.ts'
-import { serverMetrics } from '../src/server/metrics.ts'
+import { queueMetrics, serverMetrics } from '../src/server/metrics.ts'
 import { sourceMetrics } from '../src/source/open.ts'
 import { heartbeatGauge } from '../src/telemetry/heartbeat.ts'
 import { processMetrics } from '../src/telemetry/server.ts'
 
-const NO_SERVER = { queuedEvents: () => 0, bodiesBytes: () => 0, model: () => ({ name: 'm', version: '1' }) }
+const NO_SERVER = { bodiesBytes: () => 0, model: () => ({ name: 'm', version: '1' }) }
 
 /** What each section of the page is about, by its heading. */
 const SECTIONS: Record<string, (registry: Registry) => unknown> = {
@@ -25,7 +25,7 @@ const SECTIONS: Record<string, (registry: Registry) => unknown> = {
   'The broker as each role sees it': (registry) => brokerMetrics(registry),
   Emitter: (registry) => [emitterMetrics(registry), sourceMetrics(registry)],
   Consumer: (registry) => consumerMetrics(registry),
-  'Model server': (registry) => serverMetrics(registry, NO_SERVER),
+  'Model server': (registry) => [serverMetrics(registry, NO_SERVER), queueMetrics(registry)],
   'Models of a registry': (registry) => rollOutMetrics(registry)('model'),
   Challenger: (registry) => challengerMetrics(registry),
   MLflow: (registry) => mlflowMetrics(registry),

@@ -7,6 +7,7 @@ import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import { openInferrer } from '../inference/open.ts'
 import { tryTracking } from '../mlflow/artifacts.ts'
+import { parseTokens } from '../telemetry/access.ts'
 import { addCommand } from './command.ts'
 import { openTracking, trackingSettings } from './mlflow.ts'
 import { toBrokerOptions } from './role.ts'
@@ -114,7 +115,7 @@ function toFinding({ role, instance, alive, beatAtMs, url }: Heartbeat): Finding
 
 async function tryModel(spec: string, config: Config): Promise<Finding> {
   try {
-    const { token } = config
+    const [token] = parseTokens(config.token)
     await using inferrer = await openInferrer(spec, { threads: 1, ...(token && { token }) })
     await inferrer.ready()
     return {

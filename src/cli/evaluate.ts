@@ -14,6 +14,7 @@ import { isUrl, openInferrer } from '../inference/open.ts'
 import { renderFigure } from '../plots/figure.ts'
 import { openSource } from '../source/open.ts'
 import type { EventSource } from '../source/source.ts'
+import { parseTokens } from '../telemetry/access.ts'
 import { addCommand } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
@@ -133,7 +134,8 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
   const total = config.events ?? (await source.count())
   if (total === undefined)
     throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
-  const { threads = availableParallelism(), token, inferUrl, inferEvents } = config
+  const { threads = availableParallelism(), inferUrl, inferEvents } = config
+  const [token] = parseTokens(config.token)
   await using parts = new AsyncDisposableStack()
   const inferrer = parts.use(
     await openInferrer(spec, { threads, inferUrl, inferEvents, ...(token && { token }) }),

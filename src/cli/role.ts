@@ -7,6 +7,7 @@ import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { openInferrer } from '../inference/open.ts'
+import { parseTokens } from '../telemetry/access.ts'
 import { type Beating, startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
 import {
@@ -186,7 +187,8 @@ export async function openRoleInferrer(
   config: ModelConfig,
   role: Pick<Role, 'log' | 'parts'>,
 ): Promise<Inferrer> {
-  const { model, threads = availableParallelism(), token, inferUrl, inferEvents } = config
+  const { model, threads = availableParallelism(), inferUrl, inferEvents } = config
+  const [token] = parseTokens(config.token)
   const options = { threads, log: role.log, inferUrl, inferEvents, ...(token && { token }) }
   return role.parts.use(await openInferrer(model, options))
 }

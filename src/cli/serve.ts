@@ -12,7 +12,14 @@ import { trackingSettings } from './mlflow.ts'
 import { registrySettings } from './registry-model.ts'
 import { openRoleBroker, runRole, untilAborted } from './role.ts'
 import { openServedModels } from './served-model.ts'
-import { accessSettings, brokerTuning, modelSettings, portSetting, roleSettings, traceSettings } from './settings.ts'
+import {
+  accessSettings,
+  brokerTuning,
+  modelSettings,
+  portSetting,
+  roleSettings,
+  traceSettings,
+} from './settings.ts'
 import { packageVersion } from './version.ts'
 
 const settings = {

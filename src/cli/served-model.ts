@@ -33,7 +33,11 @@ export async function openServedModels(
   const specs = [config.model, config.challenger ?? '']
   const metricsOf = specs.some(isRegistrySpec) ? rollOutMetrics(registry) : undefined
   const rollOuts = new Map<ModelSlot, RollOut>()
-  const open = async (slot: ModelSlot, spec: string, needs: Pick<LocalModelOptions, 'threads' | 'isBackground' | 'queue'>) => {
+  const open = async (
+    slot: ModelSlot,
+    spec: string,
+    needs: Pick<LocalModelOptions, 'threads' | 'isBackground' | 'queue'>,
+  ) => {
     if (!metricsOf || !isRegistrySpec(spec)) {
       return parts.use(await openLocalModel(spec, { ...needs, log }))
     }

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { fakeLocalModel } from '../../test/support/fake-local-model.ts'
 import { makeEvents } from '../../test/support/plain-events.ts'
+import { PrivateModel } from '../../test/support/private-model.ts'
 import { until } from '../../test/support/until.ts'
 import { Challenger, challengerMetrics } from './challenger.ts'
 
@@ -54,5 +55,16 @@ describe('Challenger', () => {
     await shadowed.infer(makeEvents(10, 1))
     await until(async () => (await counted('failed')) === 20)
     expect(calls).toBe(2)
+  })
+
+  it('leaves methods and private fields of a champion that is a class instance as they are', async () => {
+    const champion = new PrivateModel()
+    const shadowed = new Challenger(fakeLocalModel(), challengerMetrics(new Registry())).shadow(champion)
+    await shadowed.ready()
+    expect((await shadowed.infer(makeEvents(2, 1))).model).toEqual({ name: 'private', version: '1' })
+    expect(shadowed.model).toEqual({ name: 'private', version: '1' })
+    expect(await shadowed.runTensors({})).toEqual({})
+    await shadowed[Symbol.asyncDispose]()
+    expect(champion.calls).toEqual(['ready', 'infer', 'runTensors', 'dispose'])
   })
 })

@@ -3,10 +3,10 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { fakeModel } from '../../test/support/fake-model.ts'
+import { REQUEST_ERROR_CODES, RequestError } from './errors.ts'
 import { readJsonEvents } from './json-events.ts'
-import { DEFAULT_LIMITS } from './limits.ts'
-import { REQUEST_ERROR_CODES, RequestError } from './request-error.ts'
-import { eventSchema, eventsSchema, predictionsSchema } from './schemas.ts'
+import { DEFAULT_DEADLINE_MS, DEFAULT_LIMITS } from './limits.ts'
+import { eventSchema, eventsSchema, predictionsSchema } from './openapi.ts'
 import { buildServer } from './server.ts'
 
 const doc = readFileSync(new URL('../../docs/http-api.md', import.meta.url), 'utf8')
@@ -28,8 +28,8 @@ describe('docs/http-api.md', () => {
     expect(doc).toContain(`over ${mib(jsonBodyBytesMax)} of JSON, or ${mib(binaryBodyBytesMax)} of Arrow`)
     expect(doc).toContain(`(${mib(bodiesBytesMax)})`)
     expect(doc).toContain(`over ${requestEventsMax.toLocaleString('en')} events`)
-    const { deadlineMs, headersTimeoutMs, requestTimeoutMs } = DEFAULT_LIMITS
-    expect(doc).toContain(`no answer within ${deadlineMs / 1000} s`)
+    const { headersTimeoutMs, requestTimeoutMs } = DEFAULT_LIMITS
+    expect(doc).toContain(`no answer within ${DEFAULT_DEADLINE_MS / 1000} s`)
     expect(doc).toContain(
       `within ${headersTimeoutMs / 1000} s and a whole request within ${requestTimeoutMs / 1000} s`,
     )

@@ -66,7 +66,7 @@ function toLength(header: string, most: number): number {
 }
 
 /** Clients write an optional field that they leave out as null. */
-function isGiven(value: unknown): boolean {
+function isGiven<T>(value: T): value is T & {} {
   return value !== undefined && value !== null
 }
 

@@ -19,6 +19,8 @@ const DEPTH_MAX = 64
 /** More than the pulses that a body within the limits can hold as records. */
 const CONTAINERS_MAX = 1_000_000
 const KEYS_MAX = 10_000
+/** Characters of a number, blanks around it included. */
+const NUMBER_MAX = 10_000
 
 /**
  * The value of a JSON text; `what` names it in messages. Texts that would take `JSON.parse` seconds are refused first: too
@@ -37,15 +39,22 @@ export function parseJson(bytes: Buffer, what: string): unknown {
   }
 }
 
-const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a]
+const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c]
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d]
+/** 1 for the bytes that begin or end a value. [256] */
+const IS_STRUCTURE = new Uint8Array(256)
+for (const byte of [QUOTE, COLON, COMMA, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT])
+  IS_STRUCTURE[byte] = 1
 
 /** What a JSON text has too much of, found in one pass; undefined where it has not, or is not JSON. */
 function findExcess(bytes: Buffer): string | undefined {
   const keys = new Set<number>()
-  let [depth, containers, hash] = [0, 0, 0]
+  // The latest keys by a part of their hash, which spares most look-ups in the set.
+  const latest = new Int32Array(1024)
+  let [depth, containers, hash, last] = [0, 0, 0, 0]
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at]
+    if (IS_STRUCTURE[byte] === 0) continue
     if (byte === QUOTE) {
       // FNV-1a of the string, in case it is a key.
       hash = 0x811c9dc5
@@ -54,12 +63,17 @@ function findExcess(bytes: Buffer): string | undefined {
         hash = Math.imul(hash ^ bytes[at], 0x01000193)
       }
     } else if (byte === COLON) {
-      keys.add(hash)
+      if (latest[hash & 1023] !== hash) keys.add(hash)
+      latest[hash & 1023] = hash
       if (keys.size > KEYS_MAX) return `has more than ${KEYS_MAX} different keys`
     } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
       if (++depth > DEPTH_MAX) return `is nested more than ${DEPTH_MAX} levels deep`
       if (++containers > CONTAINERS_MAX) return `holds more than ${CONTAINERS_MAX} lists and objects`
     } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth--
+    if (at - last > NUMBER_MAX && byte !== QUOTE)
+      return `holds a number of more than ${NUMBER_MAX} characters`
+    last = at
   }
+  if (bytes.length - last > NUMBER_MAX) return `ends with a number of more than ${NUMBER_MAX} characters`
   return undefined
 }

@@ -30,7 +30,7 @@ export function serverMetrics(registry: Registry, state: ServerState): ServerMet
   // prom-client makes metrics with exemplars for registries of this form only; the other form shows them without.
   const openMetrics = new Registry<OpenMetricsContentType>()
   openMetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
-  const requests = new Histogram({
+  const requests = new Histogram<'route' | 'status' | 'trace_id'>({
     name: 'nustream_server_request_seconds',
     help: 'Time from the first byte of a request to its answer; its count is the number of requests.',
     labelNames: ['route', 'status'],

@@ -3,12 +3,11 @@ import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { fakeModel } from '../../test/support/fake-model.ts'
 import { fakeNetwork } from '../../test/support/fake-network.ts'
-import { EventError } from '../errors.ts'
 import { buildServer } from './server.ts'
-import type { ServedModel } from './tensor-door.ts'
+import type { ServedModel } from './serving.ts'
 
-const build = (model: ServedModel, token?: string) =>
-  buildServer({ model, token, registry: new Registry(), log: pino({ level: 'silent' }), version: '1.2.3' })
+const build = (model: ServedModel, tokens: readonly string[] = []) =>
+  buildServer({ model, tokens, registry: new Registry(), log: pino({ level: 'silent' }), version: '1.2.3' })
 
 const inputs = [
   {
@@ -156,6 +155,11 @@ describe('the Open Inference Protocol', () => {
       says: `unknown input the string "x"; the model has 'pulses', 'mask', 'weight'`,
     },
     { name: 'a missing input', body: { inputs: [pulses, mask] }, says: "input 'weight' is missing" },
+    {
+      name: 'an output twice',
+      body: { inputs, outputs: [{ name: 'sum' }, { name: 'any' }, { name: 'sum' }] },
+      says: "output 'sum' is asked for twice",
+    },
     { name: 'an input twice', body: { inputs: [pulses, pulses] }, says: "input 'pulses' is given twice" },
     {
       name: 'another datatype',
@@ -177,6 +181,11 @@ describe('the Open Inference Protocol', () => {
       body: { inputs: [{ ...pulses, shape: [-1, 2, 2] }] },
       says: 'has shape[0] -1',
     },
+    ...[1, 2].map((axis) => ({
+      name: `an empty axis ${axis}`,
+      body: { inputs: [{ ...pulses, shape: [1_000_000_000, 1, 2].with(axis, 0), data: [] }] },
+      says: `has shape[${axis}] 0; it must be an integer from 1`,
+    })),
     {
       name: 'a shape beyond all memory',
       body: { inputs: [{ ...pulses, shape: [1e9, 1e9, 2] }] },
@@ -236,6 +245,99 @@ describe('the Open Inference Protocol', () => {
     expect(response.json().error).toContain(says)
   })
 
+  const absent = { id: null, parameters: null, outputs: null }
+  it.each([
+    { what: 'id', body: { id: null } },
+    { what: 'parameters', body: { parameters: null } },
+    { what: 'outputs', body: { outputs: null } },
+    { what: 'all of them', body: absent },
+    { what: 'parameters of an output', body: { outputs: [{ name: 'sum', parameters: null }] } },
+    {
+      what: 'every parameter of an output',
+      body: { outputs: [{ name: 'sum', parameters: { binary_data: null, classification: null } }] },
+    },
+    {
+      what: 'parameters of an input',
+      body: { inputs: inputs.map((each) => ({ ...each, parameters: null })) },
+    },
+    {
+      what: 'every parameter of an input',
+      body: { inputs: inputs.map((each) => ({ ...each, parameters: { binary_data_size: null } })) },
+    },
+    { what: 'parameters of the request', body: { parameters: { binary_data_output: null } } },
+  ])('takes null in $what for absent', async ({ body }) => {
+    const response = await infer({ inputs, ...body })
+    expect(response.statusCode).toBe(200)
+    expect(response.json()).not.toHaveProperty('id')
+    expect(response.json().outputs[0]).toMatchObject({ name: 'sum', data: [10, 110] })
+  })
+
+  it.each([
+    { rows: 2, status: 200 },
+    { rows: 3, status: 413 },
+  ])('answers $rows rows with $status where one request may hold 2 events', async ({ rows, status }) => {
+    const app = buildServer({
+      model: fakeNetwork().model,
+      registry: new Registry(),
+      log: pino({ level: 'silent' }),
+      limits: { requestEventsMax: 2 },
+    })
+    const given = [
+      { name: 'pulses', datatype: 'FP32', shape: [rows, 1, 2], data: Array(2 * rows).fill(1) },
+      { name: 'mask', datatype: 'BOOL', shape: [rows, 1], data: Array(rows).fill(true) },
+      { name: 'weight', datatype: 'INT64', shape: [rows], data: Array(rows).fill(1) },
+    ]
+    const response = await app.inject({
+      method: 'POST',
+      url: '/v2/models/fake/infer',
+      payload: { inputs: given },
+    })
+    expect(response.statusCode).toBe(status)
+  })
+
+  it('bounds the events of raw pulses before it makes anything of them', async () => {
+    const lengths = { name: 'lengths', datatype: 'INT64', shape: [16_385], data: Array(16_385).fill(0) }
+    const empty = ['sensor_id', 'time', 'charge'].map((name, i) => ({
+      name,
+      datatype: i === 0 ? 'INT32' : 'FP32',
+      shape: [0],
+      data: [],
+    }))
+    const given = [...empty, { name: 'auxiliary', datatype: 'BOOL', shape: [0], data: [] }, lengths]
+    const response = await build(fakeModel()).inject({
+      method: 'POST',
+      url: '/v2/models/fake/infer',
+      payload: { inputs: given },
+    })
+    expect(response.statusCode).toBe(413)
+    expect(response.json().error).toContain('16385 events and one request may hold 16384')
+  })
+
+  it('refuses the media types that a page of another site may send, and a page without one', async () => {
+    const app = build(fakeNetwork().model)
+    const ask = (headers: Record<string, string>) =>
+      app.inject({
+        method: 'POST',
+        url: '/v2/models/fake/infer',
+        headers,
+        payload: Buffer.from(JSON.stringify({ inputs })),
+      })
+    for (const type of [
+      'text/plain',
+      'Text/Plain;charset=UTF-8',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=a',
+    ]) {
+      const response = await ask({ 'content-type': type })
+      expect(response.statusCode).toBe(415)
+      expect(response.json().error).toContain('the Content-Type must be application/json')
+    }
+    expect((await ask({ origin: 'http://localhost' })).statusCode).toBe(415)
+    expect((await ask({})).statusCode).toBe(200)
+    for (const type of ['application/json', 'application/octet-stream', 'application/vnd.kserve+json'])
+      expect((await ask({ 'content-type': type })).statusCode).toBe(200)
+  })
+
   it('refuses a header length beyond the body, and bytes that no input takes', async () => {
     const beyond = await infer(Buffer.from('{}'), { 'inference-header-content-length': '3' })
     expect(beyond.json().error).toContain(
@@ -246,82 +348,6 @@ describe('the Open Inference Protocol', () => {
       'inference-header-content-length': String(json.length),
     })
     expect(extra.json().error).toContain('5 bytes follow the JSON')
-  })
-
-  it('runs requests of equal shape together, and gives each caller its own rows', async () => {
-    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
-    const { model, calls } = fakeNetwork(() => gate)
-    const app = build({ ...model, concurrency: 1 })
-    const ask = (scale: number) =>
-      app.inject({
-        method: 'POST',
-        url: '/v2/models/fake/infer',
-        payload: { inputs: [pulses, mask, { ...weight, data: [scale, 0] }], outputs: [{ name: 'sum' }] },
-      })
-    const first = ask(100)
-    await expect.poll(() => calls.length).toBe(1)
-    const others = Array.from({ length: 6 }, (_, i) => ask(i))
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    open()
-    const sums = (await Promise.all([first, ...others])).map((response) => response.json().outputs[0].data)
-    expect(sums).toEqual([100, 0, 1, 2, 3, 4, 5].map((scale) => [10 * scale, 0]))
-    expect(calls.map(({ rows }) => rows)).toEqual([2, 12])
-  })
-
-  it('answers a request whose values the network cannot take alone, and its neighbours as if it were not there', async () => {
-    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
-    const { model, calls } = fakeNetwork(() => gate)
-    const { runTensors } = model
-    const app = build({
-      ...model,
-      concurrency: 1,
-      runTensors: async (tensors, options) => {
-        const results = await runTensors?.(tensors, options)
-        if (results && !tensors['weight'].data.includes(-1n as never)) return results
-        throw new EventError('model_failed', 'the model failed on these tensors: index out of range')
-      },
-    })
-    const ask = (scale: number) =>
-      app.inject({
-        method: 'POST',
-        url: '/v2/models/fake/infer',
-        payload: { inputs: [pulses, mask, { ...weight, data: [scale, 0] }], outputs: [{ name: 'sum' }] },
-      })
-    const first = ask(100)
-    await expect.poll(() => calls.length).toBe(1)
-    const others = [2, -1, 3].map(ask)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    open()
-    const answers = await Promise.all([first, ...others])
-    expect(answers.map((response) => response.statusCode)).toEqual([200, 200, 400, 200])
-    expect(answers[3].json().outputs[0].data).toEqual([30, 0])
-    expect(answers[2].json().error).toContain('index out of range')
-  })
-
-  it('runs more rows than fit in a run in several', async () => {
-    const { model, calls } = fakeNetwork()
-    const rows = 70
-    const response = await build(model).inject({
-      method: 'POST',
-      url: '/v2/models/fake/infer',
-      payload: {
-        inputs: [
-          {
-            ...pulses,
-            shape: [rows, 2, 2],
-            data: Array.from({ length: rows * 4 }, (_, i) => (i % 4 === 0 ? i / 4 : 0)),
-          },
-          { ...mask, shape: [rows, 2], data: Array(rows * 2).fill(true) },
-          { ...weight, shape: [rows], data: Array(rows).fill(1) },
-        ],
-        outputs: [{ name: 'sum' }],
-      },
-    })
-    expect(response.json().outputs[0]).toMatchObject({
-      shape: [rows],
-      data: Array.from({ length: rows }, (_, i) => i),
-    })
-    expect(calls.map((call) => call.rows)).toEqual([32, 32, 6])
   })
 
   it('gives a model without a network raw pulses as tensors', async () => {
@@ -353,7 +379,7 @@ describe('the Open Inference Protocol', () => {
   })
 
   it('wants the token for everything but health', async () => {
-    const app = build(fakeNetwork().model, 'secret')
+    const app = build(fakeNetwork().model, ['secret'])
     const status = async (url: string, authorization?: string) =>
       (await app.inject({ url, headers: authorization ? { authorization } : {} })).statusCode
     expect(await status('/v2/models/fake')).toBe(401)

@@ -75,12 +75,15 @@ export function modelRoutes(scope: FastifyInstance, serving: Serving): void {
   const { models, limits, budget } = serving
   scope.removeAllContentTypeParsers()
   scope.addHook('onRequest', (request, _reply, done) => {
-    const type = request.headers['content-type']
-    const isBad = type === undefined ? hasBody(request) : PAGE_TYPES.test(type)
+    const { 'content-type': type, origin } = request.headers
+    // Triton's client names no type. A page can leave it out too, but its browser says where the page comes from.
+    const isBad = type === undefined ? origin !== undefined : PAGE_TYPES.test(type)
     done(isBad ? new RequestError('media_type_unknown', WANTED_TYPES) : undefined)
   })
   // Clients of the protocol name many media types.
-  scope.addContentTypeParser('*', (request) => readBody(request, limits.binaryBodyBytesMax, budget))
+  scope.addContentTypeParser('*', (request: FastifyRequest) =>
+    readBody(request, limits.binaryBodyBytesMax, budget),
+  )
   scope.post('/v2/repository/index', read('Models that the server holds'), async () => {
     const { name, version } = models.model
     const reason = await notReady(models.current)
@@ -110,11 +113,6 @@ export function modelRoutes(scope: FastifyInstance, serving: Serving): void {
 
 const WANTED_TYPES =
   'the Content-Type must be application/json, or application/octet-stream with binary tensors'
-
-function hasBody({ method, raw, headers }: FastifyRequest): boolean {
-  if (method !== 'POST' || headers['inference-header-content-length'] !== undefined) return false
-  return headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0
-}
 
 async function infer(
   model: ServedModel,

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { EventFault } from '../event/check.ts'
 import { type EventBatch, eventCount, selectEvents } from '../event/event-batch.ts'
 import { decodeEvents } from '../event/wire.ts'
@@ -20,10 +20,12 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 export function predictRoute(scope: FastifyInstance, serving: Serving): void {
   const { limits, budget, models } = serving
   scope.removeAllContentTypeParsers()
-  scope.addContentTypeParser('application/json', async (request) =>
+  scope.addContentTypeParser('application/json', async (request: FastifyRequest) =>
     parseJson(await readBody(request, limits.jsonBodyBytesMax, budget), 'the body'),
   )
-  scope.addContentTypeParser(ARROW_TYPE, (request) => readBody(request, limits.binaryBodyBytesMax, budget))
+  scope.addContentTypeParser(ARROW_TYPE, (request: FastifyRequest) =>
+    readBody(request, limits.binaryBodyBytesMax, budget),
+  )
   scope.post('/predict', { schema: predictSchema }, (request, reply) =>
     models.run(async (model) => {
       const { body } = request

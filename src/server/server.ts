@@ -109,7 +109,7 @@ function watchRoutes(scope: FastifyInstance, { models, token }: Serving, options
       uptime_seconds: Math.round((Date.now() - startedMs) / 1000),
       // So that a client learns of a wrong token before its first event.
       authorized: token.allows(authorization),
-      details,
+      details: Object.keys(details).length > 0 ? details : undefined,
     }
   }
   for (const url of TELEMETRY_PATHS) {

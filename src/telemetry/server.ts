@@ -8,8 +8,8 @@ import { type Listening, type ListenOptions, listen } from './listen.ts'
 export interface Health {
   readonly live: boolean
   readonly ready: boolean
-  /** Facts for a person who looks: what is not ready and why. No secrets. */
-  readonly details: Readonly<Record<string, unknown>>
+  /** Facts for a person who reads it: what is not ready and why. No secrets. */
+  readonly details?: Readonly<Record<string, unknown>> | undefined
 }
 
 export interface TelemetryOptions extends ListenOptions {

@@ -89,7 +89,7 @@ describe('answerEvents()', () => {
 
   it('gets its answers from a model server that is too slow for the whole chunk', async (test) => {
     const model = new SlowInferrer(5)
-    const { url } = await startServer(test, { model, limits: { batchEventsMax: 1 } })
+    const { url } = await startServer(test, { model })
     await using inferrer = await openHttpInferrer(url, { timeoutMs: 700 })
     const { answers } = await answerEvents({ source: await open(), inferrer, signal })
     expect(answers.predicted).toBe(300)

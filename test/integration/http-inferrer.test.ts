@@ -215,8 +215,7 @@ describe('openHttpInferrer()', () => {
 
   it('says so of a full queue of the real server', async (test) => {
     const gate = Promise.withResolvers<void>()
-    const model = fakeModel({ concurrency: 1, before: () => gate.promise })
-    const { url } = await startServer(test, { model, limits: { queueEventsMax: 5, batchEventsMax: 1 } })
+    const { url } = await startServer(test, { queue: { eventsMax: 5, before: () => gate.promise } })
     const inferrer = await open(test, url)
     const asked = Array.from({ length: 4 }, () => inferrer.infer(batch).catch((error: unknown) => error))
     await expect
@@ -227,7 +226,7 @@ describe('openHttpInferrer()', () => {
   })
 
   it('stops on a wrong token, at the opening and later', async (test) => {
-    const { url } = await startServer(test, { token: 'secret' })
+    const { url } = await startServer(test, { tokens: ['secret'] })
     await expect(openHttpInferrer(url, { token: 'other' })).rejects.toMatchObject({ code: 'unauthorized' })
     await expect(openHttpInferrer(url)).rejects.toThrow(UsageError)
     const inferrer = await open(test, url, { token: 'secret' })

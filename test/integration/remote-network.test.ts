@@ -219,7 +219,7 @@ describe('a model folder whose network runs on a server', () => {
 async function serve(t: TestContext): Promise<{ local: LocalModel; url: string }> {
   const local = await openLocalModel(folder, { threads: 1 })
   t.onTestFinished(() => local[Symbol.asyncDispose]())
-  const { url } = await startServer(t, { model: local, token: 'secret' })
+  const { url } = await startServer(t, { model: local, tokens: ['secret'] })
   return { local, url }
 }
 

@@ -3,37 +3,11 @@ import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import { openLocalModel } from '../../src/inference/network/local.ts'
+import { jsonOf, metric, post, pulse, raw } from '../support/ask-server.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { makeEvents } from '../support/plain-events.ts'
 import { startServer, type TestServer } from '../support/start-server.ts'
 import { until } from '../support/until.ts'
-
-const pulse = { sensor_id: 17, time: 100.5, charge: 1.5, auxiliary: false }
-
-function post(server: TestServer, body: unknown, options: { token?: string; signal?: AbortSignal } = {}) {
-  return fetch(`${server.url}/predict`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      ...(options.token && { authorization: `Bearer ${options.token}` }),
-    },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-    ...(options.signal && { signal: options.signal }),
-  })
-}
-
-/** Sends bytes over a raw connection and gathers what comes back until it is closed. */
-async function raw(server: TestServer, ...parts: (string | Buffer)[]): Promise<string> {
-  const socket = connect(server.port, '127.0.0.1')
-  let answer = ''
-  socket.on('data', (chunk) => {
-    answer += chunk
-  })
-  socket.on('error', () => {})
-  for (const part of parts) socket.write(part)
-  await once(socket, 'close')
-  return answer
-}
 
 /** Sends a body of zeros from one small buffer; the answer, and how much was sent when it came. */
 async function pour(
@@ -44,7 +18,7 @@ async function pour(
   const socket = connect(server.port, '127.0.0.1')
   const answered = once(socket, 'data')
   socket.write(
-    `POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${bytes}\r\nconnection: close\r\n\r\n`,
+    `POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: ${bytes}\r\nconnection: close\r\n\r\n`,
   )
   const chunk = Buffer.alloc(100_000, 48)
   let at = 0
@@ -70,11 +44,6 @@ interface Refusal {
   readonly error: { readonly code: string; readonly message: string }
 }
 
-// What a test then compares is the check.
-async function jsonOf<T>(response: Response): Promise<T> {
-  return (await response.json()) as T
-}
-
 function jsonEvent(index: number) {
   const batch = makeEvents(1, index, { pulsesPerEvent: 20 })
   return {
@@ -86,12 +55,6 @@ function jsonEvent(index: number) {
       auxiliary: Array.from(batch.auxiliary),
     },
   }
-}
-
-async function metric(server: TestServer, name: string): Promise<number> {
-  const text = await server.registry.metrics()
-  const line = text.split('\n').find((each) => each.startsWith(name))
-  return Number(line?.split(' ').at(-1))
 }
 
 describe('the model server on a socket', () => {
@@ -109,36 +72,51 @@ describe('the model server on a socket', () => {
     expect(new Set(together.map((each) => each.azimuth)).size).toBeGreaterThan(50)
   })
 
-  it('merges what waits, and one bad event fails no other', async (test) => {
+  it('merges requests that wait, and a bad event fails no other', async (test) => {
     const gate = Promise.withResolvers<void>()
-    const sizes: number[] = []
-    const model = fakeModel({
-      concurrency: 1,
-      before: async (batch) => {
-        sizes.push(batch.eventIds.length)
-        if (batch.eventIds.includes(13n)) throw new Error('never asked')
-        await gate.promise
+    const jobs: (readonly number[])[] = []
+    const server = await startServer(test, {
+      queue: {
+        before: async (times) => {
+          jobs.push(times)
+          await gate.promise
+        },
       },
     })
-    const server = await startServer(test, { model, limits: { batchEventsMax: 2 } })
-    const first = post(server, { events: [1, 0].map((event_id) => ({ event_id, pulses: [pulse] })) })
-    await until(() => sizes.length === 1)
+    const at = (time: number) => ({ event_id: time, pulses: [{ ...pulse, time }] })
+    const first = post(server, { events: [at(1), at(2)] })
+    await until(() => jobs.length === 1)
     const others = [
-      post(server, { event_id: 2, pulses: [pulse] }),
-      post(server, { event_id: 13, pulses: [{ ...pulse, charge: -1 }] }),
-      post(server, { events: [{ pulses: [] }, { event_id: 4, pulses: [pulse, pulse] }] }),
+      post(server, at(3)),
+      post(server, { ...at(13), pulses: [{ ...pulse, charge: -1 }] }),
+      post(server, { events: [{ pulses: [] }, at(4), at(-1), at(5)] }),
+      post(server, at(6)),
     ]
-    await until(async () => (await metric(server, 'nustream_server_queued_events')) === 2)
+    await until(async () => (await metric(server, 'nustream_server_queued_events')) === 5)
     gate.resolve()
-    const [one, two, bad, many] = await Promise.all([first, ...others])
-    expect(await one.json()).toMatchObject({ predictions: [{ event_id: 1 }, { event_id: 0 }] })
-    expect(await two.json()).toMatchObject({ event_id: 2, zenith: 0.001 })
+    const [one, two, bad, many, last] = await Promise.all([first, ...others])
+    // The kappa of the fake model is the time of the first pulse, so an answer that went to another caller shows.
+    expect(await one.json()).toMatchObject({
+      predictions: [
+        { event_id: 1, kappa: 1 },
+        { event_id: 2, kappa: 2 },
+      ],
+    })
+    expect(await two.json()).toMatchObject({ event_id: 3, kappa: 3, zenith: 0.001 })
     expect(bad.status).toBe(400)
-    expect((await jsonOf<{ predictions: object[] }>(many)).predictions).toMatchObject([
-      { error: { code: 'event_without_pulses' } },
-      { event_id: 4, zenith: 0.002 },
+    expect(await many.json()).toMatchObject({
+      predictions: [
+        { error: { code: 'event_without_pulses' } },
+        { event_id: 4, kappa: 4 },
+        { event_id: -1, error: { code: 'model_failed' } },
+        { event_id: 5, kappa: 5 },
+      ],
+    })
+    expect(await last.json()).toMatchObject({ event_id: 6, kappa: 6 })
+    expect(jobs).toEqual([
+      [1, 2],
+      [3, 4, -1, 5, 6],
     ])
-    expect(sizes).toEqual([2, 2])
   })
 
   it('answers 413 to a body of 200 MB at once, without holding it', async (test) => {
@@ -157,7 +135,7 @@ describe('the model server on a socket', () => {
   it('answers 413 to a body that grows over the limit without having said so', async (test) => {
     const server = await startServer(test, { limits: { jsonBodyBytesMax: 1_000_000 } })
     const head =
-      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n'
+      'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n'
     const chunk = `186a0\r\n${'1'.repeat(100_000)}\r\n`
     const answer = await raw(server, head, ...Array(20).fill(chunk), '0\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
@@ -168,7 +146,7 @@ describe('the model server on a socket', () => {
     const socket = connect(server.port, '127.0.0.1')
     const answered = once(socket, 'data')
     socket.write(
-      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n',
+      'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n',
     )
     const chunk = `186a0\r\n${'1'.repeat(100_000)}\r\n`
     // An error of the socket ends the test.
@@ -188,14 +166,14 @@ describe('the model server on a socket', () => {
   it('cuts a client that does not end the body it was refused', { timeout: 20_000 }, async (test) => {
     const server = await startServer(test, { limits: { lingerMs: 100 } })
     const head =
-      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 200000000\r\n\r\n'
+      'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 200000000\r\n\r\n'
     expect(await raw(server, head, 'slowly')).toMatch(/^HTTP\/1.1 413 /)
   })
 
   it('refuses a client that asks first (Expect: 100-continue) without its body', async (test) => {
     const server = await startServer(test)
     const head =
-      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 200000000\r\nconnection: close\r\n\r\n'
+      'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 200000000\r\nconnection: close\r\n\r\n'
     const answer = await raw(server, head)
     expect(answer).toMatch(/^HTTP\/1.1 413 /)
     expect(answer).not.toContain('100 Continue')
@@ -205,7 +183,7 @@ describe('the model server on a socket', () => {
     const server = await startServer(test, { limits: { headersTimeoutMs: 300, requestTimeoutMs: 600 } })
     expect(await raw(server, 'POST /predict HTTP/1.1\r\nhost:')).toMatch(/^(HTTP\/1.1 408 |$)/)
     const head =
-      'POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'
+      'POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'
     expect(await raw(server, head)).toMatch(/^(HTTP\/1.1 408 |$)/)
     expect((await post(server, { pulses: [pulse] })).status).toBe(200)
     await until(async () => (await metric(server, 'nustream_server_bodies_bytes')) === 0)
@@ -231,7 +209,7 @@ describe('the model server on a socket', () => {
   })
 
   it('wants the right token for /predict and none for health and metrics', async (test) => {
-    const server = await startServer(test, { token: 'secret' })
+    const server = await startServer(test, { tokens: ['secret'] })
     for (const token of [undefined, 'secre', 'secrets', 'x'.repeat(10_000)]) {
       const response = await post(server, { pulses: [pulse] }, token ? { token } : {})
       expect(response.status).toBe(401)
@@ -247,16 +225,19 @@ describe('the model server on a socket', () => {
 
   it('answers 503 with Retry-After when the queue is full, and recovers', async (test) => {
     const gate = Promise.withResolvers<void>()
-    const model = fakeModel({ concurrency: 1, before: () => gate.promise })
-    const server = await startServer(test, { model, limits: { queueEventsMax: 3, batchEventsMax: 1 } })
-    const asked = Array.from({ length: 20 }, (_, i) => post(server, { event_id: i, pulses: [pulse] }))
+    const server = await startServer(test, { queue: { eventsMax: 3, before: () => gate.promise } })
+    const first = post(server, { pulses: [pulse] })
+    await until(async () => (await metric(server, 'nustream_server_batch_events_count{work="events"}')) === 1)
+    const asked = Array.from({ length: 19 }, (_, i) => post(server, { event_id: i, pulses: [pulse] }))
     await until(async () => (await metric(server, 'nustream_server_rejected_overload_total')) === 16)
     gate.resolve()
-    const answers = await Promise.all(asked)
+    const answers = await Promise.all([first, ...asked])
     const refused = answers.filter((response) => response.status === 503)
     expect(refused.length).toBe(16)
-    for (const response of refused)
+    for (const response of refused) {
       expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+      expect((await jsonOf<Refusal>(response)).error.code).toBe('overloaded')
+    }
     expect(answers.filter((response) => response.status === 200).length).toBe(4)
     expect((await post(server, { pulses: [pulse] })).status).toBe(200)
   })
@@ -276,50 +257,49 @@ describe('the model server on a socket', () => {
 
   it('answers 504 at the deadline, and the place is free again', async (test) => {
     const gate = Promise.withResolvers<void>()
-    let aborted = false
-    const model = fakeModel({
-      concurrency: 1,
-      before: async (batch, signal) => {
-        signal?.addEventListener('abort', () => {
-          aborted = true
-        })
-        if (batch.eventIds[0] === 1n) await gate.promise
-      },
+    const server = await startServer(test, {
+      queue: { deadlineMs: 200, before: ([first]) => (first === 1 ? gate.promise : undefined) },
     })
-    const server = await startServer(test, { model, limits: { deadlineMs: 200, batchEventsMax: 1 } })
-    const [stuck, waiting] = await Promise.all([
-      post(server, { event_id: 1, pulses: [pulse] }),
-      post(server, { event_id: 2, pulses: [pulse] }),
-    ])
-    expect([stuck.status, waiting.status]).toEqual([504, 504])
-    expect(aborted).toBe(true)
+    const at = (time: number) => post(server, { pulses: [{ ...pulse, time }] })
+    const stuck = at(1)
+    await until(async () => (await metric(server, 'nustream_server_batch_events_count{work="events"}')) === 1)
+    const late = await Promise.all([stuck, at(2)])
+    for (const response of late) {
+      expect(response.status).toBe(504)
+      expect(response.headers.get('retry-after')).toBe('1')
+      expect(await response.json()).toEqual({
+        error: { code: 'deadline_exceeded', message: 'no answer within 200 ms' },
+      })
+    }
     expect(await metric(server, 'nustream_server_queued_events')).toBe(0)
     gate.resolve()
-    expect((await post(server, { event_id: 3, pulses: [pulse] })).status).toBe(200)
+    expect((await at(3)).status).toBe(200)
   })
 
   it('frees the place of a client that goes away', async (test) => {
     const gate = Promise.withResolvers<void>()
-    const seen: bigint[] = []
-    const model = fakeModel({
-      concurrency: 1,
-      before: async (batch) => {
-        seen.push(...batch.eventIds)
-        await gate.promise
+    const seen: number[] = []
+    const server = await startServer(test, {
+      queue: {
+        before: async (times) => {
+          seen.push(...times)
+          await gate.promise
+        },
       },
     })
-    const server = await startServer(test, { model, limits: { batchEventsMax: 1 } })
-    const first = post(server, { event_id: 1, pulses: [pulse] })
+    const at = (time: number, signal?: AbortSignal) =>
+      post(server, { pulses: [{ ...pulse, time }] }, signal ? { signal } : {})
+    const first = at(1)
     await until(() => seen.length === 1)
     const leaver = new AbortController()
-    const gone = post(server, { event_id: 2, pulses: [pulse] }, { signal: leaver.signal }).catch(() => 'gone')
+    const gone = at(2, leaver.signal).catch(() => 'gone')
     await until(async () => (await metric(server, 'nustream_server_queued_events')) === 1)
     leaver.abort()
     expect(await gone).toBe('gone')
     await until(async () => (await metric(server, 'nustream_server_queued_events')) === 0)
     gate.resolve()
     expect((await first).status).toBe(200)
-    expect(seen).toEqual([1n])
+    expect(seen).toEqual([1])
     expect(await metric(server, 'nustream_server_cancelled_total')).toBe(1)
   })
 
@@ -337,7 +317,7 @@ describe('the model server on a socket', () => {
     // Clients keep their connections, so only those that fall idle are ended.
     const server = await startServer(test, { model, limits: { closeWithinMs: 3_600_000 } })
     const body = JSON.stringify({ event_id: 1, pulses: [pulse] })
-    const head = `POST /predict HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+    const head = `POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
     // Resolves when the server ends the connection, which this client would keep.
     const inFlight = raw(server, head, body)
     await until(() => isAtWork)

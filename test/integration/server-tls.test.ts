@@ -15,7 +15,7 @@ it('speaks HTTPS with a key and a certificate, to clients that trust it and to n
   const names = ['-subj', '/CN=nustream test', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']
   execFileSync('openssl', [...made, ...names], { stdio: 'pipe' })
   const tls = { key: readFileSync(key), cert: readFileSync(cert) }
-  const { url } = await startServer(test, { tls, token: 'secret' })
+  const { url } = await startServer(test, { tls, tokens: ['secret'] })
   expect(url).toMatch(/^https:/)
 
   const trusting = await openHttpInferrer(url, { token: 'secret', ca: tls.cert })

@@ -17,7 +17,7 @@ it("Triton's own client gets every output as JSON and as bytes, one, some and al
   ] as const
   const folder = await writeModelFolder({ network: { ...SUM_GRAPH, outputs }, manifest: SUM_MANIFEST })
   await using model = await openLocalModel(folder, { threads: 1 })
-  const server = await startServer(test, { model, token: 'secret' })
+  const server = await startServer(test, { model, tokens: ['secret'] })
   const answer = await runPython(python, [script, `127.0.0.1:${server.port}`, 'sum', '1', 'secret'])
   const { metadata, index, errors } = JSON.parse(answer.toString())
   expect(metadata).toMatchObject({

@@ -27,7 +27,8 @@ export function fakeModel({ concurrency = 2, before, ready }: FakeModelOptions =
   }
 }
 
-function inferenceOf(batch: EventBatch): Inference {
+/** Its answer to a batch. */
+export function inferenceOf(batch: EventBatch): Inference {
   const count = eventCount(batch)
   const inference = {
     model: { name: 'fake', version: '7' },

@@ -12,7 +12,7 @@ export interface NetworkCall {
 // The fields that the server reads of a manifest, no others.
 const manifest = {
   inputs: [
-    { name: 'pulses', layout: 'padded' },
+    { name: 'pulses', layout: 'padded', features: [{}, {}] },
     { name: 'mask', layout: 'mask' },
     { name: 'weight', layout: 'event-column' },
   ],

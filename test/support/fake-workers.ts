@@ -1,4 +1,6 @@
 import { UnavailableError } from '../../src/errors.ts'
+import { type EventBatch, eventCount } from '../../src/event/event-batch.ts'
+import { allocateDirections, type Directions, setFault } from '../../src/inference/directions.ts'
 import { answersOf, unpackEvents } from '../../src/inference/network/packed-events.ts'
 import type { Workers } from '../../src/inference/network/queue.ts'
 import type { Job, JobAnswer } from '../../src/inference/network/worker-messages.ts'
@@ -24,8 +26,8 @@ export interface FakeWorkersOptions {
   /** Runs before each answer: throw, or wait. */
   readonly before?: (job: Job) => void | Promise<void>
   readonly runTensors?: (inputs: NamedTensors, outputs: readonly string[] | undefined) => NamedTensors
-  /** False where an event has no direction; `first` is the time of its first pulse. */
-  readonly answers?: (first: number) => boolean
+  /** Directions of the events of a job; by default as described at `fakeWorkers`. */
+  readonly infer?: (batch: EventBatch) => Directions
 }
 
 export interface FakeWorkers extends Workers {
@@ -75,28 +77,35 @@ export function fakeWorkers(options: FakeWorkersOptions): FakeWorkers {
     },
     run,
     noWorker: () => new UnavailableError('model_worker_died', 'no worker'),
-    close: () => timers.forEach(clearTimeout),
+    close() {
+      for (const timer of timers) clearTimeout(timer)
+    },
   }
 }
 
-function answer(
-  job: Job,
-  { answers = (first) => first >= 0, runTensors = double }: FakeWorkersOptions,
-): JobAnswer {
+function answer(job: Job, { infer = numbered, runTensors = double }: FakeWorkersOptions): JobAnswer {
   if (job.kind === 'tensors') return { kind: 'tensors', outputs: runTensors(job.inputs, job.outputs) }
-  const batch = unpackEvents(job.events)
+  const { azimuth, zenith, kappa, degenerate, faults } = infer(unpackEvents(job.events))
   const columns = answersOf(job.events)
-  const { events } = job.events
-  const faults: (JobAnswer & { kind: 'events' })['faults'][number][] = []
-  for (let event = 0; event < events; event++) {
-    const first = batch.times[batch.offsets[event]]
-    const isAnswered = answers(first)
-    if (!isAnswered) faults.push({ index: event, code: 'model_failed', message: 'too few pulses' })
-    for (const column of [0, 1, 2])
-      columns[column * events + event] = isAnswered ? 1000 * column + first : Number.NaN
-    columns[3 * events + event] = isAnswered ? first % 2 : 0
-  }
+  for (const [column, values] of [azimuth, zenith, kappa, degenerate].entries())
+    columns.set(values, column * job.events.events)
   return { kind: 'events', faults }
+}
+
+function numbered(batch: EventBatch): Directions {
+  const directions = allocateDirections(eventCount(batch))
+  for (let event = 0; event < eventCount(batch); event++) {
+    const first = batch.times[batch.offsets[event]]
+    if (first < 0) {
+      setFault(directions, event, 'model_failed', 'too few pulses')
+      continue
+    }
+    directions.azimuth[event] = first
+    directions.zenith[event] = 1000 + first
+    directions.kappa[event] = 2000 + first
+    directions.degenerate[event] = first % 2
+  }
+  return directions
 }
 
 function double(inputs: NamedTensors): NamedTensors {

@@ -1,7 +1,9 @@
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
+import { queueMetrics } from '../../src/server/metrics.ts'
 import { buildServer, listenServer, type ServerOptions } from '../../src/server/server.ts'
 import { fakeModel } from './fake-model.ts'
+import { type QueuedModelOptions, queuedModel } from './queued-model.ts'
 import type { Owner } from './redis.ts'
 
 export interface TestServer {
@@ -11,13 +13,20 @@ export interface TestServer {
   close(): Promise<void>
 }
 
+export interface TestServerOptions extends Partial<ServerOptions> {
+  readonly port?: number
+  /** Serves the fake model behind a real queue. */
+  readonly queue?: QueuedModelOptions
+}
+
 /** The model server on a real socket; a fake model unless told otherwise. It ends with its owner. */
 export async function startServer(
   owner: Owner,
-  { port = 0, ...options }: Partial<ServerOptions> & { readonly port?: number } = {},
+  { port = 0, queue, ...options }: TestServerOptions = {},
 ): Promise<TestServer> {
   const registry = new Registry()
-  const app = buildServer({ model: fakeModel(), registry, log: pino({ level: 'silent' }), ...options })
+  const model = queue ? queuedModel({ watch: queueMetrics(registry), ...queue }) : fakeModel()
+  const app = buildServer({ model, registry, log: pino({ level: 'silent' }), ...options })
   const close = async () => void (await app.close())
   owner.onTestFinished(close)
   const listening = await listenServer(app, { port })
