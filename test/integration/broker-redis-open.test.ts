@@ -1,13 +1,10 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
 import { batch, settleAll } from '../conformance/broker/support.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { type Owner, startRedis } from '../support/redis.ts'
 import { redisCommand } from '../support/redis-command.ts'
+import { makeAuthority, tlsArguments } from '../support/redis-tls.ts'
 import { until } from '../support/until.ts'
 
 const SECRET = 'hunter2-and-more'
@@ -90,31 +87,62 @@ it('works as an ACL user with few rights, and names the right that is missing', 
 })
 
 it('speaks TLS with the authority that it is given, and with no other', async (t) => {
-  const certificate = makeCertificate(t)
-  const { key, cert } = certificate
-  const args = [
-    '--tls-key-file',
-    key,
-    '--tls-cert-file',
-    cert,
-    '--tls-ca-cert-file',
-    cert,
-    '--tls-auth-clients',
-    'no',
-  ]
-  const redis = await startRedis(t, { tls: true, args })
+  const authority = makeAuthority(t)
+  // The server sends its own certificate alone, without that of the authority.
+  const redis = await startRedis(t, { tls: true, args: tlsArguments(authority.sign('redis')) })
   expect(redis.url).toMatch(/^rediss:/)
-  const broker = await openBroker(redis.url, { tlsCaFile: cert })
+  const broker = await openBroker(redis.url, { tlsCaFile: authority.ca })
   t.onTestFinished(() => broker.close())
   await broker.publish(batch('b1'))
   expect(await settleAll(broker, 1)).toEqual(['b1'])
+  const startMs = performance.now()
   await expect(openBroker(redis.url)).rejects.toMatchObject({
     code: 'broker_url_invalid',
-    message: /not trusted/,
+    message:
+      /not trusted \(UNABLE_TO_VERIFY_LEAF_SIGNATURE\); name its authority's PEM file with --broker-ca/,
   })
-  await expect(openBroker(redis.url, { tlsCaFile: '/nowhere' })).rejects.toMatchObject({
-    code: 'flag_invalid',
-  })
+  expect(performance.now() - startMs).toBeLessThan(2_000)
+  const plain = openBroker(redis.url.replace('rediss:', 'redis:'), { connectTimeoutMs: 500 })
+  await expect(plain).rejects.toMatchObject({ code: 'broker_unreachable' })
+})
+
+it('shows a client certificate to a Redis that asks for one, and says so where it has none', async (t) => {
+  const [authority, other] = [makeAuthority(t), makeAuthority(t)]
+  const args = tlsArguments(authority.sign('redis'), authority.ca)
+  const redis = await startRedis(t, { tls: true, args })
+  const { cert, key } = authority.sign('client')
+  const tlsCaFile = authority.ca
+  const broker = await openBroker(redis.url, { tlsCaFile, tlsCertFile: cert, tlsKeyFile: key })
+  t.onTestFinished(() => broker.close())
+  await broker.publish(batch('b1'))
+  expect(await settleAll(broker, 1)).toEqual(['b1'])
+  const wanted = {
+    code: 'broker_url_invalid',
+    message: /asks for a client certificate .* --broker-cert and --broker-key/,
+  }
+  await expect(openBroker(redis.url, { tlsCaFile })).rejects.toMatchObject(wanted)
+  const foreign = other.sign('client')
+  const refused = openBroker(redis.url, { tlsCaFile, tlsCertFile: foreign.cert, tlsKeyFile: foreign.key })
+  await expect(refused).rejects.toMatchObject(wanted)
+})
+
+it('says which TLS file cannot be used', async (t) => {
+  const authority = makeAuthority(t)
+  const [one, two] = [authority.sign('one'), authority.sign('two')]
+  const cases = [
+    [{ tlsCaFile: '/nowhere' }, /^--broker-ca: \/nowhere cannot be read$/],
+    [{ tlsCertFile: one.cert }, /needs both --broker-cert and --broker-key/],
+    [{ tlsKeyFile: one.key }, /needs both --broker-cert and --broker-key/],
+    [{ tlsCertFile: one.cert, tlsKeyFile: two.key }, /cannot be used: .*key values mismatch/],
+    [{ tlsCertFile: one.key, tlsKeyFile: one.key }, /cannot be used/],
+  ] as const
+  for (const [options, message] of cases) {
+    const opening = openBroker('rediss://127.0.0.1:1', options)
+    await expect(opening).rejects.toMatchObject({
+      code: 'flag_invalid',
+      message: expect.stringMatching(message),
+    })
+  }
 })
 
 it('warns of an eviction policy and of a missing append-only file', async (t) => {
@@ -157,14 +185,4 @@ it('spreads its partitions over a cluster and follows a slot that has moved', as
 
 async function startClusterNode(t: Owner) {
   return await startRedis(t, { args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] })
-}
-
-function makeCertificate(t: Owner): { readonly key: string; readonly cert: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'nustream-tls-'))
-  t.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const names = ['-subj', '/CN=nustream test', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']
-  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert]
-  execFileSync('openssl', [...made, ...names], { stdio: 'pipe' })
-  return { key, cert }
 }

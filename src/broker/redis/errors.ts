@@ -87,8 +87,6 @@ function tlsRemedy(error: unknown, at: string): Remedy | undefined {
     const remedy = 'give one that it trusts with --broker-cert and --broker-key'
     return ['broker_url_invalid', `Redis at ${at} asks for a client certificate (${code}); ${remedy}`]
   }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
-    return ['broker_url_invalid', `Redis at ${at} does not speak TLS (${code}); write redis:// for rediss://`]
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return ['broker_url_invalid', `the certificate of Redis at ${at} is for another host (${textOf(error)})`]
   if (!/CERT|SELF_SIGNED|ISSUER|VERIFY/.test(code)) return undefined
