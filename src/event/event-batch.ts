@@ -6,7 +6,26 @@ export interface Truth {
   readonly zenith: Float64Array
   /** What the particles did, as an index into `TOPOLOGIES`; simulations know it. Does not travel in the wire form. [events] */
   readonly topology?: Uint8Array
+  /** More that only a simulation knows: a row of `TRUTH_DETAILS` for each event, NaN where there is no such thing. */
+  readonly details?: Float64Array
 }
+
+/**
+ * `energy`: of the neutrino, GeV; of a through-going track and of atmospheric muons that of the (most energetic) muon where its
+ * simulation begins. `vertex`: where the light begins, m. `inelasticity`: share of the energy that goes into hadrons.
+ * `muon_energy`: of the neutrino's own muon at the vertex, GeV. `visible_muons`: muons of the atmosphere that gave at least
+ * one photo-electron. `muon_triggered`: 1 where such muons, and not the neutrino, made the detector trigger.
+ */
+export const TRUTH_DETAILS = [
+  'energy',
+  'vertex_x',
+  'vertex_y',
+  'vertex_z',
+  'inelasticity',
+  'muon_energy',
+  'visible_muons',
+  'muon_triggered',
+] as const
 
 /** Kinds of events that reconstruct differently well: muons light up a long line, all others a ball. */
 export const TOPOLOGIES = ['unknown', 'through-going track', 'starting track', 'cascade'] as const
@@ -57,6 +76,9 @@ export function sliceEvents(batch: EventBatch, from: number, to: number): EventB
     azimuth: batch.truth.azimuth.subarray(from, to),
     zenith: batch.truth.zenith.subarray(from, to),
     ...(batch.truth.topology && { topology: batch.truth.topology.subarray(from, to) }),
+    ...(batch.truth.details && {
+      details: batch.truth.details.subarray(from * TRUTH_DETAILS.length, to * TRUTH_DETAILS.length),
+    }),
   }
   return {
     eventIds: batch.eventIds.subarray(from, to),

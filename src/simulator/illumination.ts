@@ -47,7 +47,7 @@ export interface Line {
 /** Visible photo-electrons per (photon per m² per photon per metre). */
 const VISIBLE_PER_FLUX = PHOTOELECTRONS_PER_FLUX * VISIBLE_SHARE
 /** Fewer photo-electrons than this at a sensor are left out. */
-const NEGLIGIBLE = 1e-3
+const NEGLIGIBLE = 4e-3
 /** (d / Lp)² = 3 × 1.07² d² s a; see `propagationLength`. */
 const SQUARED_LENGTH_SCALE = propagationLength(1, 1) ** -2
 /** Light that far has spread over at least so much, m² from a point and m from a line: with `NEGLIGIBLE`, where to stop. */

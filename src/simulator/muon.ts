@@ -4,8 +4,8 @@ import type { Random } from './random.ts'
 /**
  * Mean energy loss dE/dx = a + b E in ice. Source: mue/muex (icetray): 0.26 GeV/mwe and 3.6e-4 /mwe at 0.9216 g/cm³.
  */
-const IONISATION_GEV_PER_M = 0.2396
-const RADIATIVE_PER_M = 3.32e-4
+export const IONISATION_GEV_PER_M = 0.2396
+export const RADIATIVE_PER_M = 3.32e-4
 /**
  * Half of the radiative losses (bremsstrahlung and nuclear interactions) are drawn one by one with dN/dv ∝ 1/v in the lost
  * fraction v; the other half (pair production, whose single losses are small) is spread along the track. Shares: Groom,

@@ -5,7 +5,7 @@ import type { Random } from './random.ts'
 
 /** Photo-electrons of one sensor from one source that are drawn one by one; of more, some stand for several. */
 const DRAWN_EACH = 32
-const DRAWN_MAX = 240
+const DRAWN_MAX = 120
 /** Of the photo-electrons beyond `DRAWN_EACH` one in this many is drawn. */
 const BUNDLE = 3
 /** From this mean on the count is drawn as a Poisson number of its own. */

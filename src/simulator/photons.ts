@@ -24,6 +24,12 @@ export class Photons {
     this.#sorted = 0
   }
 
+  /** Forgets all but the first `count` entries. */
+  truncate(count: number): void {
+    this.count = count
+    this.#sorted = 0
+  }
+
   add(sensor: number, timeNs: number, charge: number): void {
     if (this.count === PHOTONS_MAX) return
     this.sensors[this.count] = sensor

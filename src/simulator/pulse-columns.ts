@@ -1,10 +1,22 @@
-import { type EventBatch, TOPOLOGIES, type Topology } from '../event/event-batch.ts'
+import { type EventBatch, TOPOLOGIES, type Topology, TRUTH_DETAILS } from '../event/event-batch.ts'
 
 /** Where an event came from, radians, and what it was. */
 export interface EventTruth {
   readonly azimuth: number
   readonly zenith: number
   readonly topology: Topology
+}
+
+/** What `TRUTH_DETAILS` says; NaN where there is no such thing. */
+export interface EventDetails {
+  readonly energyGev: number
+  readonly x: number
+  readonly y: number
+  readonly z: number
+  readonly inelasticity: number
+  readonly muonGev: number
+  readonly visibleMuons: number
+  readonly isMuonTriggered: boolean
 }
 
 /** Growing columns of an `EventBatch` under construction. */
@@ -20,6 +32,7 @@ export class PulseColumns {
   readonly #azimuth: Float64Array
   readonly #zenith: Float64Array
   readonly #topology: Uint8Array
+  readonly #details: Float64Array
 
   constructor(eventsMax: number) {
     this.#eventIds = new BigInt64Array(eventsMax)
@@ -27,6 +40,7 @@ export class PulseColumns {
     this.#azimuth = new Float64Array(eventsMax)
     this.#zenith = new Float64Array(eventsMax)
     this.#topology = new Uint8Array(eventsMax)
+    this.#details = new Float64Array(eventsMax * TRUTH_DETAILS.length)
     this.#grow(eventsMax * 192 + 1024)
   }
 
@@ -43,11 +57,12 @@ export class PulseColumns {
   }
 
   /** Makes the pulses added since the last call an event. */
-  endEvent(eventId: number, { azimuth, zenith, topology }: EventTruth): void {
+  endEvent(eventId: number, { azimuth, zenith, topology }: EventTruth, details: EventDetails): void {
     this.#eventIds[this.eventCount] = BigInt(eventId)
     this.#azimuth[this.eventCount] = azimuth
     this.#zenith[this.eventCount] = zenith
     this.#topology[this.eventCount] = TOPOLOGIES.indexOf(topology)
+    this.#setDetails(this.eventCount * TRUTH_DETAILS.length, details)
     this.eventCount++
     this.#offsets[this.eventCount] = this.pulseCount
   }
@@ -65,8 +80,23 @@ export class PulseColumns {
         azimuth: this.#azimuth.slice(0, this.eventCount),
         zenith: this.#zenith.slice(0, this.eventCount),
         topology: this.#topology.slice(0, this.eventCount),
+        details: this.#details.slice(0, this.eventCount * TRUTH_DETAILS.length),
       },
     }
+  }
+
+  /** In the order of `TRUTH_DETAILS`. */
+  #setDetails(at: number, details: EventDetails): void {
+    const { energyGev, x, y, z, inelasticity, muonGev, visibleMuons, isMuonTriggered } = details
+    const into = this.#details
+    into[at] = energyGev
+    into[at + 1] = x
+    into[at + 2] = y
+    into[at + 3] = z
+    into[at + 4] = inelasticity
+    into[at + 5] = muonGev
+    into[at + 6] = visibleMuons
+    into[at + 7] = isMuonTriggered ? 1 : 0
   }
 
   #grow(pulses: number): void {

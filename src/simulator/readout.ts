@@ -25,15 +25,12 @@ const TRANSIT_NS = 115.5
 const CLOCK_TICK_NS = 25
 
 /**
- * Photo-electrons closer than this come out as one pulse, ns: fine samples first, after 427 ns coarse ones. Unfolding tells
- * bright light apart better: windows shrink with the charge that a pulse already has, to an eighth at most. Set such that
- * the published charges and counts of pulses come out together.
+ * Photo-electrons closer than this come out as one pulse, ns: fine samples first, after 427 ns coarse ones. Set such that the published charges and counts of pulses come out together with the short
+ * gaps between the pulses of a sensor in ten challenge events.
  */
-const FINE_NS = 7
+const FINE_NS = 2.5
 const FINE_UNTIL_NS = 427
 const COARSE_NS = 40
-const SHARPER_PE = 5
-const SHARPEST = 8
 /** Soft launches are read from three coarse samples, which lose some of the charge. */
 const SOFT_CHARGE_SCALE = 0.93
 
@@ -78,8 +75,7 @@ export class Readout {
       const time = photons.times[photon] + shift
       const pulse = open[launch]
       const window = since > FINE_UNTIL_NS ? COARSE_NS : FINE_NS
-      if (pulse >= 0 && (time - pulses.times[pulse]) * sharpness(pulses.charges[pulse]) < window)
-        pulses.charges[pulse] += charge
+      if (pulse >= 0 && time - pulses.times[pulse] < window) pulses.charges[pulse] += charge
       else open[launch] = pulses.add(launches.sensors[launch], time, charge, 1 - hard)
     }
     for (let pulse = first; pulse < pulses.pulseCount; pulse++) {
@@ -87,9 +83,4 @@ export class Readout {
       pulses.charges[pulse] = quantiseCharge(saturate(pulses.charges[pulse]))
     }
   }
-}
-
-/** How much narrower the window of merging is for a pulse of `q` photo-electrons. */
-function sharpness(q: number): number {
-  return Math.min(SHARPEST, 1 + q / SHARPER_PE)
 }

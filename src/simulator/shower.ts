@@ -9,10 +9,10 @@ const ELECTROMAGNETIC = { shape: 2.018, growth: 0.632, scaleM: RADIATION_LENGTH_
 const HADRONIC = { shape: 1.584, growth: 0.4189, scaleM: RADIATION_LENGTH_M / 0.3383 }
 
 /** Showers of less are one point, at their mean depth; of more, so many points of equal light. */
-const EXTENDED_FROM_GEV = 1000
-const POINTS = 4
-/** Normal deviates in the middle of four equal shares. */
-const DEVIATES = [-1.1503, -0.3186, 0.3186, 1.1503]
+const EXTENDED_FROM_GEV = 1e4
+const POINTS = 3
+/** Normal deviates in the middle of three equal shares. */
+const DEVIATES = [-0.9674, 0, 0.9674]
 
 /** Points of light that stand for the length of a shower. Used again for every shower. */
 export class ShowerPoints {

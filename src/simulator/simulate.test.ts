@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checkEvents } from '../event/check.ts'
-import { type EventBatch, eventCount } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, TOPOLOGIES, TRUTH_DETAILS } from '../event/event-batch.ts'
 import { Simulator, simulateEvents } from './simulate.ts'
 
 function digest(batch: EventBatch): string {
@@ -14,7 +14,7 @@ function digest(batch: EventBatch): string {
 
 describe('simulateEvents()', () => {
   it('gives the same events for the same seed, today as when this was written', () => {
-    expect(digest(simulateEvents(42, 0, 50))).toBe('a539f33f4d1a295d')
+    expect(digest(simulateEvents(42, 0, 50))).toBe('b94ea223336dd809')
   })
 
   it('gives other events for another seed', () => {
@@ -33,6 +33,47 @@ describe('simulateEvents()', () => {
 
   it('makes no event where none is asked for', () => {
     expect(eventCount(simulateEvents(1, 5, 0))).toBe(0)
+  })
+})
+
+describe('neutrinos beside muons', () => {
+  const batch = simulateEvents(3, 0, 400)
+  const detail = (event: number, name: (typeof TRUTH_DETAILS)[number]) =>
+    batch.truth?.details?.[event * TRUTH_DETAILS.length + TRUTH_DETAILS.indexOf(name)] ?? Number.NaN
+  const events = Array.from({ length: 400 }, (_, event) => event)
+  const beside = events.filter((event) => detail(event, 'muon_triggered') === 1)
+
+  it('are a quarter of the events, each with a visible muon', () => {
+    expect(beside.length).toBeGreaterThan(75)
+    expect(beside.length).toBeLessThan(125)
+    for (const event of beside) expect(detail(event, 'visible_muons')).toBeGreaterThan(0)
+  })
+
+  it('carry energy, vertex, inelasticity and the muon of what made their light', () => {
+    for (const event of events) {
+      expect(detail(event, 'energy')).toBeGreaterThan(40)
+      expect(Math.hypot(detail(event, 'vertex_x'), detail(event, 'vertex_y'))).toBeLessThan(2500)
+      const topology = TOPOLOGIES[batch.truth?.topology?.[event] ?? 0]
+      expect(detail(event, 'muon_energy') > 0).toBe(topology !== 'cascade')
+      const inelasticity = detail(event, 'inelasticity')
+      if (topology === 'through-going track') expect(inelasticity).toBeNaN()
+      else expect(inelasticity > 0 && inelasticity < 1).toBe(true)
+    }
+  })
+})
+
+describe('a stream of muons', () => {
+  const simulator = new Simulator(42, 'muons')
+  const { truth } = simulator.simulate(0, 40)
+
+  it('comes from above', () => {
+    expect(Math.max(...(truth?.zenith ?? [Number.NaN]))).toBeLessThan(1.4)
+  })
+
+  it('goes on anywhere, and is another than the stream of neutrinos', () => {
+    const muons = digest(simulator.simulate(40, 5))
+    expect(digest(new Simulator(42, 'muons').simulate(40, 5))).toBe(muons)
+    expect(digest(new Simulator(42).simulate(40, 5))).not.toBe(muons)
   })
 })
 

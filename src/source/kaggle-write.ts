@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { type EventBatch, eventCount, pulseCount, TOPOLOGIES } from '../event/event-batch.ts'
+import { type EventBatch, eventCount, pulseCount, TOPOLOGIES, TRUTH_DETAILS } from '../event/event-batch.ts'
 import { sensorPositions } from '../event/sensors.ts'
 import {
   openParquetWriter,
@@ -54,6 +54,7 @@ const META_COLUMNS: ParquetColumn[] = [
   { name: 'zenith', type: 'double', from: 'float64' },
   // Not in the competition's file: what a simulation knows besides.
   { name: 'topology', type: 'string', from: 'string' },
+  ...TRUTH_DETAILS.map((name): ParquetColumn => ({ name, type: 'double', from: 'float64', nanIsNull: true })),
 ]
 
 /**
@@ -142,6 +143,12 @@ function toMetaColumns(batch: EventBatch, batchId: number, firstRow: number) {
     truth?.azimuth ?? unknown(),
     truth?.zenith ?? unknown(),
     Array.from({ length: events }, (_, i) => TOPOLOGIES[truth?.topology?.[i] ?? 0]),
+    ...TRUTH_DETAILS.map((_, column) =>
+      Float64Array.from(
+        { length: events },
+        (_, i) => truth?.details?.[i * TRUTH_DETAILS.length + column] ?? Number.NaN,
+      ),
+    ),
   ]
 }
 

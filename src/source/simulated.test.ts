@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
-import { simulateEvents } from '../simulator/simulate.ts'
+import { Simulator, simulateEvents } from '../simulator/simulate.ts'
 import { openSimulated } from './simulated.ts'
 import { simulateInWorkers } from './simulation.ts'
 import type { SourceChunk } from './source.ts'
@@ -59,13 +59,27 @@ describe('openSimulated()', () => {
     expect(await source.count()).toBeUndefined()
   })
 
-  it.each(['sim:', 'sim:-1', 'sim:x', 'sim:1.5', 'sim:9007199254740992', 'simulator'])(
-    'refuses %s',
-    (spec) => {
-      expect(() => openSimulated(spec)).toThrow(UsageError)
-      expect(() => openSimulated(spec)).toThrow(`"${spec}"`)
-    },
-  )
+  it('gives muons of the atmosphere where its spec asks for them', async () => {
+    expect(openSimulated('sim?kind=neutrinos').spec).toBe('sim:1')
+    expect(openSimulated('sim:5?kind=muons').spec).toBe('sim:5?kind=muons')
+    const muons = await readChunks('sim:5?kind=muons', 1)
+    expect(join(muons)).toEqual(pulsesOf(new Simulator(5, 'muons').simulate(0, 16)))
+  })
+
+  it.each([
+    'sim:',
+    'sim:5?kind=',
+    'sim:5?kind=rain',
+    'sim:5?sort=muons',
+    'sim:-1',
+    'sim:x',
+    'sim:1.5',
+    'sim:9007199254740992',
+    'simulator',
+  ])('refuses %s', (spec) => {
+    expect(() => openSimulated(spec)).toThrow(UsageError)
+    expect(() => openSimulated(spec)).toThrow(`"${spec}"`)
+  })
 
   it.each(['', 'x', '-1', '1.5'])('refuses to go on from "%s"', async (resume) => {
     await expect(readChunks('sim:1', 1, { resume })).rejects.toThrow(`"${resume}" is no place`)

@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts'
+import { EVENT_KINDS, type EventKind } from '../simulator/simulate.ts'
 import { simulateInWorkers } from './simulation.ts'
 import type { EventSource, SourceChunk, SourceReadOptions } from './source.ts'
 
@@ -12,39 +13,47 @@ export interface SimulatedSourceOptions {
 }
 
 /**
- * Events of the simulator without end, from a spec `sim` or `sim:SEED` (a whole number from 0 to 2^53 - 1). An event's id
- * is its index; a chunk's `resume` is the index of the event after it.
- * @throws UsageError `source_unknown` where the seed is no such number
+ * Events of the simulator without end, from a spec `sim`, `sim:SEED` (a whole number from 0 to 2^53 - 1) or
+ * `sim:SEED?kind=muons`, bundles of atmospheric muons in place of neutrinos. An event's id is its index; a chunk's `resume` is
+ * the index of the event after it.
+ * @throws UsageError `source_unknown` where the spec is another
  */
 export function openSimulated(spec: string, options: SimulatedSourceOptions = {}): EventSource {
-  const seed = parseSeed(spec)
+  const simulated = parseSpec(spec)
+  const { seed, kind } = simulated
   return {
-    spec: `sim:${seed}`,
+    spec: kind === 'neutrinos' ? `sim:${seed}` : `sim:${seed}?kind=${kind}`,
     count: () => Promise.resolve(undefined),
-    read: (readOptions) => readSimulated(seed, readOptions, options.workers ?? 1),
+    read: (readOptions) => readSimulated(simulated, readOptions, options.workers ?? 1),
   }
 }
 
 async function* readSimulated(
-  seed: number,
+  simulated: Simulated,
   { eventsMax, resume, signal }: SourceReadOptions,
   workers: number,
 ): AsyncGenerator<SourceChunk> {
   const batchEvents = Math.min(eventsMax, BATCH_EVENTS_MAX)
   let next = parseResume(resume)
-  for await (const events of simulateInWorkers({ seed, from: next, batchEvents, workers, signal })) {
+  for await (const events of simulateInWorkers({ ...simulated, from: next, batchEvents, workers, signal })) {
     next += events.eventIds.length
     yield { events, rejected: [], resume: String(next) }
   }
 }
 
-function parseSeed(spec: string): number {
-  const match = /^sim(?::(\d+))?$/.exec(spec)
+interface Simulated {
+  readonly seed: number
+  readonly kind: EventKind
+}
+
+function parseSpec(spec: string): Simulated {
+  const match = /^sim(?::(\d+))?(?:\?kind=(\w+))?$/.exec(spec)
   const seed = Number(match?.[1] ?? DEFAULT_SEED)
-  if (match && Number.isSafeInteger(seed)) return seed
+  const kind = EVENT_KINDS.find((one) => one === (match?.[2] ?? 'neutrinos'))
+  if (match && kind && Number.isSafeInteger(seed)) return { seed, kind }
   throw new UsageError(
     'source_unknown',
-    `source "${spec}" is no simulator; write sim or sim:SEED with a whole number from 0 to 2^53 - 1`,
+    `source "${spec}" is no simulator; write sim, sim:SEED or sim:SEED?kind=muons, SEED a whole number from 0 to 2^53 - 1`,
   )
 }
 

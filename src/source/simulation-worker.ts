@@ -11,7 +11,7 @@ export interface SimulationRequest {
 
 const port = parentPort
 if (port) {
-  const simulator = new Simulator(workerData.seed)
+  const simulator = new Simulator(workerData.seed, workerData.kind)
   port.on('message', ({ from, count }: SimulationRequest) => {
     const batch = simulator.simulate(from, count)
     port.postMessage(batch, buffersOf(batch))
@@ -26,5 +26,6 @@ function buffersOf(batch: EventBatch): ArrayBuffer[] {
     ...columns,
     ...(truth ? [truth.azimuth, truth.zenith] : []),
     ...(truth?.topology ? [truth.topology] : []),
+    ...(truth?.details ? [truth.details] : []),
   ].flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []))
 }

@@ -1,9 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import type { EventBatch } from '../event/event-batch.ts'
+import type { EventKind } from '../simulator/simulate.ts'
 import type { SimulationRequest } from './simulation-worker.ts'
 
 export interface SimulationOptions {
   readonly seed: number
+  /** Neutrinos where it is not said. */
+  readonly kind?: EventKind
   /** Index of the first event. */
   readonly from?: number
   /** Index after the last; without it the simulation has no end. */
@@ -21,9 +24,9 @@ const AHEAD = 2
 
 /** Simulated events in order of index, made by worker threads a bounded number of batches ahead of the reader. */
 export async function* simulateInWorkers(options: SimulationOptions): AsyncGenerator<EventBatch> {
-  const { seed, from = 0, to = Number.MAX_SAFE_INTEGER, batchEvents, workers = 1, signal } = options
+  const { seed, kind, from = 0, to = Number.MAX_SAFE_INTEGER, batchEvents, workers = 1, signal } = options
   if (from >= to || signal?.aborted) return
-  const pool = Array.from({ length: workers }, () => new SimulationWorker(seed))
+  const pool = Array.from({ length: workers }, () => new SimulationWorker({ seed, kind }))
   const stop = () => {
     for (const worker of pool) worker.stop()
   }
@@ -57,8 +60,8 @@ class SimulationWorker {
   readonly #waiting: Waiting[] = []
   #stopped = false
 
-  constructor(seed: number) {
-    this.#worker = new Worker(workerUrl(), { workerData: { seed }, name: 'nustream-simulator', execArgv: [] })
+  constructor(workerData: { readonly seed: number; readonly kind: EventKind | undefined }) {
+    this.#worker = new Worker(workerUrl(), { workerData, name: 'nustream-simulator', execArgv: [] })
     this.#worker.on('message', (batch: EventBatch) => this.#waiting.shift()?.resolve(batch))
     this.#worker.on('error', (error) => this.#fail(error))
     this.#worker.on('exit', (code) => this.#fail(new Error(`the simulator's thread ended with code ${code}`)))

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { EventBatch } from '../../src/event/event-batch.ts'
+import { TRUTH_DETAILS } from '../../src/event/event-batch.ts'
 import { sensorPositions } from '../../src/event/sensors.ts'
 import { openDuckDb, queryRows } from '../../src/formats/parquet/duckdb.ts'
 import { simulateEvents } from '../../src/simulator/simulate.ts'
@@ -80,7 +81,13 @@ describe('writeKaggle()', () => {
         'BIGINT',
       ],
       ...['azimuth', 'DOUBLE', 'zenith', 'DOUBLE', 'topology', 'VARCHAR'],
+      ...TRUTH_DETAILS.flatMap((name) => [name, 'DOUBLE']),
     ])
+    const [details] = await query(
+      `SELECT ${TRUTH_DETAILS.join(', ')} FROM '${join(dir, 'train_meta.parquet')}' WHERE event_id = 7`,
+    )
+    const simulated = simulateEvents(3, 7, 1).truth?.details ?? []
+    expect(details.map((value) => value ?? Number.NaN)).toEqual([...simulated])
     // The first and last row of each event are where the meta file says.
     const wrong = await query(`
       SELECT event_id FROM '${join(dir, 'train_meta.parquet')}' JOIN (

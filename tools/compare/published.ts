@@ -28,6 +28,8 @@ const MEAN_WITH_TAIL = 0.2
 const LINE_FIT = 0.03
 /** Ten events, or one: no more can be said of them. */
 const TEN_EVENTS = 0.25
+/** Two of ten events: between 0.04 and 0.5 with nine in ten chances. */
+const FEW_OF_TEN = 1
 const EXTREME = 0.5
 /** Least and largest values and deviations are those of batch 1, which has 200,000 events. */
 const EXTREME_EVENTS_MIN = 100_000
@@ -93,6 +95,9 @@ export const PUBLISHED: readonly Published[] = [
   row('sensors per event, median', 43, sample, (s) => s.sensors.quantile(0.5)),
   row('sensors not auxiliary per event, median', 9.5, sample, (s) => s.hardSensors.quantile(0.5)),
   row('share of sensors with several pulses', 0.2, sample, (s) => s.severalPulsesShare()),
+  row('gap between pulses of a sensor, median', 40, { ...sample, unit: 'ns' }, (s) => s.gaps.quantile(0.5)),
+  row('share of these gaps below 10 ns', 0.241, sample, (s) => s.shortGapShare()),
+  row('share of events below -150 m', 0.2, { ...sample, tolerance: FEW_OF_TEN }, (s) => s.deepShare()),
   row('noise before the light', 552, { ...sample, unit: 'Hz' }, (s) => s.noiseHz()),
   row('share of that noise on DeepCore strings', 0.139, sample, (s) => s.noiseInDeepCore()),
   row('sensors that answer', LIVING_SENSORS, { ...training, source: 'batch 1' }, (s) => s.livingSensors()),
