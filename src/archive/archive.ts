@@ -44,13 +44,13 @@ const LAST_HOLD_WITHIN_MS = 1_000
  * @throws UsageError where `dir` cannot be a folder that we may write to
  */
 export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
-  const { broker, dir, metrics, log, signal } = options
+  const { broker, dir, intervalMs = 10_000, metrics, log, signal } = options
   await makeFolder(dir)
   const stream = await streamIdOf(broker, signal)
   using claim = stream === undefined ? undefined : await claimFolder({ dir, stream, log, signal })
   if (stream === undefined || claim === undefined) return { files: 0, predictions: 0 }
   const files = await lastFiles(dir, stream)
-  const writer = new ArchiveWriter({ dir, stream, files, metrics, log, signal })
+  const writer = new ArchiveWriter({ dir, stream, files, intervalMs, metrics, log, signal })
   const hold = createHold(options, writer)
   await hold()
   log.info({ dir, stream, after: Object.fromEntries(writer.taken()) }, 'archiving')

@@ -38,6 +38,11 @@ export function archiveMetrics(registry: Registry) {
       help: 'Predictions read that wait for their file.',
       registers,
     }),
+    due: new Gauge({
+      name: 'nustream_archive_due_timestamp_seconds',
+      help: 'Unix time by which the predictions that wait should be in a file; 0 while none wait.',
+      registers,
+    }),
     lastFile: new Gauge({
       name: 'nustream_archive_last_file_timestamp_seconds',
       help: 'Unix time when the last file was finished.',

@@ -38,6 +38,7 @@ it('ArchiveWriter releases predictions for trimming only once their file is plac
     dir,
     stream: '0123abcd',
     files: new Map(),
+    intervalMs: 1_000,
     metrics: archiveMetrics(new Registry()),
     log: pino({ level: 'silent' }),
     signal: STOPPED,

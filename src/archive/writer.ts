@@ -17,6 +17,8 @@ export interface WriterOptions {
   readonly stream: string
   /** The last file of each partition that the folder holds. */
   readonly files: ReadonlyMap<number, FileSpan>
+  /** Longest that a prediction waits for its file, ms. */
+  readonly intervalMs: number
   readonly metrics: ArchiveMetrics
   readonly log: Logger
   /** Aborts: a file that cannot be written is tried once more and then left to the next life. */
@@ -62,13 +64,14 @@ export class ArchiveWriter {
   }
 
   add({ partition, cursor, payload, batchId }: StoredPredictions): void {
-    const { metrics, log } = this.#options
+    const { metrics, log, intervalMs } = this.#options
     const pending = this.#pending.get(partition) ?? { batches: [], first: cursor, last: cursor }
     pending.last = cursor
     this.#pending.set(partition, pending)
     try {
       const batch = decodePredictionBatch(payload)
       pending.batches.push(batch)
+      if (this.#pendingEvents === 0) metrics.due.set((Date.now() + intervalMs) / 1000)
       this.#pendingEvents += batch.eventIds.length
       metrics.pending.set(this.#pendingEvents)
     } catch (error) {
@@ -86,6 +89,7 @@ export class ArchiveWriter {
       this.#pendingEvents -= countEvents(pending)
       this.#options.metrics.pending.set(this.#pendingEvents)
     }
+    this.#options.metrics.due.set(0)
   }
 
   /** Tries until it is written. Once stopped it tries once more, and returns false when that fails too. */
