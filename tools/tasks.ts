@@ -15,6 +15,7 @@ const TASKS: Readonly<Record<string, Task>> = {
   check: async () => (await lint()) || (await checkTypes()) || vitest(['--project', 'unit']),
   test: (args) => (args.length > 0 ? vitest(args) : runSuite()),
   compare: (args) => node([join(ROOT, 'tools/compare/main.ts'), ...args], { cwd: startedIn() }),
+  alarms,
   chaos: (args) => node(['tools/trials/chaos.ts', ...args]),
   containers: (args) => watched('tools/trials/containers.ts', args, ROOT),
   bench,
@@ -64,6 +65,13 @@ async function cubes(args: readonly string[]): Promise<number> {
     await tryPage()
   }
   return await watched('tools/cubes/main.ts', args, startedIn())
+}
+
+/** The cause of every alert, with Redis and Prometheus. */
+async function alarms(args: readonly string[]): Promise<number> {
+  await ensureProgram('redis-server')
+  await ensurePrometheus()
+  return await watched('tools/alarms/main.ts', args, ROOT)
 }
 
 async function bench([name = '', ...args]: readonly string[]): Promise<number> {
