@@ -47,6 +47,13 @@ export const inferenceLogSettings = {
     .default(300_000)
     .describe('sample and pictures are uploaded this often, and at the end')
     .meta({ value: 'ms' }),
+  mlflowRunHours: z.coerce
+    .number()
+    .min(0)
+    .max(8_760)
+    .default(24)
+    .describe('a new run begins after so many hours; 0 keeps one run from start to end')
+    .meta({ value: 'hours' }),
   mlflowShutdownMs: ms(0, 600_000)
     .default(10_000)
     .describe('time to send what is left at the end; then it stops without')
@@ -86,6 +93,7 @@ export interface InferenceLogConfig extends TrackingConfig {
   readonly mlflowExperiment: string
   readonly mlflowIntervalMs: number
   readonly mlflowFilesMs: number
+  readonly mlflowRunHours: number
   readonly mlflowShutdownMs: number
 }
 
@@ -110,17 +118,21 @@ export async function withInferenceLog<T>(
   if (config.mlflow === undefined || config.mlflow === '') return work()
   const { log, registry } = role
   const http = openTracking(config)
-  const run = new RunLog({
-    http,
-    log,
-    experiment: config.mlflowExperiment,
-    name: role.instance,
-    tags: { 'mlflow.source.name': 'nustream', 'nustream.instance': role.instance, ...processTags() },
-    metrics: mlflowMetrics(registry),
-    onRun: (made, signal) => endVanishedRuns(http, { run: made, log }, { signal }),
-  })
+  const metrics = mlflowMetrics(registry)
+  const openRun = () =>
+    new RunLog({
+      http,
+      log,
+      experiment: config.mlflowExperiment,
+      name: role.instance,
+      tags: { 'mlflow.source.name': 'nustream', 'nustream.instance': role.instance, ...processTags() },
+      metrics,
+      onRun: (made, signal) => endVanishedRuns(http, { run: made, log }, { signal }),
+    })
+  const afterMs = config.mlflowRunHours * 3_600_000
   const inferenceLog = new InferenceLog({
-    run,
+    run: openRun(),
+    next: afterMs > 0 ? { afterMs, open: openRun } : undefined,
     log,
     params: { ...toTexts(params), ...machineParams(inferrer) },
     intervalMs: config.mlflowIntervalMs,

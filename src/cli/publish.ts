@@ -52,7 +52,8 @@ export interface PublishConfig extends TrackingConfig {
 export async function publish(spec: string, config: PublishConfig): Promise<number> {
   const http = openTracking(config)
   const folder = resolveModelFolder(spec)
-  const { manifest } = await readWhole(folder)
+  const read = await readWhole(folder)
+  const { manifest } = read
   if (!config.force) {
     const { problem } = await verifyApart(folder, { withinMs: config.verifyMs })
     if (problem)
@@ -61,6 +62,7 @@ export async function publish(spec: string, config: PublishConfig): Promise<numb
   const name = config.name ?? manifest.name
   const { version } = await publishModel(http, {
     folder,
+    manifest: read.kind === 'network' ? read.manifest : undefined,
     name,
     aliases: config.alias,
     experiment: config.experiment,

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { OutOfTime, within } from '../async/deadline.ts'
 import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { LogHistogram } from '../telemetry/log-histogram.ts'
 import { ErrorCounts, renderErrors, renderSky, SkyCounts } from './plots.ts'
@@ -117,8 +118,10 @@ function cut(value: unknown): unknown {
 }
 
 export interface InferenceLogOptions {
-  /** Ended with this log. */
+  /** The first run; ended with this log, or when the next begins. */
   readonly run: RunLog
+  /** A new run begins after this time: MLflow's pages and files of one run do not grow for months. */
+  readonly next?: { readonly afterMs: number; readonly open: () => RunLog } | undefined
   readonly params: Texts
   readonly log: Logger
   /** Metrics are logged this often. */
@@ -131,6 +134,8 @@ export interface InferenceLogOptions {
 }
 
 const SAMPLE_EVENTS_MAX = 5_000
+/** The run before may take so long to end while the next one has begun. */
+const NEXT_RUN_END_MS = 60_000
 
 /**
  * What a consumer did, as a run of MLflow: parameters, metrics per interval, a sample of predictions and pictures. The
@@ -138,10 +143,15 @@ const SAMPLE_EVENTS_MAX = 5_000
  */
 export class InferenceLog {
   readonly #options: InferenceLogOptions
-  readonly #sample = new ThinnedSample(SAMPLE_EVENTS_MAX)
-  readonly #sky = new SkyCounts()
-  readonly #errors = new ErrorCounts()
-  readonly #whole = new Interval()
+  #run: RunLog
+  #runBegan = performance.now()
+  #isOver = false
+  #sample = new ThinnedSample(SAMPLE_EVENTS_MAX)
+  #sky = new SkyCounts()
+  #errors = new ErrorCounts()
+  #whole = new Interval()
+  /** The run before, while it is being ended. */
+  #ending: Promise<unknown> = Promise.resolve()
   readonly #timers: NodeJS.Timeout[]
   #interval = new Interval()
   #step = 0
@@ -153,9 +163,10 @@ export class InferenceLog {
 
   constructor(options: InferenceLogOptions) {
     this.#options = options
-    options.run.setParams(options.params)
+    this.#run = options.run
+    this.#run.setParams(options.params)
     this.#timers = [
-      setInterval(() => void this.#logInterval(), options.intervalMs).unref(),
+      setInterval(() => void this.#onInterval(), options.intervalMs).unref(),
       setInterval(() => {
         if (!this.#isWriting) void this.#logFiles()
       }, options.filesEveryMs).unref(),
@@ -178,12 +189,19 @@ export class InferenceLog {
   async end(status: RunStatus, withinMs: number): Promise<RunLogEnd> {
     // A tenth of the time is for cleaning up.
     const deadline = performance.now() + 0.9 * withinMs
+    this.#isOver = true
     for (const timer of this.#timers) clearInterval(timer)
     await this.#logInterval()
     this.#logTotals()
-    await Promise.race([this.#logFiles(), pause(withinMs / 3)])
-    const end = await this.#options.run.end(status, Math.max(0, deadline - performance.now()))
-    await Promise.race([this.#removeFiles(), pause(deadline + 0.1 * withinMs - performance.now())])
+    await withinOrLeft(() => this.#logFiles(), withinMs / 3)
+    const end = await this.#run.end(status, Math.max(0, deadline - performance.now()))
+    await withinOrLeft(
+      async () => {
+        await this.#ending
+        await this.#removeFiles()
+      },
+      deadline + 0.1 * withinMs - performance.now(),
+    )
     return end
   }
 
@@ -192,8 +210,37 @@ export class InferenceLog {
     const name = `${model} ${modelVersion}`
     if (name === this.#model) return
     this.#model = name
-    this.#options.run.setParams({ model, model_version: modelVersion })
-    this.#options.run.setTags({ 'nustream.model': model, 'nustream.model_version': modelVersion })
+    this.#run.setParams({ model, model_version: modelVersion })
+    this.#run.setTags({ 'nustream.model': model, 'nustream.model_version': modelVersion })
+  }
+
+  async #onInterval(): Promise<void> {
+    await this.#logInterval()
+    const { next } = this.#options
+    if (next && performance.now() - this.#runBegan >= next.afterMs) await this.#beginNext(next.open)
+  }
+
+  /** Ends the run and begins another. Waits for a time at which MLflow has all of the one before. */
+  async #beginNext(open: () => RunLog): Promise<void> {
+    const before = this.#run
+    if (!before.isUpToDate) return
+    this.#runBegan = performance.now()
+    this.#logTotals()
+    await this.#logFiles()
+    if (this.#isOver) return
+    const { params, log } = this.#options
+    this.#run = open()
+    this.#run.setParams(params)
+    this.#run.setTags({ 'nustream.previous_run': before.runId ?? '' })
+    this.#sample = new ThinnedSample(SAMPLE_EVENTS_MAX)
+    this.#sky = new SkyCounts()
+    this.#errors = new ErrorCounts()
+    this.#whole = new Interval()
+    this.#step = 0
+    this.#model = ''
+    this.#ending = before
+      .end('FINISHED', NEXT_RUN_END_MS)
+      .catch((err: unknown) => log.warn({ err }, 'the MLflow run before was not ended'))
   }
 
   async #logInterval(): Promise<void> {
@@ -212,9 +259,7 @@ export class InferenceLog {
 
   #log(values: Readonly<Record<string, number>>, step: number): void {
     const timestamp = Date.now()
-    this.#options.run.addPoints(
-      Object.entries(values).map(([key, value]) => ({ key, value, timestamp, step })),
-    )
+    this.#run.addPoints(Object.entries(values).map(([key, value]) => ({ key, value, timestamp, step })))
   }
 
   /** After the one under way; a sample that cannot be written is a line in the log. */
@@ -241,7 +286,8 @@ export class InferenceLog {
   async #writeFiles(): Promise<void> {
     const { batches } = this.#sample
     if (batches.length === 0) return
-    const { run, writeSample } = this.#options
+    const run = this.#run
+    const { writeSample } = this.#options
     this.#folder ??= await mkdtemp(join(tmpdir(), 'nustream-mlflow-'))
     // Names of their own: the files before may be on their way still.
     const base = join(this.#folder, String(this.#filesWritten++ % 2))
@@ -256,6 +302,9 @@ export class InferenceLog {
   }
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+/** Waits for work that may be left undone, but not longer than `ms`. */
+async function withinOrLeft(work: () => Promise<void>, ms: number): Promise<void> {
+  await within(work, Math.max(0, ms)).catch((error: unknown) => {
+    if (!(error instanceof OutOfTime)) throw error
+  })
 }

@@ -1,11 +1,13 @@
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
+import type { ModelManifest } from '../inference/model/manifest.ts'
 import { uploadArtifact } from './artifacts.ts'
 import type { MlflowHttp } from './http.ts'
+import { MLMODEL_FILES, writeMlmodel } from './mlmodel.ts'
 import { digestOf, folderDigest } from './model-cache.ts'
 import { createVersion, type RegisteredVersion, setAlias } from './registry.ts'
-import { createRun, ensureExperiment, logBatch, type Texts, updateRun } from './runs.ts'
+import { createRun, ensureExperiment, logBatch, type RunInfo, type Texts, updateRun } from './runs.ts'
 
 /** Tag of a model version: digest of its files, which is checked at every download. */
 export const DIGEST_TAG = 'nustream.digest'
@@ -14,6 +16,8 @@ const MODEL_PATH = 'model'
 
 export interface PublishOptions {
   readonly folder: string
+  /** Of a folder with one network, which MLflow's own tools can then load; undefined for an ensemble. */
+  readonly manifest?: ModelManifest | undefined
   /** Of the registered model. */
   readonly name: string
   /** Aliases that are to name the new version. */
@@ -28,11 +32,14 @@ export interface PublishOptions {
 /**
  * Uploads a model folder as artefacts of a run of its own, registers it as the next version, and lets the aliases name
  * it. The aliases are moved last: until then nobody sees a model half there.
+ * @throws UsageError `model_missing` for a folder with a broken link, before anything is registered
  */
 export async function publishModel(http: MlflowHttp, options: PublishOptions): Promise<RegisteredVersion> {
-  const { folder, name, aliases, facts, description } = options
-  // Before anything is registered: a folder that cannot be read whole must not become a version.
-  const paths = await filesBelow(folder)
+  const { folder, name, aliases, facts, description, manifest } = options
+  const own = (await filesBelow(folder)).filter((path) => !MLMODEL_FILES.some((file) => file === path))
+  const flavour = manifest && (await writeMlmodel(folder, manifest))
+  const files = own.map((path) => ({ path, file: join(folder, path) }))
+  if (flavour !== undefined) files.push(...MLMODEL_FILES.map((path) => ({ path, file: join(flavour, path) })))
   const experimentId = await ensureExperiment(http, options.experiment)
   const run = await createRun(http, {
     experimentId,
@@ -42,18 +49,12 @@ export async function publishModel(http: MlflowHttp, options: PublishOptions): P
   })
   try {
     await logBatch(http, run.runId, { params: facts })
-    const files: { path: string; bytes: number; sha256: string }[] = []
-    for (const path of paths) {
-      const file = join(folder, path)
-      files.push({ path, ...(await digestOf(file)) })
-      const upload = { path: `${MODEL_PATH}/${path}`, file }
-      await uploadArtifact(http, run.artifactUri, upload, { timeoutMs: UPLOAD_WITHIN_MS })
-    }
+    const uploaded = await uploadFiles(http, run, files)
     const made = await createVersion(http, {
       name,
       source: `${run.artifactUri}/${MODEL_PATH}`,
       runId: run.runId,
-      tags: { ...facts, [DIGEST_TAG]: folderDigest(files) },
+      tags: { ...facts, [DIGEST_TAG]: folderDigest(uploaded) },
       description,
     })
     for (const alias of aliases) await setAlias(http, { name, alias, version: made.version })
@@ -62,7 +63,25 @@ export async function publishModel(http: MlflowHttp, options: PublishOptions): P
   } catch (error) {
     await updateRun(http, run.runId, { status: 'FAILED', endMs: Date.now() }).catch(() => {})
     throw error
+  } finally {
+    if (flavour !== undefined) await rm(flavour, { recursive: true, force: true })
   }
+}
+
+interface Upload {
+  /** In the model folder, with slashes. */
+  readonly path: string
+  readonly file: string
+}
+
+async function uploadFiles(http: MlflowHttp, run: RunInfo, files: readonly Upload[]) {
+  const uploaded: { path: string; bytes: number; sha256: string }[] = []
+  for (const { path, file } of files) {
+    uploaded.push({ path, ...(await digestOf(file)) })
+    const upload = { path: `${MODEL_PATH}/${path}`, file }
+    await uploadArtifact(http, run.artifactUri, upload, { timeoutMs: UPLOAD_WITHIN_MS })
+  }
+  return uploaded
 }
 
 /**

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { sleep } from '../async/deadline.ts'
+import { createBackoff, retry } from '../async/retry.ts'
+import { Signal } from '../async/signal.ts'
 import { UnavailableError, UsageError } from '../errors.ts'
 import { createRepeatLimit } from '../telemetry/log.ts'
 import { uploadArtifact } from './artifacts.ts'
@@ -73,7 +75,10 @@ export class RunLog {
   #wasAsked = false
   #hasFailed = false
   #isEnding = false
-  #wake: () => void = () => {}
+  /** There is something to send, or the end is near. */
+  readonly #work = new Signal()
+  /** The end is near. */
+  readonly #ending = new Signal()
 
   constructor(options: RunLogOptions) {
     this.#options = options
@@ -84,6 +89,11 @@ export class RunLog {
 
   get runId(): string | undefined {
     return this.#run?.runId
+  }
+
+  /** MLflow has the run and everything that was given so far, files apart. */
+  get isUpToDate(): boolean {
+    return this.#run !== undefined && !this.#hasFailed && this.#buffer.size === 0
   }
 
   /** Keeps points for sending; those that are not finite are left out. */
@@ -126,7 +136,8 @@ export class RunLog {
     // A file that takes too long must not cost the run its end.
     const cut = setTimeout(() => this.#cut.abort(new Error('the time for MLflow is over')), 0.75 * withinMs)
     this.#isEnding = true
-    this.#wake()
+    this.#ending.notify()
+    this.#work.notify()
     await this.#sending
     clearTimeout(cut)
     this.#cut.abort()
@@ -154,25 +165,26 @@ export class RunLog {
 
   #changed(): void {
     this.#options.metrics.bufferedPoints.set(this.#buffer.size)
-    this.#wake()
+    this.#work.notify()
   }
 
   /** The loop: sends what there is, pauses after a failure, and returns when all is sent and the end is near. */
   async #send(): Promise<void> {
     const { first, last } = this.#options.pauseMs ?? { first: 500, last: 30_000 }
-    let pauseMs = first
-    while (!this.#cut.signal.aborted) {
+    const backoff = createBackoff({ firstMs: first, capMs: last })
+    const { signal } = this.#cut
+    while (!signal.aborted) {
       try {
         await this.#sendAll()
-        pauseMs = first
+        backoff.reset()
         if (this.#isEnding && !this.#hasWork()) return
-        if (!this.#hasWork()) await this.#pause(undefined)
+        if (!this.#hasWork()) await this.#work.wait(undefined, signal)
       } catch (error) {
-        if (this.#cut.signal.aborted) return
+        if (signal.aborted) return
         this.#failed(error)
-        // Near the end there is no time for long pauses.
-        await this.#pause(this.#isEnding ? first : pauseMs * (0.75 + 0.5 * Math.random()))
-        pauseMs = Math.min(last, 2 * pauseMs)
+        // New points end no pause after a failure; the end does, and near it there is no time for long ones.
+        if (this.#isEnding) await sleep(first, signal)
+        else await this.#ending.wait(backoff.nextMs(), signal)
       }
     }
   }
@@ -180,23 +192,6 @@ export class RunLog {
   #hasWork(): boolean {
     const { params, tags } = this.#unsent
     return this.#buffer.size + params.size + tags.size + this.#files.size > 0 || this.#run === undefined
-  }
-
-  /** Until there is more to send, or until `ms` are over. New points end no pause after a failure; the end does. */
-  async #pause(ms: number | undefined): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const wasEnding = this.#isEnding
-    this.#wake = () => {
-      if (ms === undefined || (this.#isEnding && !wasEnding)) resolve()
-    }
-    const timer = ms === undefined ? undefined : setTimeout(resolve, ms)
-    const { signal } = this.#cut
-    const abort = () => resolve()
-    signal.addEventListener('abort', abort, { once: true })
-    if (!signal.aborted) await promise
-    signal.removeEventListener('abort', abort)
-    clearTimeout(timer)
-    this.#wake = () => {}
   }
 
   async #sendAll(): Promise<void> {
@@ -313,17 +308,19 @@ export class RunLog {
     const runId = this.#run?.runId
     const leftMs = deadline - performance.now()
     if (runId === undefined || leftMs <= 0) return false
-    const signal = AbortSignal.timeout(Math.ceil(leftMs))
-    while (!signal.aborted) {
-      try {
-        await updateRun(http, runId, { status, endMs: Date.now() }, { signal })
-        return true
-      } catch (error) {
-        if (!signal.aborted) this.#failed(error)
-        await sleep(END_PAUSE_MS, undefined, { signal }).catch(() => {})
-      }
+    try {
+      const signal = AbortSignal.timeout(Math.ceil(leftMs))
+      await retry(() => updateRun(http, runId, { status, endMs: Date.now() }, { signal }), {
+        signal,
+        backoff: { firstMs: END_PAUSE_MS, capMs: END_PAUSE_MS },
+        isTransient: () => true,
+        onRetry: (error) => this.#failed(error),
+      })
+      return true
+    } catch {
+      // The time is over: the log says what MLflow lacks.
+      return false
     }
-    return false
   }
 
   #worked(): void {

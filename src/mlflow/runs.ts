@@ -32,6 +32,8 @@ export type Texts = Readonly<Record<string, string>>
 
 /** What one `log-batch` takes. Source: limits of the REST API, MLflow 3 documentation. */
 export const BATCH_LIMITS = { metrics: 1000, params: 100, tags: 100, entities: 1000 } as const
+/** Without it MLflow's pages take an experiment for one of language models, and hide runs behind traces. */
+const KIND_TAG = 'mlflow.experimentKind'
 /** Longer values are cut: MLflow refuses them. */
 const VALUE_CHARACTERS_MAX = 6000
 
@@ -71,7 +73,8 @@ export async function ensureExperiment(
     if (!isRefusal(error, 'RESOURCE_DOES_NOT_EXIST')) throw error
   }
   try {
-    const made = await http.post('mlflow/experiments/create', { name }, experimentId, options)
+    const tags = toPairs({ [KIND_TAG]: 'custom_model_development' })
+    const made = await http.post('mlflow/experiments/create', { name, tags }, experimentId, options)
     return made.experiment_id
   } catch (error) {
     // Another part made it at the same moment.

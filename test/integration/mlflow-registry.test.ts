@@ -1,10 +1,15 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { MlflowHttp } from '../../src/mlflow/http.ts'
 import { findVersion, setAlias } from '../../src/mlflow/registry.ts'
+import { ensureMlflow, QUIET_MLFLOW } from '../../tools/mlflow/environment.ts'
 import type { MlflowServer } from '../../tools/mlflow/server.ts'
+import { freePort } from '../support/free-port.ts'
 import { isOffline, MLFLOW_WITHIN_MS, NO_MLFLOW, startMlflow } from '../support/mlflow.ts'
 import { startNustream } from '../support/nustream.ts'
 import { until } from '../support/until.ts'
@@ -133,6 +138,58 @@ describe('models of a real MLflow registry', { timeout: 600_000 }, () => {
     await setAlias(http, { name: 'second', alias: 'champion', version: '1' })
     await until(async () => (await ask()).version === '1', PATIENT)
     expect((await health()).details['model_refused']).toBeUndefined()
+  })
+
+  it('MLflow itself loads, serves and describes what was published', async () => {
+    expect(await publish(FIRST, 'loadable', '--alias', 'champion')).toMatchObject({ code: 0 })
+    const program = (await ensureMlflow()) ?? ''
+    // `mlflow models serve` looks for its server among the programs on the path.
+    const PATH = `${dirname(program)}:${process.env['PATH']}`
+    const env = { ...process.env, ...QUIET_MLFLOW, MLFLOW_TRACKING_URI: server.url, PATH }
+    const script = `
+import mlflow, numpy as np, json
+model = mlflow.pyfunc.load_model("models:/loadable@champion")
+pulses = np.arange(24, dtype=np.float32).reshape(2, 2, 6)
+answer = model.predict({"pulses": pulses, "padding": np.zeros((2, 2), dtype=bool)})
+session = mlflow.onnx.load_model("models:/loadable@champion")
+print(json.dumps({
+  "inputs": model.metadata.get_input_schema().input_names(),
+  "outputs": model.metadata.get_output_schema().to_dict(),
+  "shape": list(answer["direction"].shape),
+  "graph": [i.name for i in session.graph.input],
+}))`
+    const python = await promisify(execFile)(join(dirname(program), 'python'), ['-c', script], { env })
+    expect(JSON.parse(python.stdout)).toEqual({
+      inputs: ['pulses', 'padding'],
+      outputs: [{ type: 'tensor', name: 'direction', 'tensor-spec': { dtype: 'float32', shape: [-1, 3] } }],
+      shape: [2, 3],
+      graph: ['pulses', 'padding'],
+    })
+
+    const port = await freePort()
+    const serving = spawn(
+      program,
+      ['models', 'serve', '-m', 'models:/loadable@champion', '--env-manager', 'local', '-p', String(port)],
+      { stdio: 'ignore', env, detached: true },
+    )
+    const ended = once(serving, 'close')
+    onTestFinished(async () => {
+      if (serving.exitCode === null && serving.pid !== undefined) process.kill(-serving.pid, 'SIGKILL')
+      await ended
+    })
+    const inputs = { pulses: [[[1, 2, 3, 4, 5, 6]]], padding: [[false]] }
+    const answer = await until(async () => {
+      if (serving.exitCode !== null) throw new Error(`mlflow models serve ended with ${serving.exitCode}`)
+      const response = await fetch(`http://127.0.0.1:${port}/invocations`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ inputs }),
+      }).catch(() => undefined)
+      return response && { status: response.status, body: await response.text() }
+    }, PATIENT)
+    expect(answer).toMatchObject({ status: 200 })
+    const { predictions } = JSON.parse(answer.body) as { predictions: { direction: number[][] } }
+    expect(predictions.direction[0]).toHaveLength(3)
   })
 
   it('files that are not what was published are refused', async () => {

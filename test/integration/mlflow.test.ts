@@ -194,6 +194,55 @@ describe('a real MLflow', { timeout: 600_000 }, () => {
     expect(statuses).toEqual(['KILLED', 'KILLED'])
   })
 
+  it('gets a new run when one has run for its time, and every event is in one of them', async (t) => {
+    const broker = await (await openHome(t, 'sqlite')).open()
+    const { log } = collectLog()
+    const metrics = mlflowMetrics(new Registry())
+    const open = () => new RunLog({ http, experiment: 'rotated', name: 'C1', tags: {}, metrics, log })
+    const inferenceLog = new InferenceLog({
+      run: open(),
+      next: { afterMs: 2_000, open },
+      params: { a: 'b' },
+      log,
+      intervalMs: 200,
+      filesEveryMs: 60_000,
+      writeSample: writePredictions,
+    })
+    const { stop } = startConsuming(t, {
+      broker,
+      inferrer: new TestInferrer(),
+      onSettled: (facts) => inferenceLog.settled(facts),
+    })
+    let batches = 0
+    await until(async () => {
+      await broker.publish(toMessage(`b${batches}`, makeEvents(10, 1 + batches++ * 10)))
+      return (await runsOf('rotated')).length > 1
+    }, PATIENT)
+    await untilDrained(broker)
+    await stop()
+    expect(await inferenceLog.end('FINISHED', 120_000)).toMatchObject({ isComplete: true })
+    await until(async () => (await runsOf('rotated')).every(({ status }) => status === 'FINISHED'), PATIENT)
+    const runs = (await runsOf('rotated')).reverse()
+    expect(runs[1].tags['nustream.previous_run']).toBe(runs[0].runId)
+    const totals = await Promise.all(runs.map(({ runId }) => historyOf(runId, 'total_events')))
+    expect(totals.flat().reduce((sum, { value }) => sum + value, 0)).toBe(10 * batches)
+    expect(await paramsOf(runs[1].runId)).toMatchObject({ a: 'b', model: expect.any(String) })
+    const files = await listArtifacts(http, runs[0].artifactUri)
+    expect(files.map(({ path }) => path)).toContain('predictions/sample.parquet')
+  })
+
+  it('marks its experiments as those of models that are trained, not of language models', async () => {
+    const experimentId = await ensureExperiment(http, 'kind')
+    const tags = z.object({
+      experiment: z.object({ tags: z.array(z.object({ key: z.string(), value: z.string() })) }),
+    })
+    const { experiment } = await http.get('mlflow/experiments/get', { experiment_id: experimentId }, tags)
+    expect(experiment.tags).toContainEqual({
+      key: 'mlflow.experimentKind',
+      value: 'custom_model_development',
+    })
+  })
+
   it('killed and started again in the middle: the same run goes on and has every point', async (t) => {
     const broker = await (await openHome(t, 'sqlite')).open()
     const registry = new Registry()
