@@ -75,6 +75,7 @@ export const UNAVAILABLE_CODES = [
   'model_overloaded',
   'model_worker_died',
   'model_cache_full', // no room on the disk for a model of the registry
+  'unauthorized', // a model server does not take the token any more
   'source_unavailable',
   'mlflow_unreachable', // away, too slow, failing, or answering nonsense
 ] as const

@@ -1,10 +1,8 @@
-import { EventError, UnavailableError, UsageError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import { checkEvents } from '../event/check.ts'
 import { openingAngles } from '../event/direction.ts'
 import { type EventBatch, eventCount, selectEvents } from '../event/event-batch.ts'
-import type { Inference, Inferrer } from '../inference/inferrer.ts'
-import { type Blame, isAnswer, searchCulprit } from '../inference/remote/culprit.ts'
-import { isTooLate } from '../inference/remote/http.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
 import type { EventSource } from '../source/source.ts'
 
 /** Directions of some events in the order of the source; NaN where an event has none. */
@@ -141,7 +139,7 @@ async function answerChunk(
   const kappa = azimuth.slice()
   const isBad = new Set(bad.map(({ index }) => index))
   const good = range(events).filter((index) => !isBad.has(index))
-  const inference = await ask(inferrer, isBad.size > 0 ? selectEvents(batch, good) : batch, signal)
+  const inference = await inferrer.infer(isBad.size > 0 ? selectEvents(batch, good) : batch, { signal })
   for (const [answer, index] of good.entries()) {
     azimuth[index] = inference.azimuth[answer]
     zenith[index] = inference.zenith[answer]
@@ -151,32 +149,6 @@ async function answerChunk(
     failed.push({ eventId: String(batch.eventIds[good[index]]), code, message })
   const degenerate = inference.degenerate.reduce((sum, each) => sum + each, 0)
   return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, kappa, degenerate, failed }
-}
-
-/**
- * A batch on which the model fails as a whole is halved until the event at fault stands alone, so that its neighbours are
- * answered. A server too slow for it is asked again, as it then is for fewer events at once. Whatever else is wrong ends
- * the evaluation.
- */
-async function ask(inferrer: Inferrer, batch: EventBatch, signal: AbortSignal): Promise<Inference> {
-  let triesLeft = 1 + Math.ceil(Math.log2(eventCount(batch) || 1)) // down to one event
-  const attempt = async (part: EventBatch): Promise<Inference | Blame> => {
-    try {
-      return await inferrer.infer(part, { signal })
-    } catch (error) {
-      if (isTooLate(error) && --triesLeft > 0) return await attempt(part)
-      if (error instanceof EventError) return { reason: 'model_failed', error }
-      if (!(error instanceof UnavailableError) || error.code !== 'model_worker_died') throw error
-      return { reason: 'model_worker_died', error }
-    }
-  }
-  const whole = await attempt(batch)
-  if (isAnswer(whole)) return whole
-  const wasReady = async () => {
-    await inferrer.ready()
-    return true
-  }
-  return searchCulprit(batch, { blame: whole, attempt, triesMax: 1, wasReady, model: inferrer.model })
 }
 
 /** Events that the source could not read have an id at best. */

@@ -1,4 +1,5 @@
 import type { DriftReference } from '../drift/reference.ts'
+import type { UnavailableCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { Directions } from './directions.ts'
 import type { ModelFailure } from './isolate.ts'
@@ -18,8 +19,21 @@ export interface InferOptions {
   readonly signal?: AbortSignal | undefined
   /** The span that asks, for a model server that keeps spans too. */
   readonly traceparent?: string | undefined
-  /** Called after each failure of the model that the events asked for may have caused. */
-  readonly onRetry?: ((reason: ModelFailure, error: unknown) => void) | undefined
+  /** Called before the model is asked again within the call: it failed on some of the events, or went away. */
+  readonly onRetry?: ((reason: ModelFailure | UnavailableCode, error: unknown) => void) | undefined
+}
+
+/** What an operator is told of one model server. */
+export interface ModelServerStatus {
+  readonly server: string
+  /** False after a failed request, until its health check succeeds. */
+  readonly isUp: boolean
+  /** Why it is not up. */
+  readonly problem?: string
+  readonly answered: number
+  readonly failed: number
+  /** Requests sent to it because another server was slow. */
+  readonly hedged: number
 }
 
 /** Turns events into directions: a model folder in this process, or a model server. */
@@ -28,6 +42,8 @@ export interface Inferrer extends AsyncDisposable {
   readonly model: ModelIdentity
   /** Histograms of the events that the model was trained on, where its manifest has them; they change with the model. */
   readonly reference?: DriftReference | undefined
+  /** The model servers behind it, where there are any. */
+  readonly servers?: readonly ModelServerStatus[]
   /** Batches that it can work on at once. */
   readonly concurrency: number
   /**

@@ -1,6 +1,6 @@
 import { sleep } from '../async/deadline.ts'
 import { type BackoffOptions, createBackoff, retry } from '../async/retry.ts'
-import { UnavailableError } from '../errors.ts'
+import { type UnavailableCode, UnavailableError } from '../errors.ts'
 
 /** How a call of the model failed that its own events may have caused. */
 export type ModelFailure = 'model_failed' | 'model_timeout' | 'model_worker_died'
@@ -23,8 +23,8 @@ export interface IsolateOptions {
   readonly patienceMs?: number
   readonly backoff?: BackoffOptions
   readonly signal?: AbortSignal | undefined
-  /** Called after each failed call of the model. */
-  readonly onRetry?: ((reason: ModelFailure, error: unknown) => void) | undefined
+  /** Called after each failed call, and before each wait for a model that is away. */
+  readonly onRetry?: ((reason: ModelFailure | UnavailableCode, error: unknown) => void) | undefined
 }
 
 interface Failed {
@@ -77,7 +77,11 @@ function createAttempt(options: IsolateOptions) {
       ...(options.backoff && { backoff: options.backoff }),
       isTransient: (error) =>
         canWait(error) && performance.now() - startedMs + 1000 * retryAfterSeconds(error) < patienceMs,
-      onRetry: () => void waits++,
+      onRetry: (error) => {
+        waits++
+        // What can be waited for is an UnavailableError.
+        onRetry?.((error as UnavailableError).code, error)
+      },
     })
     return waits === 0
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { NustreamError } from '../../errors.ts'
 import { type EventBatch, eventCount, pulseCount } from '../../event/event-batch.ts'
 import { allocateDirections, type Directions, setFault } from '../directions.ts'
+import { isolate } from '../isolate.ts'
 import type { ModelManifest } from '../model/manifest.ts'
 import { type BuildTensors, buildBuildTensors } from '../tensors/build-tensors.ts'
 import type { Run } from '../tensors/features.ts'
@@ -118,23 +119,21 @@ function chooseRun({ manifest, select }: Parts, { batch, answers, rows, from, to
   }
 }
 
-/** Halves a run on which the network throws, until the one event at fault stands alone. */
+/** An event on which the network throws is a fault; the others of its run get their directions. */
 async function answerRun(parts: Parts, run: Run, answers: Directions): Promise<void> {
-  try {
-    const outputs = await parts.session.run(parts.buildTensors(run), parts.outputs)
-    parts.readOutput(outputs, run.events, answers)
-  } catch (error) {
-    // A world that is away, and the end of all asking, are no fault of these events.
-    if (parts.signal?.aborted || (error instanceof NustreamError && error.disposition !== 'reject'))
-      throw error
-    if (run.events.length === 1) {
-      setFault(answers, run.events[0], 'model_failed', `the model failed on this event: ${messageOf(error)}`)
-      return
-    }
-    const middle = Math.ceil(run.events.length / 2)
-    await answerRun(parts, partOfRun(run, 0, middle), answers)
-    await answerRun(parts, partOfRun(run, middle, run.events.length), answers)
-  }
+  await isolate(run.events.length, {
+    tries: 1,
+    signal: parts.signal,
+    async answer(from, to) {
+      const part = to - from === run.events.length ? run : partOfRun(run, from, to)
+      const outputs = await parts.session.run(parts.buildTensors(part), parts.outputs)
+      parts.readOutput(outputs, part.events, answers)
+    },
+    // A server that is away, or has another network, is no fault of these events.
+    failureOf: (error) =>
+      error instanceof NustreamError && error.disposition !== 'reject' ? undefined : 'model_failed',
+    setFault: (index, message) => setFault(answers, run.events[index], 'model_failed', message),
+  })
 }
 
 function partOfRun(run: Run, from: number, to: number): Run {
@@ -145,8 +144,4 @@ function partOfRun(run: Run, from: number, to: number): Run {
     rows: run.rows.subarray(starts[0], starts[to - from]),
     starts: starts.map((start) => start - run.starts[from]),
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -7,7 +7,7 @@ import {
   request as requestHttp,
 } from 'node:http'
 import { request as requestHttps, Agent as TlsAgent } from 'node:https'
-import { UnavailableError, UsageError } from '../../errors.ts'
+import { EventError, UnavailableError, UsageError } from '../../errors.ts'
 
 export interface HttpCall {
   readonly method: 'GET' | 'POST'
@@ -172,4 +172,54 @@ function toKnown(error: unknown, name: string): Error {
   return new UnavailableError('model_unreachable', `${name} cannot be reached: ${message || code}`, {
     cause: error,
   })
+}
+
+/** Cause of the error of an answer 504: the server gave up. */
+export class GatewayTimeout extends Error {}
+
+/** What an answer other than 200 to a request with so many events means for them. */
+export function refusal(name: string, answer: HttpAnswer, events: number): Error {
+  const { status } = answer
+  const said = `${name} answered ${status}: ${messageOf(answer)}`
+  if (status === 401 || status === 403) return unauthorized(name)
+  if (status === 503 || status === 429 || status === 504) {
+    return new UnavailableError('model_overloaded', said, {
+      retryAfterSeconds: answer.retryAfterSeconds ?? 1,
+      ...(status === 504 && { cause: new GatewayTimeout(said) }),
+    })
+  }
+  // Proxies say so of a server that is away.
+  if (status === 502) return new UnavailableError('model_unreachable', said)
+  if (events === 0) return new UnavailableError('model_unreachable', said)
+  return new EventError('model_failed', `${said} (a batch of ${events} events)`)
+}
+
+/**
+ * For the opening of a model: a server that is away may come back and is no error, a token that it does not take is one.
+ * @throws UsageError `unauthorized`; every error that is no UnavailableError
+ */
+export function throwUnlessAway(error: unknown): void {
+  if (!(error instanceof UnavailableError)) throw error
+  if (error.code === 'unauthorized') throw new UsageError('unauthorized', error.message, { cause: error })
+}
+
+/** While a token is being replaced the servers may have the new one before their callers. */
+export function unauthorized(name: string): UnavailableError {
+  return new UnavailableError(
+    'unauthorized',
+    `${name} does not take the token; give the one that the model server was started with`,
+  )
+}
+
+/** Our servers say what is wrong as JSON; of others, the beginning of whatever they say. */
+function messageOf({ body }: HttpAnswer): string {
+  const text = Buffer.from(body.subarray(0, 4096)).toString()
+  try {
+    const { error } = JSON.parse(text)
+    const message = typeof error === 'string' ? error : error?.message
+    if (typeof message === 'string') return message.slice(0, 500)
+  } catch {
+    // Not JSON: the text itself is all there is.
+  }
+  return text.slice(0, 200)
 }

@@ -1,23 +1,35 @@
+import { z } from 'zod'
 import type { DriftReference } from '../../drift/reference.ts'
 import { EventError, UnavailableError, UsageError } from '../../errors.ts'
 import { type EventBatch, eventCount, sliceEvents } from '../../event/event-batch.ts'
 import { encodeEventBatch } from '../../event/wire.ts'
 import { allocateDirections, concatDirections, scatterDirections, setFault } from '../directions.ts'
-import type { Inference, InferOptions, Inferrer, ModelIdentity } from '../inferrer.ts'
+import type { Inference, InferOptions, Inferrer, ModelIdentity, ModelServerStatus } from '../inferrer.ts'
 import { isolate, type ModelFailure } from '../isolate.ts'
+import { referenceSchema } from '../model/manifest.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
 import { decodeAnswer } from './answer-wire.ts'
-import { type HttpAnswer, type HttpCaller, NoAnswerInTime, openHttpCaller } from './http-caller.ts'
-import { GatewayTimeout, refusal, unauthorized } from './http-refusal.ts'
-import { readServedReference } from './served-reference.ts'
+import { Endpoints } from './endpoints.ts'
+import {
+  GatewayTimeout,
+  type HttpAnswer,
+  type HttpCaller,
+  NoAnswerInTime,
+  openHttpCaller,
+  refusal,
+  throwUnlessAway,
+  unauthorized,
+} from './http-caller.ts'
 
 export interface HttpInferrerOptions {
-  /** Bearer token of the model server. */
+  /** Bearer token of the model servers. */
   readonly token?: string | undefined
-  /** For one batch, from the first byte sent to the last received. */
-  readonly timeoutMs?: number
-  /** Batches asked for at once; each has a connection of its own, which is kept open. */
-  readonly concurrency?: number
+  /** For one request, from the first byte sent to the last received. Default 30 s. */
+  readonly timeoutMs?: number | undefined
+  /** A request without an answer for so long goes to another server too; 0: never. Default: the 95th percentile of late. */
+  readonly hedgeMs?: number | undefined
+  /** Batches asked for at once; each has a connection of its own to its server, which is kept open. */
+  readonly concurrency?: number | undefined
   /** Certificate of the authority that signed the server's, where it is none that Node knows. */
   readonly ca?: string | Buffer | undefined
 }
@@ -25,27 +37,26 @@ export interface HttpInferrerOptions {
 const ARROW_TYPE = 'application/vnd.apache.arrow.stream'
 const READY_TIMEOUT_MS = 5_000
 const CONTROL_PULSES = 64
+/** Waits for a server during the search for an event at fault, in timeouts. */
+const PATIENCE = 3
 const UNKNOWN: ModelIdentity = { name: 'unknown', version: 'unknown' }
 
 /**
- * A model server of ours as an inferrer: batches travel as Arrow to `POST /predict`. A server that is away does not fail
- * the opening: `infer` and `ready` say so, and its model's name is "unknown" until it has answered once.
- * @throws UsageError when the URL is none, or the server does not take the token
+ * One or more nustream model servers as an inferrer: batches travel as Arrow to `POST /predict`. Servers that are away do
+ * not fail the opening: `infer` and `ready` say so, and the model's name is "unknown" until one has answered.
+ * @param urls of servers with the same model, separated by commas
+ * @throws UsageError when a URL is none, or a server does not take the token
  */
-export async function openHttpInferrer(url: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
-  const { concurrency = 4, timeoutMs = 30_000, token, ca } = options
-  const inferrer = new HttpInferrer(
-    openHttpCaller(toBase(url), { concurrency, token, ca }),
-    concurrency,
-    timeoutMs,
-  )
+export async function openHttpInferrer(urls: string, options: HttpInferrerOptions = {}): Promise<Inferrer> {
+  const { concurrency = 4, timeoutMs = 30_000, hedgeMs, token, ca } = options
+  const bases = urls.split(',').map((url) => toBase(url.trim()))
+  const callers = bases.map((base) => openHttpCaller(base, { concurrency, token, ca }))
+  const inferrer = new HttpInferrer(callers, { concurrency, timeoutMs, hedgeMs })
   try {
-    await inferrer.ready()
+    await inferrer.open()
   } catch (error) {
-    if (!(error instanceof UnavailableError)) {
-      await inferrer[Symbol.asyncDispose]()
-      throw error
-    }
+    await inferrer[Symbol.asyncDispose]()
+    throw error
   }
   return inferrer
 }
@@ -61,17 +72,23 @@ function toBase(url: string): URL {
 
 class HttpInferrer implements Inferrer {
   readonly concurrency: number
-  readonly #caller: HttpCaller
+  readonly #endpoints: Endpoints
   readonly #timeoutMs: number
   #model = UNKNOWN
   #reference: DriftReference | undefined
-  /** Events of one request: half of what the server was too slow for, twice of what it does with ease. */
+  /** Events of one request: half of what a server was too slow for, twice of what it does with ease. */
   #eventsMax = Number.POSITIVE_INFINITY
 
-  constructor(caller: HttpCaller, concurrency: number, timeoutMs: number) {
-    this.#caller = caller
-    this.concurrency = concurrency
-    this.#timeoutMs = timeoutMs
+  constructor(
+    callers: readonly HttpCaller[],
+    options: { concurrency: number; timeoutMs: number; hedgeMs: number | undefined },
+  ) {
+    this.concurrency = options.concurrency * callers.length
+    this.#timeoutMs = options.timeoutMs
+    this.#endpoints = new Endpoints(callers, {
+      hedgeMs: options.hedgeMs,
+      ready: (server) => this.#checkHealth(server),
+    })
   }
 
   get model(): ModelIdentity {
@@ -88,7 +105,7 @@ class HttpInferrer implements Inferrer {
     await isolate(eventCount(batch), {
       signal: options.signal,
       onRetry: options.onRetry,
-      patienceMs: this.#timeoutMs,
+      patienceMs: PATIENCE * this.#timeoutMs,
       failureOf,
       answer: async (from, to) => {
         const part = await this.#inferInParts(sliceEvents(batch, from, to), options)
@@ -139,55 +156,74 @@ class HttpInferrer implements Inferrer {
     }
   }
 
-  async #ask(batch: EventBatch, { signal, traceparent }: InferOptions): Promise<Inference> {
-    const answer = await this.#caller.call({
-      method: 'POST',
-      path: 'predict',
-      type: ARROW_TYPE,
-      body: encodeEventBatch(batch),
-      timeoutMs: this.#timeoutMs,
-      traceparent,
-      signal,
-    })
-    if (answer.status !== 200) throw refusal(this.#caller.name, answer, eventCount(batch))
-    const inference = this.#decode(answer, batch)
-    // Not waited for: a server that has swapped its model answers on, and drift may be noticed a little later.
-    void this.#learnModel(inference.model)
-    return inference
+  async #ask(batch: EventBatch, { signal: given, traceparent }: InferOptions): Promise<Inference> {
+    const body = encodeEventBatch(batch)
+    const request = async (server: HttpCaller, signal: AbortSignal): Promise<Inference> => {
+      const answer = await server.call({
+        method: 'POST',
+        path: 'predict',
+        type: ARROW_TYPE,
+        body,
+        timeoutMs: this.#timeoutMs,
+        traceparent,
+        signal,
+      })
+      if (answer.status !== 200) throw refusal(server.name, answer, eventCount(batch))
+      const inference = toInference(server.name, answer, batch)
+      // Not waited for: a server that has swapped its model answers on, and drift may be noticed a little later.
+      void this.#learnModel(server, inference.model)
+      return inference
+    }
+    return await this.#endpoints.ask(request, given)
+  }
+
+  /** Servers that are away are no error here; one that does not take the token is a wrong setting. */
+  async open(): Promise<void> {
+    const checks = await Promise.allSettled(
+      this.#endpoints.servers.map((server) => this.#checkHealth(server)),
+    )
+    for (const check of checks) if (check.status === 'rejected') throwUnlessAway(check.reason)
   }
 
   async ready(): Promise<void> {
-    const answer = await this.#caller.call({ method: 'GET', path: 'health', timeoutMs: READY_TIMEOUT_MS })
-    if (answer.status !== 200) throw refusal(this.#caller.name, answer, 0)
+    await this.#endpoints.ready()
+  }
+
+  get servers(): readonly ModelServerStatus[] {
+    return this.#endpoints.status
+  }
+
+  async #checkHealth(server: HttpCaller): Promise<void> {
+    const answer = await server.call({ method: 'GET', path: 'health', timeoutMs: READY_TIMEOUT_MS })
+    if (answer.status !== 200) throw refusal(server.name, answer, 0)
     const health = readHealth(answer)
-    if (health.authorized === false) throw unauthorized(this.#caller.name)
-    await this.#learnModel({ name: String(health.model), version: String(health.version) })
+    if (health.authorized === false) throw unauthorized(server.name)
+    await this.#learnModel(server, { name: String(health.model), version: String(health.version) })
   }
 
   /** Asks a model that is new to us what it was trained on; one that cannot be asked goes without. */
-  async #learnModel(model: ModelIdentity): Promise<void> {
+  async #learnModel(server: HttpCaller, model: ModelIdentity): Promise<void> {
     const { name, version } = this.#model
     if (model.name === name && model.version === version) return
     this.#model = model
     this.#reference = undefined
     const call = { method: 'GET', path: 'model', timeoutMs: READY_TIMEOUT_MS } as const
-    const answer = await this.#caller.call(call).catch(() => undefined)
-    if (answer?.status === 200 && this.#model === model) this.#reference = readServedReference(answer.body)
+    const answer = await server.call(call).catch(() => undefined)
+    if (answer?.status === 200 && this.#model === model) this.#reference = readReference(answer.body)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#caller.close()
+    this.#endpoints.close()
   }
+}
 
-  /** Whatever is wrong with an answer is the answer's fault: another batch may fare better. */
-  #decode({ body }: HttpAnswer, batch: EventBatch): Inference {
-    try {
-      return decodeAnswer(body, batch)
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      const message = `${this.#caller.name} gave no answer in wire form: ${reason}`
-      throw new EventError('model_failed', message, { cause: error })
-    }
+/** Whatever is wrong with an answer is the answer's fault: another batch may fare better. */
+function toInference(server: string, { body }: HttpAnswer, batch: EventBatch): Inference {
+  try {
+    return decodeAnswer(body, batch)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new EventError('model_failed', `${server} gave no answer in wire form: ${reason}`, { cause: error })
   }
 }
 
@@ -197,7 +233,7 @@ function failureOf(error: unknown): ModelFailure | undefined {
 }
 
 /** The server is there and has not answered in time, by its own clock (504) or by ours. */
-export function isTooLate(error: unknown): boolean {
+function isTooLate(error: unknown): boolean {
   if (!(error instanceof UnavailableError)) return false
   return error.cause instanceof NoAnswerInTime || error.cause instanceof GatewayTimeout
 }
@@ -216,4 +252,17 @@ function readHealth({ body }: HttpAnswer): Health {
     // Said below: what is no JSON is no model server of ours either.
   }
   throw new UnavailableError('model_unreachable', 'what answers at /health is no nustream model server')
+}
+
+const servedModel = z.object({ reference: referenceSchema.nullish() })
+
+/** The reference in what a model server says at `GET /model`; undefined where it says nothing of the kind. */
+function readReference(body: Uint8Array): DriftReference | undefined {
+  try {
+    const parsed = servedModel.safeParse(JSON.parse(Buffer.from(body).toString()))
+    return parsed.data?.reference ?? undefined
+  } catch {
+    // Not JSON: an older server, or another program. Without a reference nothing is compared.
+    return undefined
+  }
 }

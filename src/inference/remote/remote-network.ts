@@ -8,6 +8,7 @@ import type { ModelManifest } from '../model/manifest.ts'
 import { checkParity, checkParityTensors, type ParityFixture, readParityFixture } from '../model/parity.ts'
 import { answerAll, networkParts, type Parts } from '../network/onnx-executor.ts'
 import { networkRuns, planRuns, type RunLimits } from '../network/plan-runs.ts'
+import { throwUnlessAway } from './http-caller.ts'
 import { TensorServer } from './tensor-server.ts'
 
 export interface RemoteNetworkOptions {
@@ -41,12 +42,10 @@ export async function openRemoteNetwork(
   else options.log?.warn({ model: manifest.name }, 'model has no parity fixture: nothing proves the server')
   const network = new RemoteNetwork(manifest, fixture, url, options)
   try {
-    await network.ready()
+    await network.ready().catch(throwUnlessAway)
   } catch (error) {
-    if (!(error instanceof UnavailableError)) {
-      await network[Symbol.asyncDispose]()
-      throw error
-    }
+    await network[Symbol.asyncDispose]()
+    throw error
   }
   return network
 }

@@ -1,7 +1,6 @@
 import { EventError, UnavailableError, UsageError } from '../../errors.ts'
 import type { NamedTensors } from '../tensors/tensor.ts'
-import { type HttpAnswer, type HttpCaller, openHttpCaller } from './http-caller.ts'
-import { refusal } from './http-refusal.ts'
+import { type HttpAnswer, type HttpCaller, openHttpCaller, refusal } from './http-caller.ts'
 import { decodeInferAnswer, encodeInferRequest, type InferAnswer, type TensorBody } from './tensor-wire.ts'
 
 const READY_TIMEOUT_MS = 5_000
