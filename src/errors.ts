@@ -1,8 +1,8 @@
 /**
- * What an error means for the event it touches:
- * `reject` the event (or batch) is bad and becomes a dead letter;
- * `retry` the world is bad for now, try again with back-off, the event is innocent;
- * `stop` the program or its configuration is bad, nothing sensible can follow.
+ * What happens next after an error:
+ * `reject` the event (or batch) cannot be processed and becomes a dead letter;
+ * `retry` something outside is away for now: try again with back-off, no event is at fault;
+ * `stop` the program or its configuration is wrong, nothing sensible can follow.
  */
 export type Disposition = 'reject' | 'retry' | 'stop'
 

@@ -7,7 +7,7 @@ import { archiveSettings } from './archive.ts'
 import { addCommand } from './command.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
 import { openStreamModel, registrySettings } from './registry-model.ts'
-import { brokerHealth, openRoleBroker, type Role, runRole } from './role.ts'
+import { openRoleBroker, type Role, runRole } from './role.ts'
 import {
   brokerSettings,
   consumeSettings,
@@ -17,7 +17,7 @@ import {
   roleSettings,
   traceSettings,
 } from './settings.ts'
-import { consumeAsConfigured, consumeParams } from './work.ts'
+import { ConsumerHealth, consumeAsConfigured, consumeParams } from './work.ts'
 
 const settings = {
   ...modelSettings,
@@ -57,7 +57,8 @@ export function add(program: Command): void {
 async function runConsumer(config: Config, role: Role): Promise<void> {
   const broker = await openRoleBroker(config, role)
   const { inferrer, details } = await openStreamModel(config, role)
-  await role.watch({ broker, health: () => brokerHealth(broker, details()) })
+  const health = new ConsumerHealth(broker, inferrer, details)
+  await role.watch({ broker, health: health.read })
   const failed = new AbortController()
   const stopped = new AbortController()
   const keeping = startArchive(config, role, { broker, signal: stopped.signal })
@@ -68,7 +69,10 @@ async function runConsumer(config: Config, role: Role): Promise<void> {
     const report = await withInferenceLog(config, role, {
       inferrer,
       params: consumeParams(config),
-      work: (onSettled) => consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled }),
+      work: (onSettled) => {
+        const { onModelHealth } = health
+        return consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled, onModelHealth })
+      },
       // Asked to stop is how a consumer ends; one whose time ran out was cut off.
       statusOf: ({ gaveUp }) => (failed.signal.aborted ? 'FAILED' : gaveUp ? 'KILLED' : 'FINISHED'),
     })

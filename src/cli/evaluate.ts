@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
@@ -14,11 +13,11 @@ import { isUrl, openInferrer } from '../inference/open.ts'
 import { renderFigure } from '../plots/figure.ts'
 import { openSource } from '../source/open.ts'
 import type { EventSource } from '../source/source.ts'
-import { parseTokens } from '../telemetry/access.ts'
 import { addCommand } from './command.ts'
 import { CUT_SHORT, listenForInterrupt } from './interrupt.ts'
 import { showProgress } from './progress.ts'
 import { makeReportFolder, writeReport } from './report-folder.ts'
+import { inferrerOptions } from './role.ts'
 import { DEFAULT_MODEL, jsonSetting, modelSettings } from './settings.ts'
 
 const settings = {
@@ -134,12 +133,8 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
   const total = config.events ?? (await source.count())
   if (total === undefined)
     throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
-  const { threads = availableParallelism(), inferUrl, inferEvents } = config
-  const [token] = parseTokens(config.token)
   await using parts = new AsyncDisposableStack()
-  const inferrer = parts.use(
-    await openInferrer(spec, { threads, inferUrl, inferEvents, ...(token && { token }) }),
-  )
+  const inferrer = parts.use(await openInferrer(spec, inferrerOptions(config)))
   const submission = config.submission ? parts.use(await openSubmission(config.submission)) : undefined
   const progress = showProgress(`evaluating ${spec}`, total)
   const answered = await answerEvents({

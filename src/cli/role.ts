@@ -6,7 +6,7 @@ import { brokerMetrics } from '../broker/metrics.ts'
 import { openBroker } from '../broker/open.ts'
 import { UsageError } from '../errors.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
-import { openInferrer } from '../inference/open.ts'
+import { type OpenInferrerOptions, openInferrer } from '../inference/open.ts'
 import { parseTokens } from '../telemetry/access.ts'
 import { type Beating, startHeartbeat } from '../telemetry/heartbeat.ts'
 import { createLog, type LogLevel } from '../telemetry/log.ts'
@@ -181,16 +181,23 @@ export interface ModelConfig {
   readonly token?: string | undefined
   readonly inferUrl?: string | undefined
   readonly inferEvents?: number | undefined
+  readonly modelTimeoutMs?: number | undefined
+  readonly modelHedgeMs?: number | undefined
 }
 
 export async function openRoleInferrer(
   config: ModelConfig,
   role: Pick<Role, 'log' | 'parts'>,
 ): Promise<Inferrer> {
-  const { model, threads = availableParallelism(), inferUrl, inferEvents } = config
+  return role.parts.use(await openInferrer(config.model, { log: role.log, ...inferrerOptions(config) }))
+}
+
+/** What the settings say of the model, for `openInferrer`. */
+export function inferrerOptions(config: Omit<ModelConfig, 'model'>): OpenInferrerOptions {
+  const { threads = availableParallelism(), inferUrl, inferEvents } = config
   const [token] = parseTokens(config.token)
-  const options = { threads, log: role.log, inferUrl, inferEvents, ...(token && { token }) }
-  return role.parts.use(await openInferrer(model, options))
+  const { modelTimeoutMs: timeoutMs, modelHedgeMs: hedgeMs } = config
+  return { threads, inferUrl, inferEvents, timeoutMs, hedgeMs, ...(token && { token }) }
 }
 
 /** Ready when the broker answers and would store a batch. */

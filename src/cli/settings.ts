@@ -124,7 +124,9 @@ export const modelSettings = {
   model: z
     .string()
     .default(DEFAULT_MODEL)
-    .describe('nano (comes with nustream), linefit (built in), a model folder, or the URL of a model server')
+    .describe(
+      'nano (comes with nustream), linefit (built in), a model folder, or the URL of a model server (several, separated by commas, share the work)',
+    )
     .meta({ value: 'model' }),
   threads: count(1, 256)
     .optional()
@@ -142,6 +144,18 @@ export const modelSettings = {
       'run the network of the model folder on this server instead (Triton, KServe, MLServer …), as http://HOST:PORT/v2/models/NAME',
     )
     .meta({ value: 'url' }),
+  modelTimeoutMs: count(10, 600_000)
+    .default(30_000)
+    .describe(
+      'longest wait for one answer of a model server; after it another is asked, or fewer events at once',
+    )
+    .meta({ value: 'ms' }),
+  modelHedgeMs: count(0, 600_000)
+    .optional()
+    .describe(
+      'with several model servers, ask a second one after this wait; 0 never (default: the 95th percentile of late)',
+    )
+    .meta({ value: 'ms' }),
   inferEvents: count(1, 4096)
     .optional()
     .describe('events of one request to --infer-url (default: limits.eventsPerRun of the model)')

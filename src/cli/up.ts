@@ -12,7 +12,7 @@ import { addCommand, switchFlag } from './command.ts'
 import { createRoleDisplay, displaySettings, sayIfMoved, withPort } from './display.ts'
 import { inferenceLogSettings, withInferenceLog } from './mlflow.ts'
 import { openStreamModel, registrySettings } from './registry-model.ts'
-import { brokerHealth, openRoleBroker, type Role, runRole } from './role.ts'
+import { openRoleBroker, type Role, runRole } from './role.ts'
 import {
   brokerTuning,
   consumeSettings,
@@ -22,7 +22,13 @@ import {
   roleSettings,
   traceSettings,
 } from './settings.ts'
-import { consumeAsConfigured, consumeParams, emitAsConfigured, openRoleSource } from './work.ts'
+import {
+  ConsumerHealth,
+  consumeAsConfigured,
+  consumeParams,
+  emitAsConfigured,
+  openRoleSource,
+} from './work.ts'
 
 const settings = {
   ...emitSettings,
@@ -74,7 +80,7 @@ async function up(config: Config, role: Role): Promise<void> {
   const source = await openRoleSource(config, role)
   const broker = await openRoleBroker({ ...config, broker: url }, role)
   const { inferrer, details } = await openStreamModel(config, role)
-  const health = () => brokerHealth(broker, details())
+  const { read: health, onModelHealth } = new ConsumerHealth(broker, inferrer, details)
   const showing = await show(config, role, { broker, health })
   const startedAt = performance.now()
   const before = await broker.totals()
@@ -88,7 +94,13 @@ async function up(config: Config, role: Role): Promise<void> {
     inferrer,
     params: consumeParams({ ...config, broker: url }),
     async work(onSettled) {
-      const report = await consumeAsConfigured(config, role, { broker, inferrer, signal: stopped, onSettled })
+      const report = await consumeAsConfigured(config, role, {
+        broker,
+        inferrer,
+        signal: stopped,
+        onSettled,
+        onModelHealth,
+      })
       seconds = (performance.now() - startedAt) / 1000
       return report
     },

@@ -8,7 +8,8 @@ import { emitterMetrics } from '../emitter/metrics.ts'
 import type { Inferrer } from '../inference/inferrer.ts'
 import { openSource, sourceMetrics } from '../source/open.ts'
 import type { EventSource } from '../source/source.ts'
-import type { Role } from './role.ts'
+import type { Health } from '../telemetry/server.ts'
+import { brokerHealth, type Role } from './role.ts'
 
 export interface EmitConfig {
   readonly source: string
@@ -59,25 +60,57 @@ interface ConsumeWork {
   readonly inferrer: Inferrer
   readonly signal: AbortSignal
   readonly onSettled?: ConsumeOptions['onSettled'] | undefined
+  readonly onModelHealth: NonNullable<ConsumeOptions['onModelHealth']>
+}
+
+/** Whether a consumer can do its work: the broker answers, and so does the model. */
+export class ConsumerHealth {
+  readonly #broker: Broker
+  readonly #inferrer: Inferrer
+  readonly #details: () => Record<string, unknown>
+  #modelProblem: string | undefined
+
+  constructor(broker: Broker, inferrer: Inferrer, details: () => Record<string, unknown>) {
+    this.#broker = broker
+    this.#inferrer = inferrer
+    this.#details = details
+  }
+
+  readonly onModelHealth = (problem: string | undefined): void => {
+    this.#modelProblem = problem
+  }
+
+  readonly read = async (): Promise<Health> => {
+    const { servers } = this.#inferrer
+    const problem = this.#modelProblem
+    const health = await brokerHealth(this.#broker, {
+      ...this.#details(),
+      ...(servers && { model_servers: servers }),
+      ...(problem !== undefined && { model_problem: problem }),
+    })
+    return { ...health, ready: health.ready && problem === undefined }
+  }
 }
 
 /** Consumes as the settings say, until the signal aborts. */
 export function consumeAsConfigured(
   config: ConsumeConfig,
   role: Role,
-  { broker, inferrer, signal, onSettled }: ConsumeWork,
+  { broker, inferrer, signal, onSettled, onModelHealth }: ConsumeWork,
 ): Promise<ConsumeReport> {
   return consume({
     broker,
     inferrer,
     consumer: role.instance,
-    leasesMax: config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism())),
+    leasesMax:
+      config.onLoan ?? Math.max(4, 2 * (config.threads ?? availableParallelism()), inferrer.concurrency),
     attemptsMax: config.attemptsMax,
     shutdownMs: config.shutdownMs,
     metrics: consumerMetrics(role.registry),
     tracer: role.tracer,
     log: role.log,
     signal,
+    onModelHealth,
     ...(onSettled && { onSettled }),
   })
 }

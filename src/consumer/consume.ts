@@ -10,7 +10,7 @@ import type { ConsumerMetrics } from './metrics.ts'
 import { BatchProcessor } from './process-batch.ts'
 import { ConsumeRecord } from './record.ts'
 import { type ConsumeReport, ConsumeTally, type SettledBatch } from './report.ts'
-import { watchBacklog } from './watch-backlog.ts'
+import { watchBacklog, watchModel } from './watch.ts'
 
 export interface ConsumeOptions {
   readonly broker: Broker
@@ -31,12 +31,14 @@ export interface ConsumeOptions {
   readonly answerWithinMs?: number
   /** Pauses between two calls of a model that is away. */
   readonly backoff?: BackoffOptions
-  /** Time between two readings of the broker's backlog. Default 5 s. */
-  readonly backlogEveryMs?: number
+  /** Time between two readings of the broker's backlog, and between two checks of the model. Default 5 s. */
+  readonly watchEveryMs?: number
   /** Counts what is done, for a report during the run. */
   readonly tally?: ConsumeTally
   /** Called for each batch that was settled for the first time, within the consumer's work: must be quick, must not throw. */
   readonly onSettled?: (batch: SettledBatch) => void
+  /** Called when the model can no longer be asked, with the reason, and with undefined when it can again. */
+  readonly onModelHealth?: (problem: string | undefined) => void
   readonly tracer?: Tracer
 }
 
@@ -57,6 +59,7 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
     tally,
     log,
     onSettled: options.onSettled ?? (() => {}),
+    onModelHealth: options.onModelHealth ?? (() => {}),
   })
   const processor = new BatchProcessor({
     broker,
@@ -71,7 +74,9 @@ export async function consume(options: ConsumeOptions): Promise<ConsumeReport> {
     giveUp: life.giveUp,
   })
   const taker = { broker, consumer, leasesMax, metrics, log, life, processor }
-  watchBacklog({ broker, metrics, everyMs: options.backlogEveryMs ?? 5_000, signal: life.ended })
+  const everyMs = options.watchEveryMs ?? 5_000
+  watchBacklog({ broker, metrics, everyMs, signal: life.ended })
+  watchModel({ inferrer, onChecked: (problem) => record.modelChecked(problem), everyMs, signal: life.ended })
   log.info({ consumer, model: inferrer.model, leasesMax }, 'consuming')
   try {
     let careful = false

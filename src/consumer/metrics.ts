@@ -122,6 +122,11 @@ function quality(registers: Registry[]) {
       help: 'Events that the index was computed from.',
       registers,
     }),
+    modelUp: new Gauge({
+      name: 'nustream_consumer_model_up',
+      help: '1 where the model can be asked, by its latest call or check.',
+      registers,
+    }),
     modelInfo: new Gauge({
       name: 'nustream_consumer_model_info',
       help: 'Always 1; the labels say which model makes the predictions now.',

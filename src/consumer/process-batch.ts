@@ -141,7 +141,9 @@ export class BatchProcessor {
         onRetry: (reason, error) => record.retried(reason, error),
       })
     try {
-      return await traced(span, () => within(call, answerWithinMs, giveUp))
+      const inference = await traced(span, () => within(call, answerWithinMs, giveUp))
+      record.answered()
+      return inference
     } finally {
       late.abort()
       record.asked((performance.now() - startedMs) / 1000)

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
+import { OutOfTime } from '../async/deadline.ts'
 import type { Delivery, SettleResult } from '../broker/contract.ts'
 import { DRIFT_FEATURES } from '../drift/features.ts'
 import { DriftWindow } from '../drift/window.ts'
+import { UnavailableError } from '../errors.ts'
 import { openingAngles } from '../event/direction.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-wire.ts'
@@ -17,6 +19,7 @@ export interface RecordOptions {
   readonly tally: ConsumeTally
   readonly log: Logger
   readonly onSettled: (batch: SettledBatch) => void
+  readonly onModelHealth: (problem: string | undefined) => void
 }
 
 /** Counts and logs what a consumer does: into metrics, its report, its log, and for whoever listens to it. */
@@ -24,6 +27,8 @@ export class ConsumeRecord {
   readonly #options: RecordOptions
   readonly #limit = createRepeatLimit()
   #drift: DriftWindow | undefined
+  #modelProblem: string | undefined
+  #failedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: RecordOptions) {
     this.#options = options
@@ -51,10 +56,25 @@ export class ConsumeRecord {
     this.#options.metrics.inference.observe(seconds)
   }
 
+  answered(): void {
+    this.#failedAtMs = Number.NEGATIVE_INFINITY
+    this.#noteModel(undefined)
+  }
+
+  /** A check of the model has ended. Calls say more: after a failed one a check alone makes the model no better. */
+  modelChecked(problem: unknown): void {
+    if (problem !== undefined) this.#noteModel(messageOf(problem))
+    else if (performance.now() - this.#failedAtMs > CALL_COUNTS_MS) this.#noteModel(undefined)
+  }
+
   /** The model is asked again: it is away, or it failed on some of the events. */
   retried(reason: RetryReason, error: unknown): void {
     const { metrics, log } = this.#options
     metrics.retries.inc({ reason })
+    if (error instanceof UnavailableError || error instanceof OutOfTime) {
+      this.#failedAtMs = performance.now()
+      this.#noteModel(messageOf(error))
+    }
     this.#limit(reason, (repeats) => log.warn({ err: error, reason, repeats }, 'model asked again'))
   }
 
@@ -110,6 +130,16 @@ export class ConsumeRecord {
     }
   }
 
+  #noteModel(problem: string | undefined): void {
+    const { metrics, log, onModelHealth } = this.#options
+    metrics.modelUp.set(problem === undefined ? 1 : 0)
+    if (problem === this.#modelProblem) return
+    if (problem === undefined) log.info('the model answers again')
+    else if (this.#modelProblem === undefined) log.warn({ problem }, 'the model cannot be asked')
+    this.#modelProblem = problem
+    onModelHealth(problem)
+  }
+
   #noteDeadLetters({ deadLetters }: Outcome): void {
     const { metrics, log } = this.#options
     for (const { code, message, eventId, batchId, events } of deadLetters) {
@@ -137,9 +167,15 @@ export class ConsumeRecord {
   }
 }
 
+/** A failed call of the model outweighs checks that succeed for so long; calls are repeated more often. */
+const CALL_COUNTS_MS = 70_000
 const NO_QUALITY = { degenerate: 0, angularErrors: undefined }
 
 /** Undefined for producers that do not say when. Clocks of two machines may differ, so that it can lie ahead. */
 function sinceEmittedMs({ emittedAtMs }: Delivery): number | undefined {
   return emittedAtMs > 0 ? Math.max(0, Date.now() - emittedAtMs) : undefined
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -9,8 +9,10 @@ export interface OpenInferrerOptions {
   readonly threads?: number
   /** Bearer token of a model server. */
   readonly token?: string
-  /** Longest wait for a model server's answer. */
-  readonly timeoutMs?: number
+  /** Longest wait for one answer of a model server, ms. */
+  readonly timeoutMs?: number | undefined
+  /** Wait before a second model server is asked, ms; 0: never. Default: the 95th percentile of late. */
+  readonly hedgeMs?: number | undefined
   /** Where the network of a model folder runs, by the Open Inference Protocol; in this process unless told. */
   readonly inferUrl?: string | undefined
   /** Events of one request to `inferUrl`. */
@@ -19,7 +21,7 @@ export interface OpenInferrerOptions {
 }
 
 /**
- * Opens what a `--model` names: `linefit`, a model folder, or the URL of a model server.
+ * Opens what a `--model` names: `linefit`, a model folder, or URLs of model servers, separated by commas.
  * With `inferUrl` the network of a folder runs there, and this process makes its features.
  * @throws UsageError for a folder that is no model; a server that is down shows in `ready()`
  */
@@ -40,7 +42,7 @@ export async function openInferrer(spec: string, options: OpenInferrerOptions = 
   return openHttpInferrer(spec, options)
 }
 
-/** Whether a `--model` names a model server. */
+/** Whether a `--model` names model servers. */
 export function isUrl(spec: string): boolean {
   return /^https?:\/\//.test(spec)
 }

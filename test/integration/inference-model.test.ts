@@ -135,7 +135,11 @@ describe('one bad event', () => {
     batch.sensorIds[batch.offsets[20]] = 4000
     const { faults, azimuth } = await model.infer(batch)
     expect(faults).toEqual([
-      { index: 20, code: 'model_failed', message: expect.stringMatching(/fails on this event alone: .*indices/s) },
+      {
+        index: 20,
+        code: 'model_failed',
+        message: expect.stringMatching(/fails on this event alone: .*indices/s),
+      },
     ])
     expect(Array.from(azimuth, Number.isFinite).filter(Boolean)).toHaveLength(63)
   })

@@ -3,9 +3,12 @@ import { describe, expect, it, type TestContext } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
 import { type HttpInferrerOptions, openHttpInferrer } from '../../src/inference/remote/http.ts'
-import { range } from '../support/consuming.ts'
+import { openHome } from '../support/broker-homes.ts'
+import { range, untilDrained } from '../support/consuming.ts'
 import { azimuthOf, FaultyInferrer, onEvent, TestInferrer } from '../support/faulty-inferrer.ts'
-import { makeEvents } from '../support/plain-events.ts'
+import { freePort } from '../support/free-port.ts'
+import { startNustream } from '../support/nustream.ts'
+import { makeEvents, toMessage } from '../support/plain-events.ts'
 import { startProxy } from '../support/scripted-proxy.ts'
 import { startServer } from '../support/start-server.ts'
 import { until } from '../support/until.ts'
@@ -131,7 +134,7 @@ describe('several model servers', () => {
 
 describe('a token that is no longer taken', () => {
   it('stops the opening, and is waited for in mid-run', async (t) => {
-    const { url } = await startServer(t, { token: 'new', model: new TestInferrer() })
+    const { url } = await startServer(t, { tokens: ['new'], model: new TestInferrer() })
     await expect(open(t, [url], { token: 'old' })).rejects.toThrow(UsageError)
 
     let isRefused = false
@@ -144,5 +147,48 @@ describe('a token that is no longer taken', () => {
     await expect(inferrer.ready()).rejects.toMatchObject(refused)
     isRefused = false
     expect((await inferrer.infer(batch)).faults).toEqual([])
+  })
+})
+
+describe('nustream consume', () => {
+  it('is not ready while the model server refuses its token, goes on when it takes it, and counts why', async (t) => {
+    const home = await openHome(t, 'sqlite')
+    const broker = await home.open()
+    const { url } = await startServer(t, { model: new TestInferrer() })
+    let isRefused = false
+    const proxy = await startProxy(t, url, () => (isRefused ? { status: 401, body: '{}' } : undefined))
+    const port = await freePort()
+    const args = [
+      '--broker',
+      home.url,
+      '--model',
+      `${proxy.url},${proxy.url}`,
+      '--port',
+      `${port}`,
+      '--model-timeout-ms',
+      '5000',
+    ]
+    const consumer = startNustream(['consume', ...args], t)
+    const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
+    const isReady = async () => (await get('/health/ready')).ok
+    const whileStarting = (error: unknown) => error instanceof TypeError
+    await until(isReady, { withinMs: 30_000, notYet: whileStarting, what: 'the consumer to be ready' })
+
+    isRefused = true
+    await broker.publish(toMessage('b1', makeEvents(8)))
+    await until(async () => !(await isReady()), { withinMs: 30_000, what: 'the consumer not to be ready' })
+    const health = await (await get('/health')).text()
+    expect(health).toContain('does not take the token')
+    const counted = async () =>
+      /retries_total{reason="unauthorized"} [1-9]/.test(await (await get('/metrics')).text())
+    await until(counted, { what: 'a retry to be counted' })
+    expect(await (await get('/metrics')).text()).toContain('nustream_consumer_model_up 0')
+
+    isRefused = false
+    await untilDrained(broker, 60_000)
+    expect(await broker.totals()).toEqual({ emitted: 8, predicted: 8, deadLettered: 0 })
+    await until(isReady, { withinMs: 30_000, what: 'the consumer to be ready again' })
+    expect(consumer.stderr()).toContain('the model cannot be asked')
+    expect(await consumer.kill('SIGTERM')).toBe(0)
   })
 })

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Heartbeat } from '../broker/contract.ts'
 import { UnavailableError } from '../errors.ts'
 import { consumerMetrics } from './metrics.ts'
-import { watchBacklog } from './watch-backlog.ts'
+import { watchBacklog } from './watch.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -1,5 +1,6 @@
 import { within } from '../async/deadline.ts'
 import type { Heartbeat, ReaderBroker } from '../broker/contract.ts'
+import type { Inferrer } from '../inference/inferrer.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
 export interface WatchBacklogOptions {
@@ -12,26 +13,55 @@ export interface WatchBacklogOptions {
   readonly signal: AbortSignal
 }
 
+export interface WatchModelOptions {
+  readonly inferrer: Pick<Inferrer, 'ready'>
+  /** What a check found: undefined where the model can be asked. */
+  readonly onChecked: (problem: unknown) => void
+  readonly everyMs: number
+  readonly signal: AbortSignal
+}
+
+/** Checks whether the model is ready, now and every `everyMs` until `signal` aborts; never two checks at once. */
+export function watchModel({ inferrer, onChecked, everyMs, signal }: WatchModelOptions): void {
+  repeat({ everyMs, signal }, async () => {
+    try {
+      await within(() => inferrer.ready(), everyMs, signal)
+      onChecked(undefined)
+    } catch (error) {
+      if (!signal.aborted) onChecked(error)
+    }
+  })
+}
+
 /**
  * Keeps the gauges of the broker's backlog current until `signal` aborts. A broker that does not answer in time shows
  * as down and leaves the other gauges as they were; it is never asked twice at once.
  */
 export function watchBacklog({ broker, metrics, everyMs, signal }: WatchBacklogOptions): void {
-  let asking = false
-  const look = async (): Promise<void> => {
-    if (asking || signal.aborted) return
-    asking = true
+  repeat({ everyMs, signal }, async () => {
     try {
       await within(() => readInto(broker, metrics), everyMs, signal)
     } catch {
-      // The reason is the business of whoever needs the broker; here it is only counted as down.
+      // The log of the broker says why.
       metrics.brokerUp.set(0)
-    } finally {
-      asking = false
     }
+  })
+}
+
+/** Runs `work`, which never throws, now and every `everyMs`; a turn that finds the one before still running is left out. */
+function repeat(
+  { everyMs, signal }: { readonly everyMs: number; readonly signal: AbortSignal },
+  work: () => Promise<void>,
+): void {
+  let isRunning = false
+  const turn = async (): Promise<void> => {
+    if (isRunning || signal.aborted) return
+    isRunning = true
+    await work()
+    isRunning = false
   }
-  void look()
-  const timer = setInterval(() => void look(), everyMs)
+  void turn()
+  const timer = setInterval(() => void turn(), everyMs)
   timer.unref()
   signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
