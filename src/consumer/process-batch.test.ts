@@ -90,6 +90,15 @@ function faulty(plan: FaultPlan): FaultyInferrer {
   return new FaultyInferrer(new TestInferrer(), plan)
 }
 
+it('a batch whose entry is at fault becomes one dead letter with all its events', async () => {
+  const { processor, settlements } = start(new TestInferrer())
+  const fault = { code: 'batch_id_invalid', message: 'batch_id is not UTF-8' } as const
+  const delivery = deliver(makeEvents(4), { fault })
+  await processor.process(delivery)
+  expect(settlements).toMatchObject([{ predicted: 0, deadLetters: [{ ...fault, events: 4 }] }])
+  expect(settlements[0].deadLetters[0].payload).toEqual(delivery.payload)
+})
+
 describe('how often consumers may end on a batch', () => {
   it.each([
     { attempt: 3, events: 4, becomes: 'predictions' },

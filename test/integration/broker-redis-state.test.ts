@@ -1,11 +1,14 @@
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { brokerMetrics } from '../../src/broker/metrics.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import type { OpenOptions } from '../../src/broker/options.ts'
 import { batch, bytes, ids, onlookNow, predicted, settleAll, take } from '../conformance/broker/support.ts'
+import { temporaryFolder } from '../support/broker-homes.ts'
 import { collectLog } from '../support/log-lines.ts'
+import { startNustream } from '../support/nustream.ts'
 import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
 import { redisCommand } from '../support/redis-command.ts'
 import { until } from '../support/until.ts'
@@ -48,6 +51,33 @@ describe('a Redis that is full', () => {
     await redisCommand(redis.url, 'CONFIG', 'SET', 'maxmemory', '100mb')
     expect(await publishing).toBe('stored')
     await broker.checkWritable()
+  })
+
+  it('makes every role unready, and each counts its retries', { timeout: 60_000 }, async (t) => {
+    const redis = await startRedis(t, { args: ['--maxmemory-policy', 'noeviction'] })
+    const start = (...args: string[]) => {
+      const role = startNustream([...args, '--broker', redis.url, '--port', '0', '--host', '127.0.0.1'], t)
+      const url = () => /"url":"(http:[^"]+)"/.exec(role.stderr())?.[1]
+      return { url: () => until(url, { withinMs: 40_000, what: `an address: ${role.stderr()}` }) }
+    }
+    const emitter = start('emit', '--source', 'sim:1', '--rate', '100')
+    const archive = start('archive', '--out', join(temporaryFolder(t), 'archive'))
+    const urls = [await emitter.url(), await archive.url()]
+    const statuses = () => Promise.all(urls.map(async (url) => (await fetch(`${url}/health`)).status))
+    await until(async () => (await statuses()).every((status) => status === 200))
+    await redisCommand(redis.url, 'CONFIG', 'SET', 'maxmemory', '1')
+    await until(async () => (await statuses()).every((status) => status === 503), {
+      what: 'roles that are unready',
+    })
+    const retries = async () => {
+      const page = await (await fetch(`${urls[0]}/metrics`)).text()
+      return Number(/nustream_broker_retries_total\{reason="out_of_memory"\} (\d+)/.exec(page)?.[1])
+    }
+    await until(async () => (await retries()) > 1)
+    const { details } = (await (await fetch(`${urls[0]}/health`)).json()) as { details: { broker: string } }
+    expect(details.broker).toMatch(/would not store a batch now: OOM/)
+    await redisCommand(redis.url, 'CONFIG', 'SET', 'maxmemory', '0')
+    await until(async () => (await statuses()).every((status) => status === 200))
   })
 
   it('shows its memory, its role and its replicas', async (t) => {

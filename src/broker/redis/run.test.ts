@@ -86,7 +86,16 @@ describe('RunTrail', () => {
     expect(stored(30, 3, long)[0].trail.length).toBe(1)
   })
 
-  it('carries nothing in a partition that is alone', () => {
+  it('holds 64 steps, or two for each partition where that is more, and 32 KiB of positions at most', () => {
+    expect(stored(200, 3)[0].trail.length).toBe(64)
+    expect(stored(200, 32)[0].trail.length).toBe(64)
+    expect(stored(200, 33)[0].trail.length).toBe(66)
+    const long = (characters: number) => stored(60, 3, () => '.'.repeat(characters))[0].trail.length
+    expect(long(1024)).toBe(32)
+    expect(long(1025)).toBe(31)
+  })
+
+  it('holds nothing in a single partition', () => {
     expect(stored(30, 1)[0].trail).toEqual([])
   })
 })
