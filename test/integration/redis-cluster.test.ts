@@ -135,7 +135,7 @@ describe('a fail-over that takes acknowledged batches with it', () => {
     expect(await emitting).toMatchObject({ ended: 'done', emittedByRun: 1_000 })
     await promote
     expect(lost).toBeGreaterThan(0)
-    expect(lines.join()).toContain('publishing again what the broker has lost')
+    expect(lines.join()).toContain('the broker lost batches, publishing them again')
     await until(() => ids.size >= source.ids.length, { withinMs: 90_000 })
     expect([...ids.keys()].toSorted(ascending)).toEqual([...source.ids].toSorted(ascending))
     await until(async () => (await broker.backlog()).events === 0, { withinMs: 90_000 })
