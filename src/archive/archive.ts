@@ -40,30 +40,55 @@ const LAST_HOLD_WITHIN_MS = 1_000
 /**
  * Writes every stored prediction once into Parquet files, until `signal` aborts; then writes what is left. After any
  * crash it goes on with what the folder does not hold yet, as the names of its files say. A full disk is waited for:
- * nothing is read meanwhile, and the broker keeps what is not archived. Another stream's files in the folder do not matter.
+ * nothing is read meanwhile, and the broker keeps what is not archived. The folder may hold files of several streams. When the
+ * broker was emptied and its stream begun anew, batches that the folder holds already are not written again (repeats.ts).
  * @throws UsageError where `dir` cannot be a folder that we may write to
  */
 export async function archive(options: ArchiveOptions): Promise<ArchiveReport> {
-  const { broker, dir, intervalMs = 10_000, metrics, log, signal } = options
+  const { broker, dir, log, signal } = options
   await makeFolder(dir)
-  const stream = await streamIdOf(broker, signal)
-  using claim = stream === undefined ? undefined : await claimFolder({ dir, stream, log, signal })
-  if (stream === undefined || claim === undefined) return { files: 0, predictions: 0 }
+  const report = { files: 0, predictions: 0 }
+  for (let stream = await streamIdOf(broker, signal); stream !== undefined; ) {
+    const { written, next } = await archiveStream(options, stream)
+    report.files += written.files
+    report.predictions += written.predictions
+    stream = next
+  }
+  log.info(report, 'archive stopped')
+  return report
+}
+
+interface StreamEnd {
+  readonly written: ArchiveReport
+  /** The stream that has taken its place in the broker, if that is why it ended. */
+  readonly next: string | undefined
+}
+
+/** Archives one stream, until stopped or until the broker holds another in its place, as one that was emptied does. */
+async function archiveStream(options: ArchiveOptions, stream: string): Promise<StreamEnd> {
+  const { broker, dir, intervalMs = 10_000, metrics, log, signal } = options
+  using claim = await claimFolder({ dir, stream, log, signal })
+  if (claim === undefined) return { written: { files: 0, predictions: 0 }, next: undefined }
   const files = await lastFiles(dir, stream)
   const writer = new ArchiveWriter({ dir, stream, files, intervalMs, metrics, log, signal })
   const hold = createHold(options, writer)
+  const another = async () => {
+    const found = await within(() => broker.streamId(), HOLD_WITHIN_MS).catch(() => stream)
+    return found === stream ? undefined : found
+  }
   await hold()
   log.info({ dir, stream, after: Object.fromEntries(writer.taken()) }, 'archiving')
 
   const reading = new AbortController()
   await using stored = readAhead(broker.predictions({ after: writer.taken(), signal: reading.signal }))
   try {
-    await writeAll(options, writer, { stored, hold })
+    const next = await writeAll(options, writer, { stored, hold, another })
+    if (next !== undefined)
+      log.warn({ stream, next }, 'the broker holds another stream now, archiving that one')
+    return { written: writer.report, next }
   } finally {
     reading.abort()
   }
-  log.info(writer.report, 'archive stopped')
-  return writer.report
 }
 
 /** Waits for a broker that is away; undefined when stopped and it does not answer soon. */
@@ -78,15 +103,28 @@ async function streamIdOf(broker: ReaderBroker, signal: AbortSignal): Promise<st
 interface Reading {
   readonly stored: ReadAhead<StoredPredictions>
   readonly hold: () => Promise<void>
+  /** The id of the stream that the broker holds, where that is another now. */
+  readonly another: () => Promise<string | undefined>
 }
 
-/** Reads and writes until there is nothing more to read, or until stopped and nothing more comes. */
+/**
+ * Reads and writes until there is nothing more to read, or until stopped and nothing more comes; or until the broker holds
+ * another stream, whose id is returned.
+ */
 async function writeAll(
   options: ArchiveOptions,
   writer: ArchiveWriter,
-  { stored, hold }: Reading,
-): Promise<void> {
+  { stored, hold, another }: Reading,
+): Promise<string | undefined> {
   const { signal, intervalMs = 10_000, eventsPerFileMax = 200_000 } = options
+  const put = async () => {
+    const next = writer.pending > 0 ? await another() : undefined
+    // What was read last may be of that stream, and predicted again.
+    if (next !== undefined) writer.lookForRepeats()
+    await writer.flush()
+    if (next === undefined) await hold()
+    return next
+  }
   let flushAt = performance.now() + intervalMs
   let stopAt = Number.POSITIVE_INFINITY
   for (;;) {
@@ -101,12 +139,12 @@ async function writeAll(
     if (item === 'end' || (stopping && (item === 'late' || performance.now() > stopAt))) break
     if (item !== 'late') writer.add(item.value)
     if (writer.pending < eventsPerFileMax && performance.now() < flushAt) continue
-    await writer.flush()
-    await hold()
+    const next = await put()
+    if (next !== undefined) return next
     flushAt = performance.now() + intervalMs
   }
-  await writer.flush()
-  await hold()
+  await put()
+  return undefined
 }
 
 const NEVER = new AbortController().signal
@@ -117,14 +155,14 @@ function createHold(
   writer: ArchiveWriter,
 ): () => Promise<void> {
   const name = reader ?? `archive ${hostname()} ${resolve(dir)}`
-  let held: { readonly files: number; readonly at: number } | undefined
+  let held: { readonly taken: string; readonly at: number } | undefined
   return async () => {
-    const { files } = writer.report
-    if (held?.files === files && performance.now() - held.at < HOLD_AGAIN_MS) return
+    const taken = JSON.stringify([...writer.taken()])
+    if (held?.taken === taken && performance.now() - held.at < HOLD_AGAIN_MS) return
     try {
       const limitMs = signal.aborted ? LAST_HOLD_WITHIN_MS : HOLD_WITHIN_MS
       await within(() => broker.holdPredictions(name, writer.taken()), limitMs)
-      held = { files, at: performance.now() }
+      held = { taken, at: performance.now() }
     } catch (error) {
       log.warn({ err: error }, 'broker not told what is archived')
     }

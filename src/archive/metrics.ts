@@ -16,6 +16,11 @@ export function archiveMetrics(registry: Registry) {
       help: 'Stored prediction batches that could not be decoded, and are in no file.',
       registers,
     }),
+    repeats: new Counter({
+      name: 'nustream_archive_repeated_batches_total',
+      help: 'Prediction batches that the folder held already, from a stream that the broker has lost.',
+      registers,
+    }),
     fileEvents: new Histogram({
       name: 'nustream_archive_file_events',
       help: 'Predictions in a file.',

@@ -11,6 +11,7 @@ import { ICECUBE_SITE, toEquatorial } from '../sky/coordinates.ts'
 import { createRepeatLimit } from '../telemetry/log.ts'
 import { type FileSpan, placeFile } from './folder.ts'
 import type { ArchiveMetrics } from './metrics.ts'
+import { RepeatFinder } from './repeats.ts'
 
 export interface WriterOptions {
   readonly dir: string
@@ -40,6 +41,9 @@ export class ArchiveWriter {
   readonly #files: Map<number, FileSpan>
   readonly #pending = new Map<number, Pending>()
   readonly #limit = createRepeatLimit()
+  readonly #repeats: RepeatFinder
+  /** Cursors up to which predictions are left out of a partition, beyond its last file. */
+  readonly #leftOut = new Map<number, string>()
   #pendingEvents = 0
   #filesWritten = 0
   #predictions = 0
@@ -47,6 +51,7 @@ export class ArchiveWriter {
   constructor(options: WriterOptions) {
     this.#options = options
     this.#files = new Map(options.files)
+    this.#repeats = new RepeatFinder(options.dir, options.files.size === 0)
   }
 
   /** Predictions that wait for their file. */
@@ -58,9 +63,16 @@ export class ArchiveWriter {
     return { files: this.#filesWritten, predictions: this.#predictions }
   }
 
-  /** Per partition, the cursor of the last prediction batch in a finished file. */
+  /** Per partition, the cursor of the last prediction batch that is in a finished file, or needs none. */
   taken(): Map<number, string> {
-    return new Map([...this.#files].map(([partition, { last }]) => [partition, last]))
+    const ends = new Map([...this.#files].map(([partition, { last }]) => [partition, last]))
+    for (const [partition, cursor] of this.#leftOut) ends.set(partition, cursor)
+    return ends
+  }
+
+  /** What comes next may be in the folder already. */
+  lookForRepeats(): void {
+    this.#repeats.look()
   }
 
   add({ partition, cursor, payload, batchId }: StoredPredictions): void {
@@ -86,7 +98,7 @@ export class ArchiveWriter {
     for (const [partition, pending] of [...this.#pending]) {
       if (!(await this.#persist(partition, pending))) return
       this.#pending.delete(partition)
-      this.#pendingEvents -= countEvents(pending)
+      this.#pendingEvents -= countEvents(pending.batches)
       this.#options.metrics.pending.set(this.#pendingEvents)
     }
     this.#options.metrics.due.set(0)
@@ -109,7 +121,7 @@ export class ArchiveWriter {
     } catch (error) {
       if (!isPassing(error)) throw error
       this.#noteFailure(error)
-      const predictions = countEvents(pending)
+      const predictions = countEvents(pending.batches)
       log.warn({ predictions }, 'predictions left for the next start, the broker keeps them')
       return false
     }
@@ -124,14 +136,23 @@ export class ArchiveWriter {
   }
 
   async #write(partition: number, pending: Pending): Promise<void> {
-    const { dir, stream, metrics } = this.#options
-    const { batches, first, last } = pending
+    const { dir, stream, metrics, log } = this.#options
+    const { first, last } = pending
+    const batches = await this.#repeats.without(pending.batches)
+    const repeats = pending.batches.length - batches.length
+    if (repeats > 0) log.warn({ batches: repeats }, 'predictions that the folder holds already are left out')
+    metrics.repeats.inc(repeats)
+    if (batches.length === 0 && repeats > 0) {
+      this.#leftOut.set(partition, last)
+      return
+    }
     const sequence = (this.#files.get(partition)?.sequence ?? 0) + 1
     const span = { stream, partition, sequence, first, last }
-    const events = countEvents(pending)
+    const events = countEvents(batches)
     const startedAt = performance.now()
     await placeFile(dir, span, (path) => writePredictions(path, batches))
     this.#files.set(partition, span)
+    this.#leftOut.delete(partition)
     this.#filesWritten++
     this.#predictions += events
     metrics.writeSeconds.observe((performance.now() - startedAt) / 1000)
@@ -141,7 +162,7 @@ export class ArchiveWriter {
   }
 }
 
-function countEvents({ batches }: Pending): number {
+function countEvents(batches: readonly PredictionBatch[]): number {
   return batches.reduce((sum, { eventIds }) => sum + eventIds.length, 0)
 }
 

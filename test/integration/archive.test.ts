@@ -14,6 +14,7 @@ import { HOMES, openHome, temporaryFolder } from '../support/broker-homes.ts'
 import { range, SILENT, startConsuming, untilDrained } from '../support/consuming.ts'
 import { azimuthOf, createRandom, TestInferrer, zenithOf } from '../support/faulty-inferrer.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
+import { redisCommand } from '../support/redis-command.ts'
 import { until } from '../support/until.ts'
 
 async function publish(broker: Broker, batches: number, firstId = 1): Promise<void> {
@@ -208,6 +209,48 @@ it.for(HOMES)('archives of two streams of %s share a folder', async (home, t) =>
     expect(await startArchive(t, { broker, dir }).stop()).toMatchObject({ predictions: 30 })
   }
   expect(await archivedIds(dir)).toEqual([...range(1, 30), ...range(101, 130)])
+})
+
+it.for(HOMES)('a stream of %s that was begun anew repeats no prediction in the folder', async (home, t) => {
+  const dir = temporaryFolder(t)
+  const session = async (publishing: (broker: Broker) => Promise<void>) => {
+    const broker = await (await openHome(t, home)).open()
+    startConsuming(t, { broker, inferrer: new TestInferrer() })
+    await publishing(broker)
+    await untilDrained(broker)
+    return startArchive(t, { broker, dir }).stop()
+  }
+  expect(await session((broker) => publish(broker, 3))).toMatchObject({ predictions: 30 })
+  // The same batches and one more; then other events under an id that the folder holds.
+  expect(await session((broker) => publish(broker, 4))).toEqual({ files: 1, predictions: 10 })
+  const others = async (broker: Broker) => {
+    await broker.publish(toMessage('b1-0', makeEvents(10, 501)))
+  }
+  expect(await session(others)).toMatchObject({ predictions: 10 })
+  expect(await archivedIds(dir)).toEqual([...range(1, 40), ...range(501, 510)])
+})
+
+it('archive() goes on with the stream that is begun anew when its Redis is emptied', async (t) => {
+  const opened = await openHome(t, 'redis')
+  const broker = await opened.open()
+  const dir = temporaryFolder(t)
+  const { stop, registry } = startArchive(t, { broker, dir, intervalMs: 50 })
+  const first = startConsuming(t, { broker, inferrer: new TestInferrer() })
+  await publish(broker, 3)
+  await until(async () => (await archivedIds(dir)).length === 30, { everyMs: 50 })
+  await first.stop()
+  await redisCommand(opened.url, 'FLUSHALL')
+  const again = await opened.open()
+  startConsuming(t, { broker: again, inferrer: new TestInferrer() })
+  await publish(again, 5)
+  await until(async () => (await archivedIds(dir)).length >= 50, { everyMs: 50, withinMs: 30_000 })
+  await publish(again, 1, 901)
+  await until(async () => (await archivedIds(dir)).length >= 60, { everyMs: 50, withinMs: 30_000 })
+  await stop()
+  expect(await archivedIds(dir)).toEqual([...range(1, 50), ...range(901, 910)])
+  const repeats = await registry.getSingleMetricAsString('nustream_archive_repeated_batches_total')
+  expect(Number(/ (\d+)$/.exec(repeats)?.[1])).toBeGreaterThan(0)
+  expect(new Set(files(dir).map((name) => name.split('-')[1])).size).toBe(2)
 })
 
 it('archive() waits for a folder that is away and loses nothing', async (t) => {
