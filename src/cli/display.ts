@@ -6,18 +6,19 @@ import { displayMetrics } from '../display/metrics.ts'
 import type { TelemetryServer } from '../telemetry/server.ts'
 import { addCommand } from './command.ts'
 import { brokerHealth, openRoleBroker, type Role, type RoleConfig, runRole } from './role.ts'
-import { brokerSettings, roleSettings } from './settings.ts'
+import { accessSettings, brokerSettings, roleSettings } from './settings.ts'
 import { packageVersion } from './version.ts'
 
 /** Where the page is served unless told otherwise. */
 export const DISPLAY_PORT = 8080
 
 export const displaySettings = {
+  allowedHosts: accessSettings.allowedHosts,
   displayToken: z
     .string()
     .min(1)
     .optional()
-    .describe('token that whoever opens the page must know (default: none is needed)')
+    .describe('token that a visitor of the page must know; several are separated by commas (default: none)')
     .meta({ secret: true }),
   port: z.coerce
     .number()
@@ -45,7 +46,7 @@ export function add(program: Command): void {
     run: (config) =>
       runRole('display', withPort(config), async (role) => {
         const broker = await openRoleBroker(config, role)
-        const display = createRoleDisplay(broker, role, config.displayToken)
+        const display = createRoleDisplay(broker, role, config)
         const server = await role.watch({
           broker,
           health: () => brokerHealth(broker, {}),
@@ -73,11 +74,21 @@ export function sayIfMoved(config: { readonly port?: number | undefined }, { por
     console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
 }
 
-export function createRoleDisplay(broker: ReaderBroker, role: Role, token: string | undefined): Display {
+export interface DisplayConfig {
+  readonly displayToken?: string | undefined
+  readonly allowedHosts: readonly string[]
+}
+
+export function createRoleDisplay(
+  broker: ReaderBroker,
+  role: Role,
+  { displayToken, allowedHosts }: DisplayConfig,
+): Display {
   return createDisplay({
     broker,
     version: packageVersion(),
-    token,
+    token: displayToken,
+    allowedHosts,
     metrics: displayMetrics(role.registry),
     log: role.log,
     signal: role.signal,

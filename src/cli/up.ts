@@ -146,7 +146,7 @@ async function show(
   role: Role,
   { broker, health }: { readonly broker: Broker; readonly health: () => Promise<Health> },
 ): Promise<{ end(): Promise<void> }> {
-  const display = config.headless ? undefined : createRoleDisplay(broker, role, config.displayToken)
+  const display = config.headless ? undefined : createRoleDisplay(broker, role, config)
   const server = await role.watch({
     broker,
     health,

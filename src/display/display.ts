@@ -13,7 +13,9 @@ export interface DisplayOptions {
   readonly broker: ReaderBroker
   /** Of nustream, shown on the page. */
   readonly version: string
+  /** As `DisplayServerOptions`. */
   readonly token?: string | undefined
+  readonly allowedHosts?: readonly string[]
   readonly browsersMax?: number
   readonly pageFolder?: string
   readonly settings?: Partial<Omit<DisplaySettings, 'version'>>
@@ -23,9 +25,9 @@ export interface DisplayOptions {
 }
 
 export interface Display {
-  /** Looks on at the stream until the signal aborts. */
+  /** Reads the stream until the signal aborts. */
   run(): Promise<void>
-  /** The stream has been drained: sends its last figures. */
+  /** Sends the last figures of a stream that has been drained. */
   lastLook(): Promise<void>
   /** Serves the page, with /metrics and /health on the same port. @throws UsageError `port_taken` */
   openServer(options: TelemetryOptions): Promise<TelemetryServer>
@@ -43,9 +45,19 @@ export function createDisplay(options: DisplayOptions): Display {
     run: () => watch.run(),
     lastLook: () => watch.lastLook(),
     openServer: async ({ registry, health, ...where }) => {
-      const { token, pageFolder } = options
+      const { token, pageFolder, allowedHosts } = options
       const page = pageFolder === undefined ? {} : { pageFolder }
-      const app = buildDisplayServer({ view, browsers, token, ...page, registry, health, log })
+      const app = buildDisplayServer({
+        view,
+        browsers,
+        token,
+        host: where.host,
+        allowedHosts,
+        ...page,
+        registry,
+        health,
+        log,
+      })
       const listening = await listen(app, where)
       const close = () => app.close()
       return { ...listening, close, [Symbol.asyncDispose]: close }

@@ -174,6 +174,34 @@ describe('/api', () => {
     expect((await get(app, '/api/snapshot', { cookie: `a=b; ${cookie.split(';')[0]}` })).statusCode).toBe(200)
   })
 
+  it('takes any of several tokens, so that one can be replaced', async (t) => {
+    const { app } = open(t, { token: 'old, new' })
+    for (const token of ['old', 'new']) {
+      expect((await get(app, '/api/snapshot', { authorization: `Bearer ${token}` })).statusCode).toBe(200)
+      expect((await get(app, '/api/snapshot', { cookie: await cookieOf(app, token) })).statusCode).toBe(200)
+    }
+    expect((await get(app, '/api/snapshot', { authorization: 'Bearer old,new' })).statusCode).toBe(401)
+  })
+
+  it('answers on a loopback address under its own names alone, and never to pages of other sites', async (t) => {
+    const { app } = open(t)
+    const statusOf = async (url: string, headers: Record<string, string>) =>
+      (await get(app, url, headers)).statusCode
+    for (const url of ['/', '/api/snapshot', '/api/events/1', '/api/stream']) {
+      expect(await statusOf(url, { host: 'rebound.example:8080' })).toBe(403)
+      expect(await statusOf(url, { host: 'localhost:8080', origin: 'http://rebound.example' })).toBe(403)
+    }
+    for (const host of ['127.0.0.1:8080', 'localhost:8080', '[::1]:8080', 'LOCALHOST'])
+      expect(await statusOf('/api/snapshot', { host })).toBe(200)
+    expect(await statusOf('/api/snapshot', { host: 'localhost:8080', origin: 'http://localhost:8080' })).toBe(
+      200,
+    )
+    expect(await statusOf('/health/live', { host: 'scraper.example' })).toBe(200)
+    const refused = await get(app, '/', { host: 'rebound.example' })
+    expect(refused.json().error).toContain('--allowed-hosts')
+    expect(refused.headers['content-security-policy']).toBeDefined()
+  })
+
   it('keeps a browser logged in to two displays of one host', async (t) => {
     const [owl, cat] = [open(t, { token: 'owl' }).app, open(t, { token: 'cat' }).app]
     const cookies = [await cookieOf(owl, 'owl'), await cookieOf(cat, 'cat')]

@@ -4,16 +4,17 @@ import { extname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Logger } from 'pino'
-import { serveTelemetry, type TelemetryOptions } from '../telemetry/server.ts'
+import { createHostCheck, type HostRules } from '../telemetry/access.ts'
+import { serveTelemetry, TELEMETRY_PATHS, type TelemetryOptions } from '../telemetry/server.ts'
 import type { Browsers } from './browsers.ts'
 import type { Refusal } from './messages.ts'
 import { PageToken } from './token.ts'
 import type { View } from './view.ts'
 
-export interface DisplayServerOptions extends Pick<TelemetryOptions, 'registry' | 'health'> {
+export interface DisplayServerOptions extends HostRules, Pick<TelemetryOptions, 'registry' | 'health'> {
   readonly view: View
   readonly browsers: Browsers
-  /** Whoever wants to see anything must know it; open to all where undefined. */
+  /** Tokens, separated by commas or white space, of which a visitor must know one; open to all where undefined. */
   readonly token?: string | undefined
   /** Where the built page lies. */
   readonly pageFolder?: string
@@ -57,9 +58,14 @@ export function buildDisplayServer(options: DisplayServerOptions): FastifyInstan
     exposeHeadRoutes: false,
   })
   app.server.maxConnections = CONNECTIONS_MAX
-  app.addHook('onRequest', (_request, reply, done) => {
+  const refusalOf = createHostCheck(options)
+  app.addHook('onRequest', (request, reply, done) => {
     reply.headers(HEADERS)
-    done()
+    // Probes and Prometheus ask under any name, and no secret is in what they are told.
+    const isProbe = TELEMETRY_PATHS.some((path) => path === request.routeOptions.url)
+    const refusal = isProbe ? undefined : refusalOf(request.headers)
+    if (refusal === undefined) done()
+    else refuse(reply, 403, refusal)
   })
   app.addHook('preClose', (done) => {
     options.browsers.close()
@@ -82,7 +88,7 @@ function apiRoutes(app: FastifyInstance, { view, browsers }: DisplayServerOption
     const given = tokenOf(request.body)
     if (given === undefined) return refuse(reply, 400, 'expected the JSON object {"token": "…"}')
     if (!token.isRight(given)) return refuse(reply, 401, 'this is not the right token')
-    return reply.code(204).header('set-cookie', token.cookie).send()
+    return reply.code(204).header('set-cookie', token.cookie(given)).send()
   })
   app.register((guarded, _options, done) => {
     guarded.addHook('onRequest', (request, reply, next) => {
@@ -121,7 +127,7 @@ function openStream(reply: FastifyReply): void {
 }
 
 function telemetryRoutes(app: FastifyInstance, options: DisplayServerOptions): void {
-  for (const path of ['/metrics', '/health', '/health/live', '/health/ready']) {
+  for (const path of TELEMETRY_PATHS) {
     for (const method of ['GET', 'HEAD'] as const) {
       app.route({
         method,
@@ -144,7 +150,7 @@ function pageRoutes(app: FastifyInstance, options: DisplayServerOptions, token: 
     handler: (request, reply) => {
       const given = request.query.token
       if (typeof given === 'string' && token.isRight(given))
-        return reply.header('set-cookie', token.cookie).redirect(withoutToken(request.url), 303)
+        return reply.header('set-cookie', token.cookie(given)).redirect(withoutToken(request.url), 303)
       return sendPage(request, reply, files)
     },
   })

@@ -1,61 +1,48 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { createTokenCheck, parseTokens, type TokenCheck } from '../telemetry/access.ts'
 
 /** Its name ends with a digest of the token: cookies know no ports, so displays of one host must not share a name. */
 const COOKIE_PREFIX = 'nustream_display_'
 const DIGEST_CHARACTERS = 12
 
-/** What a request carries to prove that it knows the token. */
+/** What a request carries to prove that it knows a token. */
 export interface Proof {
   readonly authorization?: string | undefined
   readonly cookie?: string | undefined
 }
 
-/** The token that guards what the page shows; without one everything is open. */
+/** The tokens that guard what the page shows. Without one everything is open. */
 export class PageToken {
-  readonly #token: string | undefined
-  /** Value of the cookie: derived from the token, which cannot be derived from it. */
-  readonly #proof: string
-  readonly #cookieName: string
+  readonly #check: TokenCheck
+  /** The cookie of each token: its value is derived from the token, which cannot be derived from it. */
+  readonly #cookies: ReadonlyMap<string, string>
 
-  constructor(token: string | undefined) {
-    const derive = (purpose: string) =>
-      createHmac('sha256', token ?? '')
-        .update(purpose)
-        .digest('hex')
-    this.#token = token
-    this.#proof = derive('nustream_display')
-    this.#cookieName = COOKIE_PREFIX + derive('cookie name').slice(0, DIGEST_CHARACTERS)
+  /** @param list tokens, separated by commas or white space; any of them is right */
+  constructor(list: string | undefined) {
+    const tokens = parseTokens(list)
+    this.#check = createTokenCheck(tokens)
+    this.#cookies = new Map(tokens.map((token) => [token, toCookie(token)]))
   }
 
   isRight(given: string): boolean {
-    return this.#token === undefined || isSame(given, this.#token)
+    return !this.#check.isNeeded || this.#check.isRight(given)
   }
 
   /** By cookie, or as a bearer token for programs. */
-  allows({ authorization, cookie }: Proof): boolean {
-    if (this.#token === undefined) return true
-    const bearer = /^bearer +(\S.*)$/i.exec(authorization ?? '')?.[1]
-    if (bearer !== undefined && this.isRight(bearer)) return true
-    return cookiesOf(cookie, this.#cookieName).some((proof) => isSame(proof, this.#proof))
+  allows({ authorization, cookie = '' }: Proof): boolean {
+    if (this.#check.allows(authorization)) return true
+    const given = new Set(cookie.split(';').map((pair) => pair.trim()))
+    return [...this.#cookies.values()].some((right) => given.has(right))
   }
 
-  /** Value of Set-Cookie for a browser that knows the token; out of reach of scripts and of other sites. */
-  get cookie(): string {
-    return `${this.#cookieName}=${this.#proof}; Path=/; HttpOnly; SameSite=Strict`
+  /** Value of Set-Cookie for a browser that knows the token; scripts and other sites cannot use it. */
+  cookie(token: string): string {
+    return `${this.#cookies.get(token) ?? toCookie(token)}; Path=/; HttpOnly; SameSite=Strict`
   }
 }
 
-/** Values of the cookies of that name in a Cookie header. */
-function cookiesOf(header = '', name: string): string[] {
-  return header
-    .split(';')
-    .map((pair) => pair.trim())
-    .filter((pair) => pair.startsWith(`${name}=`))
-    .map((pair) => pair.slice(name.length + 1))
-}
-
-/** In constant time: neither content nor length of the right one shows in how long it takes. */
-function isSame(given: string, right: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(right))
+/** Name and value. */
+function toCookie(token: string): string {
+  const derive = (purpose: string): string => createHmac('sha256', token).update(purpose).digest('hex')
+  return `${COOKIE_PREFIX}${derive('cookie name').slice(0, DIGEST_CHARACTERS)}=${derive('nustream_display')}`
 }
