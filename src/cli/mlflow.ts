@@ -41,22 +41,22 @@ export const inferenceLogSettings = {
     .meta({ value: 'name' }),
   mlflowIntervalMs: ms(200, 3_600_000)
     .default(10_000)
-    .describe('metrics are logged this often')
+    .describe('interval at which metrics are logged')
     .meta({ value: 'ms' }),
   mlflowFilesMs: ms(1_000, 86_400_000)
     .default(300_000)
-    .describe('sample and pictures are uploaded this often, and at the end')
+    .describe('interval at which sample and plots are uploaded; also done at the end')
     .meta({ value: 'ms' }),
   mlflowRunHours: z.coerce
     .number()
     .min(0)
     .max(8_760)
     .default(24)
-    .describe('a new run begins after so many hours; 0 keeps one run from start to end')
+    .describe('hours after which a new run begins; 0 keeps one run from start to end')
     .meta({ value: 'hours' }),
   mlflowShutdownMs: ms(0, 600_000)
     .default(10_000)
-    .describe('time to send what is left at the end; then it stops without')
+    .describe('longest time to send what is left at the end')
     .meta({ value: 'ms' }),
 }
 

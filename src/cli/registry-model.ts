@@ -62,7 +62,7 @@ export const registrySettings = {
     .min(500)
     .max(86_400_000)
     .default(30_000)
-    .describe('the registry is asked this often which version models:/NAME@ALIAS names')
+    .describe('interval at which the registry is asked for the version of models:/NAME@ALIAS')
     .meta({ value: 'ms' }),
   modelProbationMs: z.coerce
     .number()
@@ -70,7 +70,9 @@ export const registrySettings = {
     .min(0)
     .max(86_400_000)
     .default(30_000)
-    .describe('the model before is kept so long after a swap, and comes back if the new one fails')
+    .describe(
+      'probation: the previous model is kept this long after a swap and restored if the new one fails',
+    )
     .meta({ value: 'ms' }),
   modelGate: z
     .string()

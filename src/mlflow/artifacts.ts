@@ -23,7 +23,7 @@ const listing = z.object({
     .default([]),
 })
 
-/** A model folder has a handful of files; more than this is no model. */
+/** A folder with more files is not a model folder. */
 const FILES_MAX = 1000
 const DEPTH_MAX = 8
 
@@ -50,7 +50,7 @@ export async function uploadArtifact(
   await http.put(toUrl(`${proxyPath(uri)}/${path}`), await openAsBlob(file), options)
 }
 
-/** Every file below an artefact URI, folders gone through. Names that would leave it are refused. */
+/** All files below an artifact URI, also in folders. Refuses names that lead out of it. */
 export async function listArtifacts(
   http: MlflowHttp,
   uri: string,
@@ -104,7 +104,7 @@ export interface TrackingFacts {
 export async function tryTracking(http: MlflowHttp): Promise<TrackingFacts> {
   const options = { timeoutMs: WITHIN_MS }
   try {
-    // One that is not there is as good an answer: it takes the credentials.
+    // A missing experiment is fine: the server has accepted the credentials.
     const query = { experiment_name: 'nustream' }
     await http.get('mlflow/experiments/get-by-name', query, z.object({ experiment: z.object({}) }), options)
   } catch (error) {

@@ -5,13 +5,13 @@ import { UnavailableError, UsageError } from '../errors.ts'
 import { maskSecrets } from '../telemetry/foreign-text.ts'
 
 export interface MlflowCredentials {
-  /** Sent as a bearer token; wins over user and password. */
+  /** Sent as a bearer token; takes precedence over user and password. */
   readonly token?: string | undefined
   readonly user?: string | undefined
   readonly password?: string | undefined
 }
 
-/** Where a tracking server is and how it is to be asked. */
+/** Address and login of a tracking server. */
 export interface MlflowAddress {
   /** Ends in a slash; holds no credentials. */
   readonly base: URL
@@ -21,7 +21,7 @@ export interface MlflowAddress {
 }
 
 /**
- * Takes a tracking server's URL apart. User and password may stand in the URL; those given beside it win.
+ * Parses a tracking server's URL. `credentials` take precedence over user and password in the URL.
  * @throws UsageError `flag_invalid` when it is no http or https URL
  */
 export function readMlflowUrl(url: string, credentials: MlflowCredentials = {}): MlflowAddress {
@@ -81,7 +81,7 @@ const JSON_BYTES_MAX = 8 * 1024 * 1024
 const STALL_MS = 30_000
 
 /**
- * Speaks HTTP with one tracking server. Every call has a deadline, and every answer a bound.
+ * HTTP client of one tracking server. Calls have a deadline, and responses a maximum size.
  * All methods @throws UnavailableError `mlflow_unreachable` when no usable answer comes in time: asking again may help;
  * UsageError `unauthorized`, or MlflowRefusal, when it will not; the signal's reason once it aborts
  */
@@ -168,7 +168,7 @@ export class MlflowHttp {
     const parsed = schema.safeParse(value)
     if (parsed.success) return parsed.data
     throw this.#unavailable(
-      `answered ${path.replace(/\?.*/, '')} with what MLflow never answers: ${text.slice(0, 80)}`,
+      `answered ${path.replace(/\?.*/, '')} with something that is not MLflow's: ${text.slice(0, 80)}`,
     )
   }
 
@@ -184,7 +184,7 @@ export class MlflowHttp {
     try {
       const response = await fetch(new URL(path, base), {
         ...init,
-        // A redirected POST would come as a GET, and credentials would go to who knows whom.
+        // A redirected POST would become a GET, and credentials would go to an unknown server.
         redirect: 'manual',
         signal: signal ? AbortSignal.any([late, signal]) : late,
         headers: { ...init.headers, ...(authorization && { authorization }) },
@@ -218,7 +218,7 @@ export class MlflowHttp {
     return this.#unavailable(`answered ${status}: ${text.slice(0, 120)}`)
   }
 
-  /** A server behind another name than it knows, or a login without the permission. */
+  /** The server does not know the host name, or the login lacks a permission. */
   #forbidden(text: string): UsageError {
     const quoted = text.replace(/\s+/g, ' ').trim().slice(0, 200)
     const remedy = /host header|rebinding/i.test(text)
@@ -251,7 +251,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** fetch hides what happened in the cause. */
+/** `fetch` puts the reason into the cause. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''

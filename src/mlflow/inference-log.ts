@@ -9,7 +9,7 @@ import { ErrorCounts, renderErrors, renderSky, SkyCounts } from './plots.ts'
 import type { RunLog, RunLogEnd } from './run-log.ts'
 import type { RunStatus, Texts } from './runs.ts'
 
-/** One settled batch, as a consumer tells of it. */
+/** Facts of one settled batch. */
 export interface SettledFacts {
   readonly predicted: number
   readonly deadLettered: number
@@ -20,7 +20,7 @@ export interface SettledFacts {
   readonly angularErrors: Float64Array | undefined
 }
 
-/** What a stretch of time saw, in a few kilobytes. */
+/** Statistics of the batches of an interval, in a few kilobytes. */
 export class Interval {
   readonly startedAt = performance.now()
   readonly #latencyMs = new LogHistogram()
@@ -67,12 +67,12 @@ function addKnown(mean: { sum: number; count: number }, values: Float64Array | u
   }
 }
 
-/** No single batch fills the sample. */
+/** Most events that the sample takes of one batch. */
 const EVENTS_PER_BATCH_MAX = 512
 
 /**
- * A bounded sample of batches, even over all that was offered: every n-th is kept, and when they are too many every
- * second of them goes and n doubles.
+ * A bounded sample of batches, spread evenly over all that were offered: every n-th is kept. When it is full, every second
+ * batch is removed and n doubles.
  */
 export class ThinnedSample {
   readonly #eventsMax: number
@@ -103,13 +103,13 @@ export class ThinnedSample {
   }
 }
 
-/** A copy: columns of a batch may be views that hold the memory of all its pulses. */
+/** Copies the columns, which may be views of memory that also holds the pulses. */
 function firstEvents(batch: PredictionBatch): PredictionBatch {
   // The same keys with the same kinds of columns.
   return cut(batch) as PredictionBatch
 }
 
-/** Columns are cut, groups of columns gone into; whatever is neither stays. */
+/** Cuts typed arrays, also in nested objects; keeps other values. */
 function cut(value: unknown): unknown {
   // Every column is a typed array, and a DataView is none.
   if (ArrayBuffer.isView(value)) return (value as Float64Array).slice(0, EVENTS_PER_BATCH_MAX)
@@ -138,8 +138,8 @@ const SAMPLE_EVENTS_MAX = 5_000
 const NEXT_RUN_END_MS = 60_000
 
 /**
- * What a consumer did, as a run of MLflow: parameters, metrics per interval, a sample of predictions and pictures. The
- * consumer only calls `settled`, which counts and returns; all else happens beside it.
+ * Logs a consumer's work to MLflow: parameters, metrics per interval, a sample of predictions and plots. The consumer
+ * only calls `settled`, which counts and returns; everything else is asynchronous.
  */
 export class InferenceLog {
   readonly #options: InferenceLogOptions
@@ -274,7 +274,7 @@ export class InferenceLog {
     return this.#filesUnderWay
   }
 
-  /** Once nobody writes there any more. */
+  /** Removes the temporary files when they have been written. */
   async #removeFiles(): Promise<void> {
     await this.#filesUnderWay
     if (this.#folder === undefined) return
@@ -302,7 +302,7 @@ export class InferenceLog {
   }
 }
 
-/** Waits for work that may be left undone, but not longer than `ms`. */
+/** Waits for the work, but not longer than `ms`. */
 async function withinOrLeft(work: () => Promise<void>, ms: number): Promise<void> {
   await within(work, Math.max(0, ms)).catch((error: unknown) => {
     if (!(error instanceof OutOfTime)) throw error

@@ -6,7 +6,7 @@ export type MlflowFailure = (typeof MLFLOW_FAILURES)[number]
 
 export type MlflowMetrics = ReturnType<typeof mlflowMetrics>
 
-/** How well points come to MLflow. */
+/** Metrics of logging to MLflow. */
 export function mlflowMetrics(registry: Registry) {
   const registers = [registry]
   const gauge = (name: string, help: string) =>

@@ -7,7 +7,7 @@ import type { ModelManifest } from '../inference/model/manifest.ts'
 import { declaredOutputs } from '../inference/model/onnx-file.ts'
 import { outputNames } from '../inference/tensors/read-output.ts'
 
-/** Python packages that MLflow needs to load the network; any later versions do. */
+/** Python packages that MLflow needs to load the network. */
 const REQUIREMENTS = ['mlflow>=3', 'onnx', 'onnxruntime', 'numpy', 'pandas']
 const PYTHON = '3.11'
 
@@ -15,9 +15,9 @@ const PYTHON = '3.11'
 export const MLMODEL_FILES = ['MLmodel', 'conda.yaml', 'python_env.yaml', 'requirements.txt'] as const
 
 /**
- * Writes into a new temporary folder what lets `mlflow.pyfunc.load_model` and `mlflow models serve` take a model folder
- * of one network: the flavours `onnx` and `python_function`, and a signature of the network's tensors. They take
- * tensors, as the network does, not pulses. Gives the folder, which is the caller's to remove.
+ * Writes the files with which `mlflow.pyfunc.load_model` and `mlflow models serve` load a model folder of one network: the
+ * flavours `onnx` and `python_function`, and a signature of the network's tensors (they take tensors, not pulses).
+ * Returns a new temporary folder, which the caller removes.
  */
 export async function writeMlmodel(folder: string, manifest: ModelManifest): Promise<string> {
   const outputs = await declaredOutputs(join(folder, 'model.onnx'))

@@ -15,14 +15,14 @@ const good = z.object({ version: z.string(), source: z.string() })
 export type GoodVersion = z.infer<typeof good>
 
 const INDEX = '.nustream-download.json'
-/** Versions kept beside the one that proved good. */
+/** Versions kept besides the good one of each alias. */
 const VERSIONS_KEPT = 4
-/** A download that has not changed for so long belongs to a process that died. */
+/** An unfinished download that has not changed for this long belongs to a process that died. */
 const PART_KEPT_MS = 86_400_000
 
 /**
- * Model folders of one registered model of one registry on this machine's disk, one folder a version. A folder is there
- * whole or not at all, and is used only while it holds what was downloaded.
+ * Versions of one registered model on this machine's disk, one folder per version. A folder is complete or absent, and is
+ * used only while its files are unchanged.
  */
 export class ModelCache {
   readonly #dir: string
@@ -32,7 +32,7 @@ export class ModelCache {
     this.#dir = join(dir, encodeURIComponent(host), `model-${encodeURIComponent(name)}`)
   }
 
-  /** Folder of a version, where it is here unharmed and from the same source. */
+  /** Folder of a version, if it is here, unchanged and from the same source. */
   async find(version: string, source: string): Promise<string | undefined> {
     const folder = join(this.#dir, version)
     const read = await readJson(join(folder, INDEX), index)
@@ -46,7 +46,7 @@ export class ModelCache {
     return isWhole.every(Boolean) ? folder : undefined
   }
 
-  /** Lets `fill` write a version's files into an empty folder, checks nothing itself, and puts it in place in one step. */
+  /** Lets `fill` write a version's files into an empty folder, then puts the folder in place in one step. */
   async add(
     { version, source }: GoodVersion,
     fill: (folder: string) => Promise<CachedFiles>,
@@ -56,7 +56,7 @@ export class ModelCache {
     try {
       const files = await fill(part)
       await writeFile(join(part, INDEX), JSON.stringify({ source, files }))
-      // What is there is another source's or damaged; a model that has it open has read it already.
+      // A folder that is there is of another source or damaged. A model that uses it has already read its files.
       await rm(folder, { recursive: true, force: true })
       await rename(part, folder)
     } catch (error) {

@@ -8,7 +8,6 @@ import { createRepeatLimit } from '../telemetry/log.ts'
 import { uploadArtifact } from './artifacts.ts'
 import type { MlflowHttp } from './http.ts'
 import type { MlflowFailure, MlflowMetrics } from './metrics.ts'
-import { PointBuffer } from './point-buffer.ts'
 import {
   createRun,
   ensureExperiment,
@@ -156,10 +155,7 @@ export class RunLog {
     }
     if (isComplete) log.info(facts, 'MLflow run ended')
     else
-      log.warn(
-        facts,
-        'MLflow was away or too slow at the end: its run lacks something, predictions lack nothing',
-      )
+      log.warn(facts, 'MLflow was away or too slow at the end: its run is incomplete; no prediction is lost')
     return { runId: this.runId, isComplete, unsentPoints }
   }
 
@@ -348,4 +344,40 @@ export class RunLog {
 function reasonOf(error: unknown): MlflowFailure {
   if (error instanceof UnavailableError) return 'unreachable'
   return error instanceof UsageError && error.code === 'unauthorized' ? 'unauthorized' : 'refused'
+}
+
+/** Points in the order they came, bounded: where there is no room the oldest go. */
+export class PointBuffer {
+  readonly limit: number
+  #points: MetricPoint[] = []
+  /** Points that have left the front, sent or dropped. */
+  #left = 0
+
+  constructor(limit: number) {
+    this.limit = limit
+  }
+
+  get size(): number {
+    return this.#points.length
+  }
+
+  /** Gives how many had to go for them. */
+  add(points: readonly MetricPoint[]): number {
+    this.#points.push(...points)
+    return this.#drop(this.#points.length - this.limit)
+  }
+
+  /** The oldest points, and how to take them out once they are sent, whatever came or went meanwhile. */
+  oldest(most: number): { readonly points: readonly MetricPoint[]; remove(): number } {
+    const points = this.#points.slice(0, most)
+    const until = this.#left + points.length
+    return { points, remove: () => this.#drop(until - this.#left) }
+  }
+
+  #drop(count: number): number {
+    if (count <= 0) return 0
+    this.#points.splice(0, count)
+    this.#left += count
+    return count
+  }
 }

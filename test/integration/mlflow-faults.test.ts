@@ -75,7 +75,7 @@ describe('a consumer whose MLflow', () => {
     expect(await value('up')).toBe(0)
     expect(await value('sent_points_total')).toBe(0)
     expect(await value('dropped_points_total')).toBeGreaterThan(0)
-    expect(lines.join()).toContain('its run lacks something, predictions lack nothing')
+    expect(lines.join()).toContain('its run is incomplete; no prediction is lost')
     expect(lines.join()).not.toContain('hush')
   })
 

@@ -12,7 +12,7 @@ export const BUNDLED_MODELS = ['nano']
 /** Relative to this file, in src as in dist. */
 const MODELS = fileURLToPath(new URL('../../../models/', import.meta.url))
 
-/** The folder that a `--model` names. A folder of that name here goes before the one that comes with nustream. */
+/** The folder that `--model` names. A folder in the working directory takes precedence over a bundled model. */
 export function resolveModelFolder(spec: string): string {
   const folder = resolve(spec)
   return BUNDLED_MODELS.includes(spec) && !existsSync(folder) ? resolve(MODELS, spec) : folder
@@ -47,7 +47,7 @@ export async function readJson(path: string, code: UsageCode): Promise<unknown> 
   }
 }
 
-/** More complaints than this say nothing new. */
+/** Complaints that a message lists in full. */
 const COMPLAINTS_MAX = 8
 
 /** `value` as `schema` reads it. @throws UsageError `code`: file, field, value found, and what would be right */
@@ -56,7 +56,7 @@ export function checkedAs<T>(schema: z.ZodType<T>, value: unknown, path: string,
   if (parsed.success) return parsed.data
   const { issues } = parsed.error
   const missing = issues.filter((issue) => isMissing(issue, value))
-  // One line for all of them: the first eight would hide the others.
+  // On one line, because a list of them would push the other complaints out of the message.
   const isMany = missing.length > 1
   const others = isMany ? issues.filter((issue) => !missing.includes(issue)) : issues
   const complaints = others.slice(0, COMPLAINTS_MAX).map((issue) => describe(issue, value))
@@ -78,7 +78,7 @@ const KINDS: Readonly<Record<string, string>> = {
   object: 'an object',
 }
 
-/** What a value must be, for fields whose schema does not say it itself. */
+/** Message for a value, unless its schema has one of its own. */
 function requirementOf(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':

@@ -13,7 +13,7 @@ import type { InputSpec, ModelManifest } from './manifest.ts'
 /** Free dimensions of input tensors: events of a run, padded length, pulses of a run. */
 export type FreeSize = 'E' | 'L' | 'T' | 'E + 1'
 
-/** Dimensions that a layout makes: a letter where the run decides, a number where the manifest does. */
+/** Dimensions of a layout: a letter where they depend on the run, a number where the manifest fixes them. */
 export function shapeOf(spec: InputSpec): (FreeSize | number)[] {
   switch (spec.layout) {
     case 'padded':
@@ -39,7 +39,7 @@ export function shapeOf(spec: InputSpec): (FreeSize | number)[] {
 }
 
 /**
- * That a manifest speaks of the network that lies beside it: names, element types, ranks and fixed dimensions.
+ * Checks that a manifest fits its network: names, element types, ranks and fixed dimensions.
  * @throws UsageError `model_manifest_invalid` naming each field that does not fit
  */
 export function checkGraph(manifest: ModelManifest, graph: GraphInfo, path: string): void {
@@ -166,8 +166,8 @@ function quoted(names: readonly string[]): string {
 }
 
 /**
- * That tensors from outside can go into a network: names, types, ranks, fixed dimensions, number of values, and the
- * manifest's limit on pulses, which keeps one request from taking all memory.
+ * Checks tensors of a request against a network: names, types, ranks, fixed dimensions, number of values, and the
+ * manifest's limit on pulses, which bounds the memory of one request.
  * @throws EventError `model_failed` naming the tensor
  */
 export function checkTensors(inputs: NamedTensors, graph: GraphInfo, manifest: ModelManifest): void {
@@ -184,7 +184,7 @@ export function checkTensors(inputs: NamedTensors, graph: GraphInfo, manifest: M
   checkSizes(inputs, manifest)
 }
 
-/** Tensors of one run agree on its events, its padded length and its pulses. */
+/** Checks that the tensors of a run agree on the number of events, the padded length and the number of pulses. */
 function checkSizes(inputs: NamedTensors, manifest: ModelManifest): void {
   const most = manifest.limits.pulsesPerEvent
   const sizes = new Map<FreeSize | number, { size: number; name: string }>()

@@ -135,9 +135,9 @@ const paddedLength = z.union(
 )
 
 const limits = z.strictObject({
-  /** Most pulses of one event after selection: what the machine's memory stands, not what the model likes. */
+  /** Most pulses of one event after selection, which bounds memory. */
   pulsesPerEvent: z.int().min(1).default(4096),
-  /** Padded pulses that one run takes together; one longer event still runs alone. */
+  /** Most padded pulses of a run of several events; a longer event runs alone. */
   tokensPerRun: z.int().min(1).max(1_048_576).default(1024),
   eventsPerRun: z.int().min(1).max(4096).default(64),
 })
@@ -186,7 +186,7 @@ export const referenceSchema = z.strictObject({
   auxiliary: histogram,
 })
 
-/** What every model says about itself, be it one network or several. */
+/** The description that networks and ensembles share. */
 export const descriptionSchema = z.strictObject({
   formatVersion: z.literal(1),
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be lower case letters, digits, ".", "_" or "-"'),
@@ -199,7 +199,7 @@ export const descriptionSchema = z.strictObject({
   reference: referenceSchema.optional(),
 })
 
-/** Everything the system must know about a model folder: `model.json`, strictly. Specified in docs/models.md. */
+/** `model.json` of one network, read strictly. Specified in docs/models.md. */
 export const manifestSchema = descriptionSchema
   .extend({
     pulses,
@@ -226,7 +226,7 @@ interface Whole {
   limits: z.infer<typeof limits>
 }
 
-/** What no field can say alone: that the tensors of a model fit together. */
+/** Rules that involve several fields. */
 function checkWhole(manifest: Whole, context: z.RefinementCtx): void {
   const { inputs, pulses: selection, paddedLength: rule } = manifest
   const complain = (path: (string | number)[], message: string) =>
@@ -261,7 +261,7 @@ function checkWhole(manifest: Whole, context: z.RefinementCtx): void {
     complain(['pulses', 'max'], 'must not be below pulses.min')
 }
 
-/** Whether some input tells the model which tokens are padding; otherwise only events of equal length share a run. */
+/** Whether an input tells the network what is padding; otherwise only events of equal length share a run. */
 export function hidesPadding(inputs: readonly InputSpec[]): boolean {
   return inputs.some((spec) => spec.layout === 'mask' || spec.layout === 'lengths')
 }
@@ -271,10 +271,10 @@ const member = z.strictObject({
   weight: z.number().positive('must be above 0: remove a member that must not count'),
 })
 
-/** The manifest of several models that answer together, strictly. Specified in docs/models.md. */
+/** `model.json` of an ensemble, read strictly. Specified in docs/models.md. */
 export const ensembleSchema = descriptionSchema.extend({
   members: z.array(member).min(1),
-  /** Each component of a member's raw vector is cut to this before it is weighed. */
+  /** Components of a member's raw vector are limited to ± this value before weighting. */
   clip: z.number().positive().optional(),
 })
 

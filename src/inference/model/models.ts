@@ -15,7 +15,7 @@ export interface ListedModel {
   readonly name: string
   readonly version: string
   readonly description: string
-  /** What is wrong with its manifest; undefined where nothing is. */
+  /** The error in its manifest, if there is one. */
   readonly problem: string | undefined
 }
 
@@ -54,7 +54,7 @@ const LINE_FIT: ListedModel = {
   problem: undefined,
 }
 
-/** The built-in line fit and every folder with a `model.json` directly under the roots. Roots that are not there hold none. */
+/** The built-in line fit and every folder with a `model.json` directly under the roots. Missing roots are ignored. */
 export async function listModels(roots: readonly string[]): Promise<ListedModel[]> {
   const found = [LINE_FIT]
   for (const root of roots) {
@@ -63,7 +63,7 @@ export async function listModels(roots: readonly string[]): Promise<ListedModel[
   return found
 }
 
-/** Loads a model and gives what it says about itself. @throws UsageError as `openLocalModel` does */
+/** Loads a model and returns its manifest and graph. @throws UsageError as `openLocalModel` does */
 export async function showModel(spec: string): Promise<ShownModel> {
   await using model = await openLocalModel(spec, { threads: 1 })
   if (model.ensemble === undefined) return { manifest: model.manifest, graph: model.graph }
@@ -72,7 +72,7 @@ export async function showModel(spec: string): Promise<ShownModel> {
   return { manifest: model.ensemble, graph: undefined, members }
 }
 
-/** Everything that loading a model checks, as a report: nothing wrong with the model is thrown. */
+/** Makes all checks of loading and reports them. Never throws because of the model. */
 export async function verifyModel(spec: string, log?: Logger): Promise<VerifyReport> {
   const startMs = performance.now()
   try {
@@ -108,7 +108,7 @@ async function modelFolders(root: string): Promise<string[]> {
   const folders: string[] = []
   for (const entry of entries) {
     const folder = join(root, entry.name)
-    // Also a link to a folder; whatever is no folder cannot be read as one.
+    // Follows links. A file is not readable as a folder.
     const files = await readdir(folder).catch((): string[] => [])
     if (files.includes('model.json')) folders.push(folder)
   }

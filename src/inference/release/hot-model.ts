@@ -13,7 +13,7 @@ export class HotModel<Model extends Inferrer = Inferrer> implements Inferrer {
   readonly concurrency: number
   #held: Held<Model>
 
-  /** Models stay the caller's: they are disposed of once `swap` has resolved, not by it. */
+  /** The caller disposes of a model, once the `swap` that replaced it has resolved. */
   constructor(first: Model) {
     this.concurrency = first.concurrency
     this.#held = hold(first)
@@ -32,7 +32,7 @@ export class HotModel<Model extends Inferrer = Inferrer> implements Inferrer {
     return this.#held.inferrer.reference
   }
 
-  /** From now on `next` answers. Resolves when the one before has nothing under way. */
+  /** `next` answers from now on. Resolves when the previous model has finished all its work. */
   async swap(next: Model): Promise<void> {
     const before = this.#held
     this.#held = hold(next)

@@ -5,7 +5,7 @@ import { type LocalModel, withInfer } from '../network/local.ts'
 import { madeUpEvents } from '../network/warm-up.ts'
 import type { QualityGate } from './quality-gate.ts'
 
-/** So many more batches failed than done end the probation: one may be an accident. */
+/** The probation fails when this many more batches failed than succeeded: one may be an accident. */
 const BAD_BATCHES = 3
 /** Long enough for models that refuse short events. */
 const TRIAL_PULSES = [128, 256, 512, 1024]
@@ -22,7 +22,7 @@ export class RecentEvents {
     return this.#kept
   }
 
-  /** Keeps a copy of some of the answered events, now and then: costs nothing most of the time. */
+  /** Keeps a copy of some answered events, at most once a second. */
   offer(batch: EventBatch, { faults }: Inference): void {
     const now = performance.now()
     if (now - this.#keptAt < KEEP_EVERY_MS) return
@@ -41,8 +41,8 @@ export class RecentEvents {
 }
 
 /**
- * Asks a model that is to take over for directions of events that the one before could do, and of made-up ones.
- * @throws UsageError `model_trial_failed` where it fails on most of them; UnavailableError where its workers die
+ * Asks a candidate for directions of recent events that the current model answered, and of made-up events.
+ * @throws UsageError `model_trial_failed` when it fails on most of them; UnavailableError when its workers die
  */
 export async function tryCandidate(candidate: Inferrer, recent: EventBatch | undefined): Promise<void> {
   for (const events of [recent, madeUpEvents(TRIAL_PULSES)]) {
@@ -51,13 +51,13 @@ export async function tryCandidate(candidate: Inferrer, recent: EventBatch | und
       throw failed(`${candidate.model.name} ${candidate.model.version} throws: ${messageOf(cause)}`, cause)
     })
     if (2 * faults.length <= eventCount(events)) continue
-    const what = `${faults.length} of ${eventCount(events)} events that a model can do`
+    const what = `${faults.length} of ${eventCount(events)} events that a model can answer`
     throw failed(`${candidate.model.name} ${candidate.model.version} fails on ${what}: ${faults[0].message}`)
   }
 }
 
 export interface ProbationOptions {
-  /** Does what `next` cannot, until `isOver`. */
+  /** Answers the batches that `next` cannot, until `isOver`. */
   readonly previous: Inferrer
   readonly isOver: () => boolean
   /** Compares what `next` answers with what `previous` would. */
@@ -67,8 +67,8 @@ export interface ProbationOptions {
 }
 
 /**
- * `next` as an inferrer on probation: a batch of which it cannot do most events is answered by `previous`, so that no
- * request is lost to it. Where that goes on, `onFailure` is told.
+ * `next` as an inferrer on probation: when it fails on most events of a batch, `previous` answers the batch, so no request
+ * is lost. `onFailure` is called when this happens repeatedly.
  */
 export function onProbation(next: LocalModel, options: ProbationOptions): LocalModel {
   const { previous, isOver, gate, onFailure } = options
@@ -84,12 +84,12 @@ export function onProbation(next: LocalModel, options: ProbationOptions): LocalM
       return answer
     }
     const before = await previous.infer(batch, options)
-    // Events that neither can do are bad events.
+    // Events that neither model can answer are bad events.
     if (2 * before.faults.length > events) return before
     bad++
     const why = answer instanceof Error ? answer.message : answer.faults[0].message
     if (bad >= BAD_BATCHES)
-      onFailure(failed(`it failed on ${bad} batches that the one before could do: ${why}`, answer))
+      onFailure(failed(`it failed on ${bad} batches that the one before could answer: ${why}`, answer))
     return before
   }
   return withInfer(next, { infer })

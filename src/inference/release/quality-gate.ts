@@ -2,7 +2,7 @@ import { openingAngles } from '../../event/direction.ts'
 import { type EventBatch, eventCount, selectEvents } from '../../event/event-batch.ts'
 import type { Inference, Inferrer } from '../inferrer.ts'
 
-/** What a new release is compared by with the one before, on the same events. */
+/** What is compared between a new release and the one before, on the same events. */
 export const GATE_CHECKS = ['angle', 'error', 'degenerate', 'kappa'] as const
 export type GateCheck = (typeof GATE_CHECKS)[number]
 
@@ -30,20 +30,20 @@ export interface QualityGateOptions {
   readonly onFailure: (check: GateCheck, reason: string) => void
 }
 
-/** Fewer events say nothing for sure. */
+/** Fewer events give no verdict. */
 const EVENTS_MIN = 200
-/** More change nothing any more. */
+/** The comparison ends after this many events. */
 const EVENTS_MAX = 2_000
-/** Of one batch: the release before has other work too. */
-const EVENTS_PER_LOOK = 64
-const LOOK_EVERY_MS = 100
-/** A worse error counts only where chance would not explain it: so many standard errors. */
+/** Events of one batch that are compared, to keep the load on the release before low. */
+const EVENTS_PER_COMPARISON = 64
+const COMPARE_EVERY_MS = 100
+/** A larger error counts only when it exceeds this many standard errors. */
 const SIGMAS = 4
 
 /**
  * Compares the answers of a new release with those of the one before, on a sample of the events that it answers: a
  * release that passes its own fixture may still answer wrongly, such as one whose axes were exchanged before the fixture
- * was made. It works beside the requests, and a comparison that fails counts for nothing.
+ * was made. It does not delay requests, and ignores comparisons that fail.
  */
 export class QualityGate {
   readonly #options: QualityGateOptions
@@ -55,7 +55,7 @@ export class QualityGate {
   #degenerate = 0
   #isBusy = false
   #isOver = false
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #comparedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: QualityGateOptions) {
     this.#options = options
@@ -64,10 +64,10 @@ export class QualityGate {
   /** Compares some events of a batch that the new release has answered. Returns at once; never throws. */
   offer(batch: EventBatch, answer: Inference): void {
     const now = performance.now()
-    if (this.#isOver || this.#isBusy || now - this.#lookedAt < LOOK_EVERY_MS) return
+    if (this.#isOver || this.#isBusy || now - this.#comparedAt < COMPARE_EVERY_MS) return
     this.#isBusy = true
-    this.#lookedAt = now
-    void this.#look(batch, answer)
+    this.#comparedAt = now
+    void this.#compare(batch, answer)
       .catch(() => {})
       .finally(() => {
         this.#isBusy = false
@@ -79,11 +79,11 @@ export class QualityGate {
     this.#isOver = true
   }
 
-  async #look(batch: EventBatch, answer: Inference): Promise<void> {
+  async #compare(batch: EventBatch, answer: Inference): Promise<void> {
     const faulty = new Set(answer.faults.map(({ index }) => index))
     const picked = Array.from({ length: eventCount(batch) }, (_, i) => i)
       .filter((i) => !faulty.has(i))
-      .slice(0, EVENTS_PER_LOOK)
+      .slice(0, EVENTS_PER_COMPARISON)
     if (picked.length === 0) return
     const events = selectEvents(batch, Int32Array.from(picked))
     const before = await this.#options.previous.infer(events)

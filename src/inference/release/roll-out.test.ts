@@ -109,14 +109,14 @@ describe('RollOut', () => {
     expect(lines.filter((line) => line.includes('is refused'))).toHaveLength(1)
   })
 
-  it('a release that fails on events which the one before could do never answers', async () => {
+  it('a release that fails on events that the one before answered never serves', async () => {
     const { world, ask, rollOut } = await start({
       models: new Map([[2, fakeLocalModel({ azimuth: 2, failsOn: (id) => id === 3n || id > 4n })]]),
     })
     await ask()
     world.offers = 2
     await until(() => rollOut.status.refused)
-    expect(rollOut.status.refused).toMatch(/m 2: fake 2 fails on 7 of 10 events that a model can do: NaN/)
+    expect(rollOut.status.refused).toMatch(/m 2: fake 2 fails on 7 of 10 events that a model can answer: NaN/)
     expect(await ask()).toBe(1)
     expect(world.models.get(2)?.isDisposed()).toBe(true)
   })
@@ -139,7 +139,7 @@ describe('RollOut', () => {
     for (let i = 0; i < 3; i++) expect(await ask()).toBe(1)
     await until(() => rollOut.status.refused)
     expect(rollOut.status.refused).toContain(
-      'it failed on 3 batches that the one before could do: out of memory',
+      'it failed on 3 batches that the one before could answer: out of memory',
     )
     expect(await metric('nustream_model_swaps_total{slot="model",outcome="rolled_back"} 1')).toBe(true)
     expect(await ask()).toBe(1)

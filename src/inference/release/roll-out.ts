@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { sleep } from '../../async/deadline.ts'
 import { NustreamError, UnavailableError, UsageError } from '../../errors.ts'
 import type { EventBatch } from '../../event/event-batch.ts'
 import { createRepeatLimit } from '../../telemetry/log.ts'
@@ -11,11 +11,11 @@ import { GATE_CHECKS, type GateCheck, type GateLimits, QualityGate } from './qua
 
 /** One version of a model that a source offers. */
 export interface ModelRelease extends ModelIdentity {
-  /** Differs for each version, also where names and versions were given anew. */
+  /** Unique for each version, even when a registry was set up anew and counts from 1 again. */
   readonly key: string
 }
 
-/** Where models come from that may be replaced while they are in use. */
+/** A source of models that may be replaced while they are in use. */
 export interface ModelSource {
   /** What the user named, for messages. */
   readonly spec: string
@@ -26,19 +26,19 @@ export interface ModelSource {
    * @throws UnavailableError when the source is away for now; UsageError when it offers none
    */
   newest(signal?: AbortSignal): Promise<ModelRelease>
-  /** The release that proved good the last time, where a copy of it is kept. */
+  /** The release that last passed its probation, if a copy of it is kept. */
   lastGood(): Promise<ModelRelease | undefined>
   /** Folder of a release. @throws UnavailableError, UsageError */
   fetch(release: ModelRelease, signal?: AbortSignal): Promise<string>
-  /** The release is in use: keep it for a day on which the source is away. */
+  /** Keeps the release for times when the source is unavailable. */
   markGood(release: ModelRelease): Promise<void>
 }
 
-/** Which of the models of a process: the one that answers, or the one that shadows it. */
+/** The model of a process that answers, or the challenger that is compared with it. */
 export type ModelSlot = 'model' | 'challenger'
 const OUTCOMES = ['swapped', 'refused', 'rolled_back'] as const
 
-/** How replacing one model goes. */
+/** Metrics of replacing one model. */
 export interface RollOutMetrics {
   swapped(outcome: (typeof OUTCOMES)[number]): void
   registryUp(isUp: boolean): void
@@ -99,7 +99,7 @@ export interface RollOutOptions {
   readonly open: (folder: string, signal?: AbortSignal) => Promise<LocalModel>
   /** Asked for a newer release this often, a tenth more or less. */
   readonly pollMs: number
-  /** The model before is kept so long after a swap, for the case that the new one fails. */
+  /** The model before is kept this long after a swap, in case the new one fails. */
   readonly probationMs?: number
   /** How far a new release may be from the one before in its probation; not compared where undefined. */
   readonly gate?: GateLimits | undefined
@@ -107,16 +107,16 @@ export interface RollOutOptions {
   readonly log: Logger
 }
 
-/** How the roll-out stands, for people. */
+/** The state of the roll-out, as /health shows it. */
 export interface RollOutStatus {
   readonly release: string
-  /** Why the source could not be asked the last time, with the time since when. */
+  /** Why the source could not be asked the last time, and since when. */
   readonly away: string | undefined
   /** A release that the source offers and that failed here. */
   readonly refused: string | undefined
 }
 
-/** Whoever takes a new release back is in a hurry: the source is asked at least so often during its probation. */
+/** The source is asked at least this often during a probation, so that a release can be withdrawn quickly. */
 const PROBATION_ASKS = 5
 
 interface InUse {
@@ -125,8 +125,8 @@ interface InUse {
 }
 
 /**
- * Keeps the model of a source in use: a new release is loaded beside the old, proved and tried, and takes over without a
- * request lost; one that fails is refused, or taken back, and the old one stays.
+ * Keeps the newest release of a source in use. A new release is loaded beside the old one, proved and tried, and takes over
+ * without losing a request. One that fails is refused or rolled back, and the old one stays.
  */
 export class RollOut implements AsyncDisposable {
   readonly #options: RollOutOptions
@@ -168,7 +168,7 @@ export class RollOut implements AsyncDisposable {
     this.#inUse = first
   }
 
-  /** The model in use, for whoever serves it first. */
+  /** The model in use. */
   get model(): LocalModel {
     return this.#watched(this.#inUse.model)
   }
@@ -181,7 +181,7 @@ export class RollOut implements AsyncDisposable {
     }
   }
 
-  /** From now on newer releases take over. `swap` puts a model in place and resolves when the one before is idle. */
+  /** Newer releases take over from now on. `swap` puts a model in place and resolves when the previous one is idle. */
   follow(swap: (model: LocalModel) => Promise<void>): void {
     if (this.#options.source.changes) this.#following = this.#follow(swap)
   }
@@ -196,7 +196,7 @@ export class RollOut implements AsyncDisposable {
     const { pollMs } = this.#options
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      await sleep(pollMs * (0.9 + 0.2 * Math.random()), undefined, { signal }).catch(() => {})
+      await sleep(pollMs * (0.9 + 0.2 * Math.random()), signal)
       if (!signal.aborted) await this.#look(swap)
     }
   }
@@ -217,7 +217,7 @@ export class RollOut implements AsyncDisposable {
     }
   }
 
-  /** What the source offers now; undefined where it cannot be asked, which is said, or `signal` has aborted. */
+  /** What the source offers now; undefined when it cannot be asked, which is logged, or `signal` has aborted. */
   async #ask(signal: AbortSignal): Promise<ModelRelease | undefined> {
     const { source, metrics, log } = this.#options
     try {
@@ -297,7 +297,7 @@ export class RollOut implements AsyncDisposable {
     const everyMs = Math.min(pollMs, probationMs / PROBATION_ASKS)
     const endsAt = performance.now() + probationMs
     do {
-      await sleep(everyMs, undefined, { signal }).catch(() => {})
+      await sleep(everyMs, signal)
       if (!signal.aborted && (await this.#ask(signal))?.key === before.key) return true
     } while (!signal.aborted && performance.now() < endsAt)
     return false
@@ -366,7 +366,7 @@ async function load(
   return { release, model: named(model, release) }
 }
 
-/** The registry's name and version, which tell releases apart also where their manifests do not. */
+/** The model under the registry's name and version, because manifests of two releases may be alike. */
 function named(model: LocalModel, { name, version }: ModelRelease): LocalModel {
   const identity = { name, version }
   return withInfer(model, {

@@ -72,8 +72,8 @@ function buildWriteFeature(placed: Placed): WriteFeatures {
 }
 
 /**
- * All columns that depend on the sensor alone, from one table with the values of a sensor side by side: between two
- * runs of a network nothing of a table is left in the cache, and this way a pulse misses it once.
+ * Writes all columns that depend on the sensor alone from one table, with the values of a sensor side by side. A run of the
+ * network evicts the table from the cache, so this layout costs one cache miss per pulse instead of one per column.
  */
 function writeSensorColumns(columns: readonly Placed[], isDouble: boolean): WriteFeatures {
   const [{ width }] = columns
@@ -180,7 +180,7 @@ const REMEMBERED = 1024
 /** Charges are digitised in steps of 0.05 p.e. (SuperDST), so that few values make up nearly all of them. */
 const STEPS_PER_PE = 20
 
-/** The same function of charges in single precision: an answer is looked up where the same charge was asked for before. */
+/** The same function for charges in single precision, with a cache of earlier results. */
 export function rememberCharges(normalise: Normalise): Normalise {
   const charges = new Float32Array(REMEMBERED).fill(Number.NaN)
   const answers = new Float64Array(REMEMBERED)

@@ -3,7 +3,7 @@ import { type Directions, setFault } from '../directions.ts'
 import type { OutputSpec } from '../model/manifest.ts'
 import type { NamedTensors, Tensor } from './tensor.ts'
 
-/** Stores what a network answered for the events of a run. `events[e]` is where the answer of event `e` goes. */
+/** Stores a network's outputs for the events of a run. `events[e]` is the index at which the direction of event `e` is stored. */
 export type ReadOutput = (outputs: NamedTensors, events: Int32Array, answers: Directions) => void
 
 interface SourceVector {
@@ -24,7 +24,7 @@ export function buildReadOutput(spec: OutputSpec): ReadOutput {
       const { x, y, z } = vector(e)
       const length = Math.hypot(x, y, z)
       const kappa = spec.meaning === 'vector-kappa' ? length : kappaOf(e)
-      // Among others a vector of length 0 says that it knows nothing; alone it says nothing at all.
+      // An ensemble ignores a member's zero vector; a single network must answer a direction.
       const isTooShort = answers.vectors === undefined && length === 0
       if (isTooShort || !(length < Number.POSITIVE_INFINITY)) {
         setFault(

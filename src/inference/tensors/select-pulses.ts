@@ -3,8 +3,8 @@ import type { PulsesSpec } from '../model/manifest.ts'
 import type { Run } from './features.ts'
 
 /**
- * Writes the rows of one event that a model sees to `into[at]` and on, in the order in which it sees them. Returns how
- * many they are. Needs room for all rows of the event: what lies behind the chosen ones is overwritten too.
+ * Writes the selected rows of one event to `into[at]` and following places, in the order of the tensor, and returns their
+ * number. Needs room for all rows of the event: places behind the selected ones are overwritten too.
  */
 export type SelectPulses = (batch: EventBatch, event: number, into: Int32Array, at: number) => number
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { PointBuffer } from './point-buffer.ts'
+import { PointBuffer } from './run-log.ts'
 
 const points = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => ({ key: 'k', value: from + i, timestamp: 0, step: 0 }))
