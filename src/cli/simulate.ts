@@ -31,6 +31,7 @@ const settings = {
     .optional()
     .describe('threads that simulate (default: the number of processor cores)')
     .meta({ value: 'n' }),
+  systematics: switchFlag('draw ice and sensors for each event, so that a network does not learn one ice'),
   overwrite: switchFlag('replace a data set that is in the folder'),
   ...jsonSetting,
 }
@@ -67,8 +68,8 @@ async function run(config: Config): Promise<number> {
 async function simulateToStdout(config: Config, signal: AbortSignal): Promise<void> {
   if (config.json)
     throw new UsageError('flag_invalid', '--out - writes events to stdout, where --json would write too')
-  const { events, seed, threads: workers = availableParallelism() } = config
-  await writeWire({ to: process.stdout, events, seed, workers, signal })
+  const { events, seed, systematics, threads: workers = availableParallelism() } = config
+  await writeWire({ to: process.stdout, events, seed, systematics, workers, signal })
 }
 
 async function simulateToFolder(config: Config, signal: AbortSignal): Promise<void> {
@@ -78,6 +79,7 @@ async function simulateToFolder(config: Config, signal: AbortSignal): Promise<vo
     dir: config.out,
     events: config.events,
     seed: config.seed,
+    systematics: config.systematics,
     eventsPerFile: config.fileEvents,
     workers: config.threads ?? availableParallelism(),
     overwrite: config.overwrite,

@@ -1,7 +1,6 @@
 import { SENSORS_PER_STRING, STRING_COUNT } from '../event/sensors.ts'
 import { firstSensorBelow, sensorEfficiency, sensorLayer, sensorZ, stringX, stringY } from './detector.ts'
 import {
-  acceptance,
   angleBin,
   CASCADE_METRES_PER_GEV,
   cascadeFlux,
@@ -33,6 +32,8 @@ import {
   showerOnset,
 } from './shower.ts'
 
+import { ANISOTROPY_X, ANISOTROPY_Y, type Ice, TABULATED_ICE, TILT_X, TILT_Y } from './systematics.ts'
+
 /** A straight line through (x, y, z), m, at `timeNs`, along the unit vector (px, py, pz), at the speed of light. */
 export interface Line {
   timeNs: number
@@ -58,12 +59,18 @@ const TINY = 1e-9
 
 /** Light of muon tracks and showers at the sensors, string by string so that far ones cost nothing. */
 export class Illumination {
+  /** Ice and sensors of the event. */
+  ice: Ice = TABULATED_ICE
   readonly #sink: LightSink
   readonly #arrival: Arrival = { directNs: 0, shape: 0, rate: 0 }
   #line: Line = { timeNs: 0, x: 0, y: 0, z: 0, px: 0, py: 0, pz: 0 }
   #track: MuonTrack = new MuonTrack()
   readonly #points = new ShowerPoints()
   #sourceLayer = 0
+  /** Layers at the string lie so much higher than in the table, m. */
+  #rise = 0
+  /** Anisotropy times the square of the distance: above 0 along its axis, below across. */
+  #twist = 0
   #lightMetres = 0
   /** Propagation lengths after which light is negligible even where the closed form's other factors favour it. */
   #lengthsMax = 0
@@ -98,6 +105,7 @@ export class Illumination {
       const span = Math.sqrt((reach * reach - across2) / (sin2 + TINY))
       const spanL = span * Math.abs(pz)
       if (nearestL + spanL < litFrom || nearestL - spanL > litTo) continue
+      this.#lookAlong(string, ox, oy)
       const end = (string + 1) * SENSORS_PER_STRING
       for (let sensor = firstSensorBelow(string, nearestZ + span); sensor < end; sensor++) {
         const dz = sensorZ[sensor] - nearestZ
@@ -116,15 +124,16 @@ export class Illumination {
     const smear = 8 + 0.4 * d
     const light = this.#track.meanLight(emitted - smear, emitted + smear)
     if (light <= 0) return
-    const layer = sensorLayer[sensor]
-    const sourceLayer = layerOf(this.#line.z + emitted * this.#line.pz)
-    const s = pathScattering(layer, sourceLayer)
-    const a = pathAbsorption(layer, sourceLayer)
+    const { ice } = this
+    const layer = sensorLayer[sensor] - this.#rise
+    const sourceLayer = layerOf(this.#line.z + emitted * this.#line.pz - this.#rise)
+    const s = pathScattering(layer, sourceLayer) * ice.scattering * (1 - this.#twist / (d * d + 1))
+    const a = pathAbsorption(layer, sourceLayer) * ice.absorption
     if (isBeyond(d, s, a, this.#lengthsMax)) return
-    const flux = VISIBLE_PER_FLUX * light * trackFlux(d, s, a) * sensorEfficiency[sensor]
+    const flux = VISIBLE_PER_FLUX * light * trackFlux(d, s, a) * sensorEfficiency[sensor] * ice.efficiency
     if (flux < NEGLIGIBLE) return
     const upward = CHERENKOV_COS * this.#line.pz + CHERENKOV_SIN * outward
-    const seen = 1 + directShare(d, s) * (acceptance[angleBin(upward)] - 1)
+    const seen = 1 + directShare(d, s) * (ice.acceptance[angleBin(upward)] - 1)
     const count = this.#sink.drawCount(flux * seen)
     if (count === 0) return
     const arrival = this.#arrival
@@ -132,6 +141,15 @@ export class Illumination {
     arrival.shape = delayShape(effectiveDistance(d, upward), s)
     arrival.rate = delayRate(a)
     this.#sink.add(sensor, count, arrival)
+  }
+
+  /** Sets what the ice is like on the way to a string that lies (x, y) m from the light, seen from above. */
+  #lookAlong(string: number, x: number, y: number): void {
+    const { tilt, anisotropy } = this.ice
+    const along = x * ANISOTROPY_X + y * ANISOTROPY_Y
+    const across = y * ANISOTROPY_X - x * ANISOTROPY_Y
+    this.#rise = Math.round(tilt * (TILT_X * stringX[string] + TILT_Y * stringY[string]))
+    this.#twist = anisotropy * (along * along - across * across)
   }
 
   /** An electromagnetic shower that begins `l` m along `line` and goes on in its direction. */
@@ -162,7 +180,10 @@ export class Illumination {
   #addPoint(l: number): void {
     const line = this.#line
     const z = line.z + l * line.pz
-    this.#sourceLayer = layerOf(z)
+    const rise = Math.round(
+      this.ice.tilt * (TILT_X * (line.x + l * line.px) + TILT_Y * (line.y + l * line.py)),
+    )
+    this.#sourceLayer = layerOf(z - rise)
     // In the clearest ice light falls by e in 84 m; reach ends where some thousandths of a photo-electron are left.
     const reach = 30 + 84 * Math.log(1 + this.#lightMetres / 20)
     for (let string = 0; string < STRING_COUNT; string++) {
@@ -172,6 +193,7 @@ export class Illumination {
       if (across2 > reach * reach) continue
       const span = Math.sqrt(reach * reach - across2)
       const along = hx * line.px + hy * line.py
+      this.#lookAlong(string, hx, hy)
       const end = (string + 1) * SENSORS_PER_STRING
       for (let sensor = firstSensorBelow(string, z + span); sensor < end; sensor++) {
         const dz = sensorZ[sensor] - z
@@ -191,14 +213,18 @@ export class Illumination {
    * shower's axis. Leaves in `directNs` only what the light is later than on the direct way.
    */
   #lightFromPoint(sensor: number, d: number, upward: number, forward: number): number {
-    const s = pathScattering(this.#sourceLayer, sensorLayer[sensor])
-    const a = pathAbsorption(this.#sourceLayer, sensorLayer[sensor])
+    const { ice } = this
+    const layer = sensorLayer[sensor] - this.#rise
+    const turned = 1 - this.#twist / (d * d + 1)
+    const s = pathScattering(this.#sourceLayer, layer) * ice.scattering * turned
+    const a = pathAbsorption(this.#sourceLayer, layer) * ice.absorption
     if (isBeyond(d, s, a, this.#lengthsMax)) return 0
-    const flux = VISIBLE_PER_FLUX * this.#lightMetres * cascadeFlux(d, s, a) * sensorEfficiency[sensor]
+    const flux =
+      VISIBLE_PER_FLUX * this.#lightMetres * cascadeFlux(d, s, a) * sensorEfficiency[sensor] * ice.efficiency
     if (flux < NEGLIGIBLE) return 0
     const share = directShare(d, s)
     const bin = showerBin(share, forward)
-    const seen = showerBrightness[bin] * (1 + share * (acceptance[angleBin(upward)] - 1))
+    const seen = showerBrightness[bin] * (1 + share * (ice.acceptance[angleBin(upward)] - 1))
     const count = this.#sink.drawCount(flux * seen)
     if (count === 0) return 0
     const arrival = this.#arrival

@@ -67,7 +67,7 @@ interface Spectrum {
  * that are very bright; indices, ends and share are set such that the published pulses per event come out.
  */
 const SOFT: Spectrum = { leastGev: 48, mostGev: 1e7, index: 2.5 }
-const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 2.5e7, index: 1.15 }
+const HARD: Spectrum = { leastGev: 2.5e3, mostGev: 2e7, index: 1.15 }
 const HARD_SHARE = 0.0188
 
 /** Muons of through-going tracks begin this far before the detector's centre, m. */

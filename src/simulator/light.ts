@@ -77,15 +77,15 @@ export function hadronicSpread(energyGev: number): number {
 const ACCEPTANCE = [
   0.32813, 0.63899, 0.20049, -1.225, -0.1447, 4.1695, 0.76898, -5.869, -2.0939, 2.3834, 1.0435,
 ]
+/** The same without a hole ("nominal"). */
+const NOMINAL_ACCEPTANCE = [
+  0.26266, 0.47659, 0.1548, -0.14588, 0.17316, 1.307, 0.44441, -2.3538, -1.3564, 1.2098, 0.81569,
+]
 const ANGLE_BINS = 256
 
 /** Acceptance by cosine of the photon's direction with the vertical (1: moving up, head-on), mean 1 over the sphere. */
-export const acceptance: Float64Array = tabulate((cosine) =>
-  Math.max(
-    0,
-    ACCEPTANCE.reduceRight((sum, coefficient) => sum * cosine + coefficient, 0),
-  ),
-)
+export const acceptance: Float64Array = tabulate(ACCEPTANCE)
+export const nominalAcceptance: Float64Array = tabulate(NOMINAL_ACCEPTANCE)
 
 /** Bin of `acceptance` for a cosine, -1 to 1 (rounding beyond is forgiven). */
 export function angleBin(cosine: number): number {
@@ -93,10 +93,14 @@ export function angleBin(cosine: number): number {
   return bin < 0 ? 0 : bin >= ANGLE_BINS ? ANGLE_BINS - 1 : bin
 }
 
-function tabulate(weight: (cosine: number) => number): Float64Array {
-  const table = Float64Array.from({ length: ANGLE_BINS }, (_, bin) =>
-    weight(((bin + 0.5) * 2) / ANGLE_BINS - 1),
-  )
+function tabulate(coefficients: readonly number[]): Float64Array {
+  const table = Float64Array.from({ length: ANGLE_BINS }, (_, bin) => {
+    const cosine = ((bin + 0.5) * 2) / ANGLE_BINS - 1
+    return Math.max(
+      0,
+      coefficients.reduceRight((sum, coefficient) => sum * cosine + coefficient, 0),
+    )
+  })
   const mean = table.reduce((sum, value) => sum + value, 0) / ANGLE_BINS
   return table.map((value) => value / mean)
 }

@@ -72,7 +72,7 @@ export function drawAfterpulseDelay(random: Random): number {
 export function saturate(q: number): number {
   return SATURATION_PE * Math.log1p(q / SATURATION_PE)
 }
-const SATURATION_PE = 300
+const SATURATION_PE = 240
 
 function integrateDensity(from: number): number {
   const steps = 20_000

@@ -9,6 +9,7 @@ import { Photons } from './photons.ts'
 import { PulseColumns } from './pulse-columns.ts'
 import { Random } from './random.ts'
 import { AFTER_TRIGGER_NS, BEFORE_TRIGGER_NS, Readout } from './readout.ts'
+import { Systematics } from './systematics.ts'
 import { Trigger } from './trigger.ts'
 
 /** Fewer photo-electrons can meet no trigger. */
@@ -29,6 +30,12 @@ const BUNDLES_MAX = 50
 export const EVENT_KINDS = ['neutrinos', 'muons'] as const
 export type EventKind = (typeof EVENT_KINDS)[number]
 
+export interface SimulatorOptions {
+  readonly kind?: EventKind | undefined
+  /** Draw ice and sensors for each event, instead of the tables for all. */
+  readonly systematics?: boolean | undefined
+}
+
 /** Events `from` to `from + count` (exclusive) of a seed, with their truth. Event ids are the events' indices. */
 export function simulateEvents(seed: number, from: number, count: number): EventBatch {
   return new Simulator(seed).simulate(from, count)
@@ -44,6 +51,8 @@ export function simulateEvents(seed: number, from: number, count: number): Event
 export class Simulator {
   readonly #seed: number
   readonly #kind: EventKind
+  readonly #systematics: Systematics | undefined
+  readonly #illumination: Illumination
   readonly #random = new Random()
   readonly #photons = new Photons()
   readonly #launches = new Launches()
@@ -54,14 +63,16 @@ export class Simulator {
   readonly #atmosphere: Atmosphere
 
   /** @param seed whole number from 0 to 2^53 - 1 */
-  constructor(seed: number, kind: EventKind = 'neutrinos') {
+  constructor(seed: number, { kind = 'neutrinos', systematics = false }: SimulatorOptions = {}) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new RangeError(`seed ${seed} is not a whole number from 0 to 2^53 - 1`)
     }
     this.#seed = seed
     this.#kind = kind
+    this.#systematics = systematics ? new Systematics() : undefined
     this.#cathodes = new Photocathodes(this.#random, this.#photons)
     const illumination = new Illumination(this.#cathodes)
+    this.#illumination = illumination
     this.#interactions = new Interactions(this.#random, illumination)
     this.#atmosphere = new Atmosphere(this.#random, illumination, this.#photons)
   }
@@ -70,6 +81,7 @@ export class Simulator {
     const pulses = new PulseColumns(count)
     for (let index = from; index < from + count; index++) {
       this.#random.restart(this.#seed, index)
+      if (this.#systematics) this.#illumination.ice = this.#systematics.draw(this.#random)
       if (this.#kind === 'muons') this.#simulateMuons(index, pulses)
       else this.#simulateNeutrino(index, pulses)
     }

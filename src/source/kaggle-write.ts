@@ -17,6 +17,8 @@ export interface WriteKaggleOptions {
   /** Events in all. */
   readonly events: number
   readonly seed: number
+  /** Draw ice and sensors for each event. */
+  readonly systematics?: boolean
   /** Events in each batch file. The competition has 200,000. */
   readonly eventsPerFile?: number
   /** Worker threads that simulate; the data set does not depend on it. */
@@ -109,6 +111,7 @@ async function writeBatchFile(file: BatchFile): Promise<number> {
     from,
     to,
     batchEvents: SIMULATED_AT_ONCE,
+    systematics: file.systematics,
     ...(file.workers !== undefined && { workers: file.workers }),
     ...(signal && { signal }),
   })

@@ -63,10 +63,18 @@ describe('openSimulated()', () => {
     expect(openSimulated('sim?kind=neutrinos').spec).toBe('sim:1')
     expect(openSimulated('sim:5?kind=muons').spec).toBe('sim:5?kind=muons')
     const muons = await readChunks('sim:5?kind=muons', 1)
-    expect(join(muons)).toEqual(pulsesOf(new Simulator(5, 'muons').simulate(0, 16)))
+    expect(join(muons)).toEqual(pulsesOf(new Simulator(5, { kind: 'muons' }).simulate(0, 16)))
+  })
+
+  it('draws ice and sensors for each event where its spec asks for it', async () => {
+    expect(openSimulated('sim:5?systematics=0').spec).toBe('sim:5')
+    expect(openSimulated('sim:5?systematics=1&kind=muons').spec).toBe('sim:5?kind=muons&systematics=1')
+    const drawn = await readChunks('sim:5?systematics=1', 1)
+    expect(join(drawn)).toEqual(pulsesOf(new Simulator(5, { systematics: true }).simulate(0, 16)))
   })
 
   it.each([
+    'sim:5?systematics=2',
     'sim:',
     'sim:5?kind=',
     'sim:5?kind=rain',

@@ -14,15 +14,15 @@ export interface SimulatedSourceOptions {
 
 /**
  * Events of the simulator without end, from a spec `sim`, `sim:SEED` (a whole number from 0 to 2^53 - 1) or
- * `sim:SEED?kind=muons`, bundles of atmospheric muons in place of neutrinos. An event's id is its index; a chunk's `resume` is
+ * `sim:SEED?kind=muons`, bundles of atmospheric muons in place of neutrinos. With `systematics=1` behind the question mark ice
+ * and sensors are drawn for each event. An event's id is its index; a chunk's `resume` is
  * the index of the event after it.
  * @throws UsageError `source_unknown` where the spec is another
  */
 export function openSimulated(spec: string, options: SimulatedSourceOptions = {}): EventSource {
   const simulated = parseSpec(spec)
-  const { seed, kind } = simulated
   return {
-    spec: kind === 'neutrinos' ? `sim:${seed}` : `sim:${seed}?kind=${kind}`,
+    spec: toSpec(simulated),
     count: () => Promise.resolve(undefined),
     read: (readOptions) => readSimulated(simulated, readOptions, options.workers ?? 1),
   }
@@ -44,17 +44,28 @@ async function* readSimulated(
 interface Simulated {
   readonly seed: number
   readonly kind: EventKind
+  readonly systematics: boolean
 }
 
 function parseSpec(spec: string): Simulated {
-  const match = /^sim(?::(\d+))?(?:\?kind=(\w+))?$/.exec(spec)
+  const match = /^sim(?::(\d+))?(?:\?(.+))?$/.exec(spec)
   const seed = Number(match?.[1] ?? DEFAULT_SEED)
-  const kind = EVENT_KINDS.find((one) => one === (match?.[2] ?? 'neutrinos'))
-  if (match && kind && Number.isSafeInteger(seed)) return { seed, kind }
+  const asked = new URLSearchParams(match?.[2])
+  const kind = EVENT_KINDS.find((one) => one === (asked.get('kind') ?? 'neutrinos'))
+  const systematics = asked.get('systematics') ?? '0'
+  asked.delete('kind')
+  asked.delete('systematics')
+  const isKnown = match && asked.size === 0 && /^[01]$/.test(systematics)
+  if (isKnown && kind && Number.isSafeInteger(seed)) return { seed, kind, systematics: systematics === '1' }
   throw new UsageError(
     'source_unknown',
-    `source "${spec}" is no simulator; write sim, sim:SEED or sim:SEED?kind=muons, SEED a whole number from 0 to 2^53 - 1`,
+    `source "${spec}" is no simulator; write sim or sim:SEED with a whole number from 0 to 2^53 - 1, and behind it ?kind=muons, ?systematics=1 or ?kind=muons&systematics=1`,
   )
+}
+
+function toSpec({ seed, kind, systematics }: Simulated): string {
+  const asked = [...(kind === 'neutrinos' ? [] : [`kind=${kind}`]), ...(systematics ? ['systematics=1'] : [])]
+  return `sim:${seed}${asked.length > 0 ? `?${asked.join('&')}` : ''}`
 }
 
 function parseResume(resume: string | undefined): number {

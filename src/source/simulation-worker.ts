@@ -11,7 +11,7 @@ export interface SimulationRequest {
 
 const port = parentPort
 if (port) {
-  const simulator = new Simulator(workerData.seed, workerData.kind)
+  const simulator = new Simulator(workerData.seed, workerData)
   port.on('message', ({ from, count }: SimulationRequest) => {
     const batch = simulator.simulate(from, count)
     port.postMessage(batch, buffersOf(batch))

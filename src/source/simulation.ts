@@ -1,12 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import type { EventBatch } from '../event/event-batch.ts'
-import type { EventKind } from '../simulator/simulate.ts'
+import type { SimulatorOptions } from '../simulator/simulate.ts'
 import type { SimulationRequest } from './simulation-worker.ts'
 
-export interface SimulationOptions {
+export interface SimulationOptions extends SimulatorOptions {
   readonly seed: number
-  /** Neutrinos where it is not said. */
-  readonly kind?: EventKind
   /** Index of the first event. */
   readonly from?: number
   /** Index after the last; without it the simulation has no end. */
@@ -24,9 +22,18 @@ const AHEAD = 2
 
 /** Simulated events in order of index, made by worker threads a bounded number of batches ahead of the reader. */
 export async function* simulateInWorkers(options: SimulationOptions): AsyncGenerator<EventBatch> {
-  const { seed, kind, from = 0, to = Number.MAX_SAFE_INTEGER, batchEvents, workers = 1, signal } = options
+  const {
+    seed,
+    kind,
+    systematics,
+    from = 0,
+    to = Number.MAX_SAFE_INTEGER,
+    batchEvents,
+    workers = 1,
+    signal,
+  } = options
   if (from >= to || signal?.aborted) return
-  const pool = Array.from({ length: workers }, () => new SimulationWorker({ seed, kind }))
+  const pool = Array.from({ length: workers }, () => new SimulationWorker({ seed, kind, systematics }))
   const stop = () => {
     for (const worker of pool) worker.stop()
   }
@@ -60,7 +67,7 @@ class SimulationWorker {
   readonly #waiting: Waiting[] = []
   #stopped = false
 
-  constructor(workerData: { readonly seed: number; readonly kind: EventKind | undefined }) {
+  constructor(workerData: SimulatorOptions & { readonly seed: number }) {
     this.#worker = new Worker(workerUrl(), { workerData, name: 'nustream-simulator', execArgv: [] })
     this.#worker.on('message', (batch: EventBatch) => this.#waiting.shift()?.resolve(batch))
     this.#worker.on('error', (error) => this.#fail(error))

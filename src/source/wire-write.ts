@@ -9,6 +9,8 @@ export interface WriteWireOptions {
   /** Events in all. */
   readonly events: number
   readonly seed: number
+  /** Draw ice and sensors for each event. */
+  readonly systematics?: boolean
   /** Worker threads that simulate; what is written does not depend on it. */
   readonly workers?: number
   readonly onProgress?: (events: number) => void
@@ -33,7 +35,14 @@ export async function writeWire(options: WriteWireOptions): Promise<{ events: nu
   to.once('error', onError)
   const stop = signal ? AbortSignal.any([signal, isGone.signal]) : isGone.signal
   const written = { events: 0, pulses: 0 }
-  const batches = simulateInWorkers({ seed, to: events, batchEvents: BATCH_EVENTS, workers, signal: stop })
+  const batches = simulateInWorkers({
+    seed,
+    systematics: options.systematics,
+    to: events,
+    batchEvents: BATCH_EVENTS,
+    workers,
+    signal: stop,
+  })
   for await (const batch of batches) {
     if (!to.write(encodeEventBatch(batch))) await once(to, 'drain', { signal: stop }).catch(() => {})
     if (stop.aborted) break

@@ -102,7 +102,7 @@ describe('muons of the atmosphere', () => {
   })
 
   it('a stream of them has their directions as truth', () => {
-    const errors = errorsOf(new Simulator(42, 'muons').simulate(0, 300), () => true)
+    const errors = errorsOf(new Simulator(42, { kind: 'muons' }).simulate(0, 300), () => true)
     expect(errors[150]).toBeLessThan(0.5)
   })
 })
