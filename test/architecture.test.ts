@@ -21,6 +21,19 @@ describe('ARCHITECTURE.md', () => {
   })
 })
 
+describe('src/', () => {
+  const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.ts'),
+  )
+
+  it('waits, races and retries through src/async alone', () => {
+    const others = files.filter((path) => !path.startsWith('async/') && !path.endsWith('.test.ts'))
+    expect(others.length).toBeGreaterThan(100)
+    const own = /Promise\.race\(|timers\/promises|new Promise\b[^\n]*setTimeout/
+    expect(others.filter((path) => own.test(readFileSync(`src/${path}`, 'utf8')))).toEqual([])
+  })
+})
+
 describe('package.json', () => {
   it('lets no install script run that is not named', () => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { abortLater, untilAborted } from '../async/deadline.ts'
+import { abortLater, sleep, untilAborted } from '../async/deadline.ts'
 import type { Broker } from '../broker/contract.ts'
 import type { RunStatus } from '../mlflow/runs.ts'
 import type { Health } from '../telemetry/server.ts'
@@ -187,24 +187,12 @@ async function waitUntilDrained(
   broker: Broker,
   { failed, stopping, shutdownMs }: DrainOptions,
 ): Promise<void> {
-  const enough = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  const startToStop = (): void => {
-    timer = setTimeout(() => enough.abort(), shutdownMs)
-  }
-  if (stopping.aborted) startToStop()
-  else stopping.addEventListener('abort', startToStop, { once: true })
-  const ends = AbortSignal.any([failed, enough.signal])
-  try {
-    while (!ends.aborted) {
-      const backlog = await untilAborted(broker.backlog(), ends).catch((error: unknown) => {
-        if (!ends.aborted) throw error
-      })
-      if (backlog && backlog.unreadBatches + backlog.leasedBatches === 0) return
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
-    }
-  } finally {
-    stopping.removeEventListener('abort', startToStop)
-    clearTimeout(timer)
+  const ends = AbortSignal.any([failed, abortLater(stopping, shutdownMs)])
+  while (!ends.aborted) {
+    const backlog = await untilAborted(broker.backlog(), ends).catch((error: unknown) => {
+      if (!ends.aborted) throw error
+    })
+    if (backlog && backlog.unreadBatches + backlog.leasedBatches === 0) return
+    await sleep(DRAIN_POLL_MS, ends)
   }
 }
