@@ -113,7 +113,10 @@ describe('our services', () => {
     const lists = parse(readFileSync('deploy/prometheus/targets-compose/nustream.yml', 'utf8')) as {
       targets: string[]
     }[]
-    const hosts = lists.flatMap(({ targets }) => targets).map((target) => target.split(':')[0])
+    const listed = lists.flatMap(({ targets }) => targets).map((target) => target.split(':')[0])
+    const [, byName = ''] =
+      /names: \[(\w+)\]/.exec(readFileSync('deploy/prometheus/prometheus.compose.yml', 'utf8')) ?? []
+    const hosts = [...listed, byName]
     const names = ours.filter(({ file }) => file === 'compose').map(({ service }) => service)
     expect(hosts.toSorted()).toEqual(names.toSorted())
     const [, cube1, cube2] = files.map(({ content }) => content.services)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { partitionKeys } from '../../src/broker/redis/layout.ts'
+import { BACKLOG_MAX_EVENTS } from '../../src/emitter/emit.ts'
 import { triggerAuthenticationSchema } from '../support/crds.ts'
 import {
   build,
@@ -38,6 +39,29 @@ describe('scaling on lag', () => {
     expect(parts).toEqual(parts.map(() => single / parts.length))
   })
 
+  it.each([
+    { name: 'base', its: () => manifests, settings: settingsOfEmitter },
+    {
+      name: 'overlay',
+      its: () => readManifests(readFileSync(join(OVERLAY, 'scaling.yaml'), 'utf8')),
+      settings: () => {
+        const maps = readKustomization(OVERLAY).configMapGenerator
+        return toData(maps.find(({ name }) => name === 'nustream-emitter')?.literals ?? [])
+      },
+    },
+  ])('lets the backlog of the $name grow until KEDA asks for the most consumers', ({ its, settings }) => {
+    const backlogMax = Number(settings()['NUSTREAM_BACKLOG_MAX'] ?? BACKLOG_MAX_EVENTS)
+    const [maxReplicas] = its().flatMap(({ kind, spec }) =>
+      kind === 'ScaledObject' ? [(spec as { maxReplicaCount: number }).maxReplicaCount] : [],
+    )
+    const triggers = triggersOf(its())
+    // A paused emitter continues at 80 %.
+    const unread = (0.8 * backlogMax) / BATCH_EVENTS / triggers.length
+    // Batches on loan count to the backlog and not to the lag: four for each consumer.
+    const lag = unread - (4 * maxReplicas) / triggers.length
+    expect(lag / Number(triggers[0].metadata.lagCount)).toBeGreaterThanOrEqual(maxReplicas)
+  })
+
   it('leaves no master of the overlay idle', () => {
     const { cluster } = parse(readFileSync('deploy/kubernetes/redis-cluster.values.yaml', 'utf8')) as Values
     const masters = cluster.nodes / (1 + cluster.replicas)
@@ -71,11 +95,18 @@ describe('scaling on lag', () => {
   })
 })
 
+function settingsOfEmitter(): Record<string, string> {
+  const emitter = deployments.find(({ name }) => name === 'emitter')
+  return emitter ? environmentOf(emitter) : {}
+}
+
 interface Values {
   readonly cluster: { readonly nodes: number; readonly replicas: number }
 }
 
 const SLOTS = 16_384
+/** Events of a batch unless `--batch` says otherwise. */
+const BATCH_EVENTS = 256
 
 /** The slot of a key with a hash tag: CRC-16 of the tag (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/). */
 function slotOf(key: string): number {

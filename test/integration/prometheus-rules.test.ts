@@ -25,12 +25,8 @@ interface RuleTest {
 const cases = testFiles.flatMap((path) => (parse(readFileSync(path, 'utf8')) as { tests: RuleTest[] }).tests)
 
 describe('deploy/prometheus', () => {
-  it('promtool accepts the configuration and its rules', () => {
-    const { status, output } = runPrometheusProgram('promtool', [
-      'check',
-      'config',
-      join(PROMETHEUS, 'prometheus.yml'),
-    ])
+  it.each(['prometheus.yml', 'prometheus.compose.yml'])('promtool accepts %s and its rules', (name) => {
+    const { status, output } = runPrometheusProgram('promtool', ['check', 'config', join(PROMETHEUS, name)])
     expect(output).toContain('2 rule files found')
     expect(status, output).toBe(0)
   })
@@ -41,13 +37,29 @@ describe('deploy/prometheus', () => {
     expect(output.match(/SUCCESS/g)).toHaveLength(testFiles.length)
   })
 
+  it('has one configuration for one host and for containers, but for how consumers are found', () => {
+    const config = (name: string) => {
+      const text = readFileSync(join(PROMETHEUS, name), 'utf8')
+      return parse(text) as { scrape_configs: { job_name: string; dns_sd_configs?: { names: string[] }[] }[] }
+    }
+    const {
+      scrape_configs: [parts, ...others],
+      ...rest
+    } = config('prometheus.compose.yml')
+    const { dns_sd_configs: [found] = [], ...same } = parts
+    expect(found).toEqual({ names: ['consumer'], type: 'A', port: 9102, refresh_interval: '5s' })
+    const { relabel_configs: _, ...bare } = same as typeof same & { relabel_configs: unknown }
+    expect({ ...rest, scrape_configs: [bare, ...others] }).toEqual(config('prometheus.yml'))
+  })
+
   it('lists the same parts for one host and for containers, on the ports of the command line', () => {
     const ports = (folder: string) => {
       const text = readFileSync(join(PROMETHEUS, folder, 'nustream.yml'), 'utf8')
       const list = parse(text) as { targets: string[]; labels: { part: string; cube: string } }[]
       return list.map(({ targets, labels }) => [labels.cube, labels.part, targets[0].split(':')[1]].join(' '))
     }
-    expect(ports('targets')).toEqual(ports('targets-compose'))
+    // Compose scales consumers, so Prometheus finds them by name.
+    expect(ports('targets').filter((part) => !part.includes('consumer'))).toEqual(ports('targets-compose'))
     expect(ports('targets')).toEqual([
       '1 emitter 9101',
       '2 consumer 9102',

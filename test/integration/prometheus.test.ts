@@ -10,8 +10,8 @@ import { until } from '../support/until.ts'
 
 const CONFIG = readFileSync(join(PROMETHEUS, 'prometheus.yml'), 'utf8')
 
-// The alert asks for 30 s of silence; a scrape, an evaluation and a busy machine come on top.
-const FIRES_WITHIN_MS = 60_000
+// The slowest asks for a minute and a half of silence; a scrape, an evaluation and a busy machine come on top.
+const FIRES_WITHIN_MS = 150_000
 const CLEARS_WITHIN_MS = 60_000
 
 /** A busy machine may well be slow meanwhile, which is another matter. */
@@ -23,7 +23,7 @@ const ABOUT_LIFE = [
   'NustreamBrokerDown',
 ]
 
-it('an emitter that is killed is an alert within a minute, and none when it is back', {
+it('an emitter that is killed is an alert, and none when it is back', {
   timeout: 600_000,
 }, async ({ onTestFinished }) => {
   const owner = { onTestFinished }

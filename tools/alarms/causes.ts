@@ -277,19 +277,21 @@ const redis: readonly Cause[] = [
   },
   {
     name: 'redis-folder',
-    what: 'the folder of the append-only file is removed, and Redis rewrites the file',
+    what: 'a file lies where the append-only folder was, and Redis rewrites',
     alerts: ['NustreamRedisPersistenceFails'],
     async open(stage) {
       stage.start('emitter', ...QUIET_EMITTER)
       await stage.flows('nustream_emitter_events_total')
       const folder = join(stage.redis.dir, 'appendonlydir')
-      const rewrite = () => redisCommand(stage.redis.url, 'BGREWRITEAOF')
+      const rewrite = () => redisCommand(stage.redis.url, 'BGREWRITEAOF').catch(() => undefined)
       return {
         make: async () => {
           renameSync(folder, `${folder}-away`)
+          writeFileSync(folder, '')
           await rewrite()
         },
         mend: async () => {
+          rmSync(folder)
           renameSync(`${folder}-away`, folder)
           await rewrite()
         },
