@@ -72,6 +72,11 @@ function toWatchOptions(options: SourceOptions): WatchOptions {
 }
 
 function unknownSource(spec: string): UsageError {
+  if (/^[./~]|[/\\]/.test(spec) && !/^[a-z]\w*:/.test(spec) && !existsSync(spec)) {
+    const remedy =
+      'Download the Kaggle data there, or make a data set: nustream simulate --events 10000 --out FOLDER'
+    return new UsageError('source_missing', `${spec}: no such folder. ${remedy}`)
+  }
   const hint = existsSync(spec)
     ? `; it is a path, so perhaps ${/\.(parquet|parq|pq)$/i.test(spec) ? 'parquet' : 'kaggle'}:${spec}`
     : ''

@@ -13,6 +13,16 @@ async function sourceOf(folder: string, sql: string, name = 'batch_1.parquet') {
   return openSource(`parquet:${path}`)
 }
 
+it('openSource() of a path that does not exist says so, with a remedy', async () => {
+  await expect(openSource('/no/such/icecube')).rejects.toMatchObject({
+    code: 'source_missing',
+    message: expect.stringMatching(
+      /^\/no\/such\/icecube: no such folder. .* nustream simulate --events 10000/,
+    ),
+  })
+  await expect(openSource('nonsense')).rejects.toMatchObject({ code: 'source_unknown' })
+})
+
 describe('parquet: values', () => {
   it('arrive in the order of the file, in the event form', async (t) => {
     const rows: Row[] = [
