@@ -12,7 +12,7 @@ const EVENTS = 256
 const payload = randomBytes(465_000)
 const predictions = randomBytes(11_000)
 const PUBLISHED_AT_ONCE = 4
-const ON_LOAN = 8
+const LEASES = 8
 const ROUNDS = 3
 const BATCHES = Number(process.argv[2] ?? 400)
 /** 3,000 events/s in batches of 256. */
@@ -26,7 +26,7 @@ interface Passage {
   readonly waitsMs: number[]
 }
 
-/** Publishes, delivers and settles in this process, through two brokers as two processes would have. */
+/** Publishes, delivers and settles in this process, through two brokers as two processes would. */
 async function pass(url: string, batches: number, perSecond: number): Promise<Passage> {
   await using emitter = await openBroker(url)
   await using consumer = await openBroker(url)
@@ -36,7 +36,7 @@ async function pass(url: string, batches: number, perSecond: number): Promise<Pa
   const publishing = publishAll(emitter, batches, perSecond)
   const stop = new AbortController()
   const settling = new Set<Promise<unknown>>()
-  const options = { consumer: 'bench', leasesMax: ON_LOAN, signal: stop.signal }
+  const options = { consumer: 'bench', leasesMax: LEASES, signal: stop.signal }
   for await (const delivery of consumer.deliveries(options)) {
     waitsMs.push(performance.timeOrigin + performance.now() - Number(delivery.batchId.split(' ')[1]))
     keep(settling, consumer.settle(delivery, { predictions, predicted: EVENTS, deadLetters: [] }))
@@ -66,7 +66,7 @@ async function publishAll(broker: Broker, batches: number, perSecond: number): P
   await Promise.all(inFlight)
 }
 
-/** Holds on to work until it is done. */
+/** Keeps work in the set until it has ended. */
 function keep(working: Set<Promise<unknown>>, work: Promise<unknown>): void {
   const done: Promise<unknown> = work.finally(() => working.delete(done))
   working.add(done)
@@ -76,7 +76,7 @@ const folder = mkdtempSync(join(tmpdir(), 'nustream-bench-'))
 await using durable = await startRedis()
 await using everySecond = await startRedis(undefined, { args: ['--appendfsync', 'everysec'] })
 await using memory = await startRedis(undefined, { args: ['--appendonly', 'no'] })
-const homes = [
+const backends = [
   ['SQLite', `sqlite:${join(folder, 'broker.db')}`],
   ['Redis, no append-only file', memory.url],
   ['Redis, appendfsync everysec', everySecond.url],
@@ -84,13 +84,13 @@ const homes = [
 ] as const
 
 const rows = []
-for (const [home, url] of homes) {
+for (const [backend, url] of backends) {
   const flat: Passage[] = []
   for (let round = 0; round < ROUNDS; round++) flat.push(await pass(url, BATCHES, 0))
   const paced = await pass(url, PACED_BATCHES, PACED_PER_SECOND)
   const batchesPerSecond = Math.round(median(flat.map((passage) => passage.batchesPerSecond)))
   rows.push({
-    home,
+    backend,
     batchesPerSecond,
     eventsPerSecond: batchesPerSecond * EVENTS,
     clientCpuMsPerBatch: Math.round(median(flat.map((passage) => passage.cpuMsPerBatch)) * 100) / 100,

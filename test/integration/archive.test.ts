@@ -10,7 +10,7 @@ import { archiveMetrics } from '../../src/archive/metrics.ts'
 import type { Broker } from '../../src/broker/contract.ts'
 import { toSourceVector } from '../../src/event/direction.ts'
 import { archivedIds, readArchived } from '../support/archived.ts'
-import { HOMES, openHome, temporaryFolder } from '../support/broker-homes.ts'
+import { BACKENDS, openBackend, temporaryFolder } from '../support/broker-backends.ts'
 import { range, SILENT, startConsuming, untilDrained } from '../support/consuming.ts'
 import { azimuthOf, createRandom, TestInferrer, zenithOf } from '../support/faulty-inferrer.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
@@ -49,8 +49,8 @@ function startArchive(
 
 const files = (dir: string): string[] => readdirSync(dir).filter((name) => name.endsWith('.parquet'))
 
-describe.each(HOMES)('archive() on %s', (home) => {
-  const open = async (t: TestContext): Promise<Broker> => (await openHome(t, home)).open()
+describe.each(BACKENDS)('archive() on %s', (backend) => {
+  const open = async (t: TestContext): Promise<Broker> => (await openBackend(t, backend)).open()
 
   it('keeps every prediction once, with all that is known about it', async (t) => {
     const broker = await open(t)
@@ -112,7 +112,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
   })
 
   it('killed at random again and again, holds every prediction once', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open()
     const dir = temporaryFolder(t)
     const random = createRandom(7)
@@ -143,7 +143,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
   }, 400_000)
 
   it('keeps a stream of three partitions, and goes on with each', async (t) => {
-    const broker = await (await openHome(t, home)).open({ partitions: 3 })
+    const broker = await (await openBackend(t, backend)).open({ partitions: 3 })
     const dir = temporaryFolder(t)
     startConsuming(t, { broker, inferrer: new TestInferrer() })
     for (const firstId of [1, 201]) {
@@ -157,7 +157,7 @@ describe.each(HOMES)('archive() on %s', (home) => {
   })
 
   it('holds the trimming of predictions at what is safe in a file', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open({ predictionsMax: 2, upkeepMs: 50 })
     const dir = temporaryFolder(t)
     await startArchive(t, { broker, dir, reader: 'archive' }).stop()
@@ -173,10 +173,10 @@ describe.each(HOMES)('archive() on %s', (home) => {
   })
 })
 
-it.for(HOMES)(
+it.for(BACKENDS)(
   'of several archives of %s into one folder one writes, and the next goes on',
-  async (home, t) => {
-    const opened = await openHome(t, home)
+  async (backend, t) => {
+    const opened = await openBackend(t, backend)
     const broker = await opened.open()
     const dir = temporaryFolder(t)
     startConsuming(t, { broker, inferrer: new TestInferrer() })
@@ -199,10 +199,10 @@ it.for(HOMES)(
   },
 )
 
-it.for(HOMES)('archives of two streams of %s share a folder', async (home, t) => {
+it.for(BACKENDS)('archives of two streams of %s share a folder', async (backend, t) => {
   const dir = temporaryFolder(t)
   for (const firstId of [1, 101]) {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     startConsuming(t, { broker, inferrer: new TestInferrer() })
     await publish(broker, 3, firstId)
     await untilDrained(broker)
@@ -211,27 +211,30 @@ it.for(HOMES)('archives of two streams of %s share a folder', async (home, t) =>
   expect(await archivedIds(dir)).toEqual([...range(1, 30), ...range(101, 130)])
 })
 
-it.for(HOMES)('a stream of %s that was begun anew repeats no prediction in the folder', async (home, t) => {
-  const dir = temporaryFolder(t)
-  const session = async (publishing: (broker: Broker) => Promise<void>) => {
-    const broker = await (await openHome(t, home)).open()
-    startConsuming(t, { broker, inferrer: new TestInferrer() })
-    await publishing(broker)
-    await untilDrained(broker)
-    return startArchive(t, { broker, dir }).stop()
-  }
-  expect(await session((broker) => publish(broker, 3))).toMatchObject({ predictions: 30 })
-  // The same batches and one more; then other events under an id that the folder holds.
-  expect(await session((broker) => publish(broker, 4))).toEqual({ files: 1, predictions: 10 })
-  const others = async (broker: Broker) => {
-    await broker.publish(toMessage('b1-0', makeEvents(10, 501)))
-  }
-  expect(await session(others)).toMatchObject({ predictions: 10 })
-  expect(await archivedIds(dir)).toEqual([...range(1, 40), ...range(501, 510)])
-})
+it.for(BACKENDS)(
+  'a stream of %s that was begun anew repeats no prediction in the folder',
+  async (backend, t) => {
+    const dir = temporaryFolder(t)
+    const session = async (publishing: (broker: Broker) => Promise<void>) => {
+      const broker = await (await openBackend(t, backend)).open()
+      startConsuming(t, { broker, inferrer: new TestInferrer() })
+      await publishing(broker)
+      await untilDrained(broker)
+      return startArchive(t, { broker, dir }).stop()
+    }
+    expect(await session((broker) => publish(broker, 3))).toMatchObject({ predictions: 30 })
+    // The same batches and one more; then other events under an id that the folder holds.
+    expect(await session((broker) => publish(broker, 4))).toEqual({ files: 1, predictions: 10 })
+    const others = async (broker: Broker) => {
+      await broker.publish(toMessage('b1-0', makeEvents(10, 501)))
+    }
+    expect(await session(others)).toMatchObject({ predictions: 10 })
+    expect(await archivedIds(dir)).toEqual([...range(1, 40), ...range(501, 510)])
+  },
+)
 
 it('archive() goes on with the stream that is begun anew when its Redis is emptied', async (t) => {
-  const opened = await openHome(t, 'redis')
+  const opened = await openBackend(t, 'redis')
   const broker = await opened.open()
   const dir = temporaryFolder(t)
   const { stop, registry } = startArchive(t, { broker, dir, intervalMs: 50 })
@@ -254,7 +257,7 @@ it('archive() goes on with the stream that is begun anew when its Redis is empti
 })
 
 it('archive() waits for a folder that is away and loses nothing', async (t) => {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   const folder = temporaryFolder(t)
   const [dir, aside] = [join(folder, 'a'), join(folder, 'aside')]
   const { registry } = startArchive(t, { broker, dir, intervalMs: 50 })
@@ -275,7 +278,7 @@ it('archive() waits for a full disk and loses nothing', async (t) => {
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir]).status === 0
   t.skip(!mounted, 'needs the right to mount a small disk')
   t.onTestFinished(() => void spawnSync('umount', [dir]))
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   const ballast = join(dir, 'ballast')
   spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=1k', 'count=64'])
   const { registry } = startArchive(t, { broker, dir, intervalMs: 50 })
@@ -289,7 +292,7 @@ it('archive() waits for a full disk and loses nothing', async (t) => {
 })
 
 it('archive() leaves out what is no prediction, counts it, and goes on', async (t) => {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   const dir = temporaryFolder(t)
   await publish(broker, 1)
   const taking = new AbortController()

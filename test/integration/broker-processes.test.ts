@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
-import { batch, ids, onlookNow } from '../conformance/broker/support.ts'
+import { batch, ids, storedNow } from '../conformance/broker/support.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
@@ -32,7 +32,7 @@ function start(t: TestContext, url: string, ...args: string[]): Part {
   return { child, lines, kill9 }
 }
 
-const homes = [
+const backends = [
   {
     name: 'SQLite',
     async open(t: TestContext): Promise<string> {
@@ -44,25 +44,25 @@ const homes = [
   { name: 'Redis', open: async (t: TestContext): Promise<string> => (await startRedis(t)).url },
 ]
 
-describe.each(homes)('$name broker between processes', ({ open }) => {
+describe.each(backends)('$name broker between processes', ({ open }) => {
   it('counts the attempts of consumers that were killed', async (t) => {
     const url = await open(t)
     await using broker = await openBroker(url)
     await broker.publish(batch('poison'))
     for (const attempt of [1, 2, 3, 4]) {
       const consumer = start(t, url, 'hold', `c${attempt}`)
-      await until(() => consumer.lines.includes(`lent poison ${attempt}`))
+      await until(() => consumer.lines.includes(`leased poison ${attempt}`))
       await consumer.kill9()
     }
   })
 
-  it('gives a consumer that was killed and has come back its own loans at once', async (t) => {
+  it('gives a consumer that was killed and started again its own batches at once', async (t) => {
     const url = await open(t)
     await using broker = await openBroker(url, { visibilityMs: 1e9 })
     await broker.publish(batch('b1'))
     for (const attempt of [1, 2]) {
       const consumer = start(t, url, 'hold', 'same name')
-      await until(() => consumer.lines.includes(`lent b1 ${attempt}`))
+      await until(() => consumer.lines.includes(`leased b1 ${attempt}`))
       await consumer.kill9()
     }
   })
@@ -92,7 +92,7 @@ describe.each(homes)('$name broker between processes', ({ open }) => {
     await until(async () => (await broker.totals()).predicted >= whole.predicted, { withinMs: 30_000 })
     await until(async () => (await broker.backlog()).events === 0)
     expect(await broker.totals()).toEqual(whole)
-    const stored = ids(await onlookNow(broker, 1_000))
+    const stored = ids(await storedNow(broker, 1_000))
     expect(stored.length).toBe(batches)
     expect(new Set(stored).size).toBe(batches)
     expect((await broker.position('run'))?.done).toBe(true)

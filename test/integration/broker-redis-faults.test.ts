@@ -1,7 +1,16 @@
 import { expect, it } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
 import type { OpenOptions } from '../../src/broker/options.ts'
-import { batch, bytes, ids, onlook, predicted, settleAll, take, text } from '../conformance/broker/support.ts'
+import {
+  batch,
+  bytes,
+  ids,
+  predicted,
+  readStored,
+  settleAll,
+  take,
+  text,
+} from '../conformance/broker/support.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
 import { redisCommand } from '../support/redis-command.ts'
@@ -16,7 +25,7 @@ async function open(t: Owner, redis: RedisServer, options: OpenOptions = {}) {
   return broker
 }
 
-it('loses and doubles nothing while Redis is killed again and again under traffic', async (t) => {
+it('loses and repeats nothing while Redis is killed again and again under traffic', async (t) => {
   const redis = await startRedis(t)
   const [emitter, consumer] = [await open(t, redis), await open(t, redis, { visibilityMs: 500 })]
   const total = 300
@@ -37,11 +46,11 @@ it('loses and doubles nothing while Redis is killed again and again under traffi
   const settled = await consuming
   expect(new Set(settled).size).toBe(total)
   expect(await emitter.totals()).toEqual({ emitted: total * 4, predicted: total * 4, deadLettered: 0 })
-  expect(new Set(ids(await onlook(emitter, total))).size).toBe(total)
+  expect(new Set(ids(await readStored(emitter, total))).size).toBe(total)
   expect(await redisCommand(redis.url, 'XLEN', 'nustream:{p0}:predictions')).toBe(total)
 })
 
-it('rides out a Redis that is gone, with one line in ten seconds', async (t) => {
+it('waits for a Redis that is down, with one line in ten seconds', async (t) => {
   const redis = await startRedis(t)
   const { log, lines } = collectLog()
   const broker = await open(t, redis, { log })
@@ -63,7 +72,7 @@ it('rides out a Redis that is gone, with one line in ten seconds', async (t) => 
   expect(lines.filter((line) => line.includes('broker not usable')).length).toBe(1)
 })
 
-it('rides out a Redis that is there but does not answer', async (t) => {
+it('waits for a Redis that does not answer', async (t) => {
   const redis = await startRedis(t)
   const broker = await open(t, redis, { commandTimeoutMs: 200, connectTimeoutMs: 200 })
   await broker.publish(batch('b1'))
@@ -79,7 +88,7 @@ it('rides out a Redis that is there but does not answer', async (t) => {
   expect(await broker.totals()).toEqual({ emitted: 8, predicted: 8, deadLettered: 0 })
 })
 
-it('closes promptly while Redis is gone', async (t) => {
+it('closes promptly while Redis is down', async (t) => {
   const redis = await startRedis(t)
   const broker = await open(t, redis)
   await broker.publish(batch('b1'))
@@ -118,7 +127,7 @@ it('refuses to publish when Redis is full, and recovers by consuming', async (t)
   expect((await consumer.totals()).predicted).toBe(total * 8 * 4)
 })
 
-it('goes on after FLUSHALL, and after the stream or its group was deleted', async (t) => {
+it('continues after FLUSHALL, and after the stream or its group was deleted', async (t) => {
   const redis = await startRedis(t)
   const broker = await open(t, redis)
   const seen: string[] = []
@@ -147,7 +156,7 @@ it('goes on after FLUSHALL, and after the stream or its group was deleted', asyn
   expect(new Set(seen).size).toBe(seen.length)
 })
 
-it('lends what a stranger put into the stream with its raw bytes', async (t) => {
+it('delivers entries of other programs with their raw bytes', async (t) => {
   const redis = await startRedis(t)
   const broker = await open(t, redis)
   const pickle = Buffer.from('80049523000000000000007d94', 'hex')
@@ -195,7 +204,7 @@ it('lends what a stranger put into the stream with its raw bytes', async (t) => 
   expect(await broker.totals()).toEqual({ emitted: 12, predicted: 12, deadLettered: 0 })
 })
 
-it('survives entries that were deleted while on loan', async (t) => {
+it('continues after leased entries were deleted', async (t) => {
   const redis = await startRedis(t)
   const { log, lines } = collectLog()
   const dead = await open(t, redis, { visibilityMs: 200, renewMs: 1e9 })
@@ -234,7 +243,7 @@ it('trims what is settled, whatever a foreign or a forgotten group has not read'
   await consuming
 })
 
-it('rides out a master that is a replica for a while', async (t) => {
+it('waits while the primary is a replica for a moment', async (t) => {
   const [redis, other] = [await startRedis(t), await startRedis(t)]
   const { log, lines } = collectLog()
   const broker = await open(t, redis, { log })
@@ -246,7 +255,7 @@ it('rides out a master that is a replica for a while', async (t) => {
   expect(await publishing).toBe('stored')
 })
 
-it('lets the emitter go back when Redis has lost its last batches', async (t) => {
+it('lets the emitter return to what is stored when Redis has lost its last batches', async (t) => {
   const redis = await startRedis(t)
   const broker = await open(t, redis)
   const at = (sequence: number) => ({

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
-import { batch, ids, onlook, predicted, settleAll, take } from '../conformance/broker/support.ts'
+import { batch, ids, predicted, readStored, settleAll, take } from '../conformance/broker/support.ts'
 import { startWatchedRedis } from '../support/redis-sentinel.ts'
 import { until } from '../support/until.ts'
 
@@ -32,7 +32,7 @@ it('finds the primary through Sentinels, and follows it when another takes its p
     expect(await emitter.publish(batch(`b${sequence}`), at(sequence))).toBe('stored')
   await settleAll(consumer, 9, { withinMs: 30_000 })
   expect(await emitter.totals()).toEqual({ emitted: 48, predicted: 48, deadLettered: 0 })
-  expect(new Set(ids(await onlook(emitter, 12))).size).toBe(12)
+  expect(new Set(ids(await readStored(emitter, 12))).size).toBe(12)
   expect((await emitter.position('r'))?.sequence).toBe(12)
 })
 

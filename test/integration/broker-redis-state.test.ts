@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest'
 import { brokerMetrics } from '../../src/broker/metrics.ts'
 import { openBroker } from '../../src/broker/open.ts'
 import type { OpenOptions } from '../../src/broker/options.ts'
-import { batch, bytes, ids, onlookNow, predicted, settleAll, take } from '../conformance/broker/support.ts'
-import { temporaryFolder } from '../support/broker-homes.ts'
+import { batch, bytes, ids, predicted, settleAll, storedNow, take } from '../conformance/broker/support.ts'
+import { temporaryFolder } from '../support/broker-backends.ts'
 import { collectLog } from '../support/log-lines.ts'
 import { startNustream } from '../support/nustream.ts'
 import { type Owner, type RedisServer, startRedis } from '../support/redis.ts'
@@ -254,7 +254,7 @@ describe('a Redis that is flushed while it is in use', () => {
     expect(seen).toEqual(['b1', 'b2'])
     await broker.holdPredictions('archive', new Map())
     expect(await broker.streamId()).not.toBe(old)
-    expect(ids(await onlookNow(broker))).toEqual(['b3'])
+    expect(ids(await storedNow(broker))).toEqual(['b3'])
     const none = broker.predictions({ stream: old, signal: t.signal })
     expect(await Array.fromAsync(none)).toEqual([])
   })

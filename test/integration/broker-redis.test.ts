@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, type TestContext } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
 import { describeBroker } from '../conformance/broker/conformance.ts'
-import type { BrokerHome } from '../conformance/broker/support.ts'
+import type { BrokerBackend } from '../conformance/broker/support.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 
 let redis: RedisServer
@@ -11,10 +11,10 @@ beforeAll(async () => {
 afterAll(() => redis.stop())
 
 for (const partitions of [1, 3]) {
-  describeBroker(`Redis broker of ${partitions} partition(s)`, async (t) => openRedisHome(t, partitions))
+  describeBroker(`Redis broker of ${partitions} partition(s)`, async (t) => openRedisBackend(t, partitions))
 }
 
-function openRedisHome(t: TestContext, partitions: number): BrokerHome {
+function openRedisBackend(t: TestContext, partitions: number): BrokerBackend {
   const stream = `test-${crypto.randomUUID()}`
   return {
     async open(options = {}) {

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import type { TestContext } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
 import { describeBroker } from '../conformance/broker/conformance.ts'
-import type { BrokerHome } from '../conformance/broker/support.ts'
+import type { BrokerBackend } from '../conformance/broker/support.ts'
 
 for (const partitions of [1, 3]) {
-  describeBroker(`SQLite broker of ${partitions} partition(s)`, (t) => openSqliteHome(t, partitions))
+  describeBroker(`SQLite broker of ${partitions} partition(s)`, (t) => openSqliteBackend(t, partitions))
 }
 
-async function openSqliteHome(t: TestContext, partitions: number): Promise<BrokerHome> {
+async function openSqliteBackend(t: TestContext, partitions: number): Promise<BrokerBackend> {
   const folder = mkdtempSync(join(tmpdir(), 'nustream-sqlite-'))
   t.onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, type TestContext } from 'vitest'
 import type { Broker } from '../../src/broker/contract.ts'
 import { openBroker } from '../../src/broker/open.ts'
-import { HOMES, openHome } from '../support/broker-homes.ts'
+import { BACKENDS, openBackend } from '../support/broker-backends.ts'
 import {
   expectedAzimuths,
   range,
@@ -55,9 +55,9 @@ function spawnConsumer(t: TestContext, { url, fatal, how }: SpawnOptions): Spawn
   return { child, said }
 }
 
-describe.each(HOMES)('consumers that die on %s', (home) => {
+describe.each(BACKENDS)('consumers that die on %s', (backend) => {
   it('a batch of a consumer killed while it held it is finished by another', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open({ visibilityMs: VISIBILITY_MS })
     const ids = await publish(broker, 8, 10)
     const { child, said } = spawnConsumer(t, { url: opened.url, fatal: 17, how: 'hang' })
@@ -72,7 +72,7 @@ describe.each(HOMES)('consumers that die on %s', (home) => {
   })
 
   it('an event that kills every consumer becomes a dead letter, and every neighbour is predicted', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open({ visibilityMs: VISIBILITY_MS })
     const ids = await publish(broker, 6, 20)
     let deaths = 0

@@ -13,7 +13,7 @@ import { openLocalModel } from '../../src/inference/network/local.ts'
 import { openHttpInferrer } from '../../src/inference/remote/http.ts'
 import { buildServer, listenServer } from '../../src/server/server.ts'
 import { simulateEvents } from '../../src/simulator/simulate.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
@@ -50,7 +50,7 @@ async function windowEvents(registry: Registry): Promise<number | undefined> {
 }
 
 describe('the drift of a stream', () => {
-  const open = async (t: TestContext) => (await openHome(t, 'sqlite')).open()
+  const open = async (t: TestContext) => (await openBackend(t, 'sqlite')).open()
 
   it('is small where events are as in training, and seen in the feature that has moved', async (t) => {
     const broker = await open(t)

@@ -2,7 +2,7 @@ import { describe, expect, it, type TestContext } from 'vitest'
 import type { Broker } from '../../src/broker/contract.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
 import { openHttpInferrer } from '../../src/inference/remote/http.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import {
   expectedAzimuths,
   range,
@@ -17,7 +17,7 @@ import { startServer } from '../support/start-server.ts'
 import { until } from '../support/until.ts'
 
 async function open(t: TestContext): Promise<{ broker: Broker; ids: number[] }> {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   for (let b = 0; b < 20; b++) await broker.publish(toMessage(`b${b}`, makeEvents(10, 1 + b * 10)))
   return { broker, ids: range(1, 200) }
 }

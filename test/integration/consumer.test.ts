@@ -3,7 +3,7 @@ import type { Broker } from '../../src/broker/contract.ts'
 import type { EventBatch } from '../../src/event/event-batch.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEvents } from '../../src/event/wire.ts'
-import { HOMES, openHome } from '../support/broker-homes.ts'
+import { BACKENDS, openBackend } from '../support/broker-backends.ts'
 import {
   expectedAzimuths,
   range,
@@ -28,8 +28,8 @@ async function expectPredicted(broker: Broker, ids: Iterable<number>): Promise<v
   expect(sorted(await storedPredictions(broker))).toEqual(sorted(expectedAzimuths(ids)))
 }
 
-describe.each(HOMES)('consume() on %s', (home) => {
-  const open = async (t: TestContext): Promise<Broker> => (await openHome(t, home)).open()
+describe.each(BACKENDS)('consume() on %s', (backend) => {
+  const open = async (t: TestContext): Promise<Broker> => (await openBackend(t, backend)).open()
 
   it('predicts every event exactly once and reports it', async (t) => {
     const broker = await open(t)
@@ -74,7 +74,7 @@ describe.each(HOMES)('consume() on %s', (home) => {
     'an event on which the model %s is a dead letter, its neighbours are predicted',
     async (fault) => {
       const t = { onTestFinished }
-      const broker = await (await openHome(t, home)).open()
+      const broker = await (await openBackend(t, backend)).open()
       const ids = await publish(broker, 4, 32)
       const inferrer = new FaultyInferrer(new TestInferrer(), onEvent(43, fault), { hangsMs: 100 })
       const { stop } = startConsuming(t, { broker, inferrer })
@@ -174,7 +174,7 @@ describe.each(HOMES)('consume() on %s', (home) => {
   })
 
   it('two consumers share the batches', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open()
     const ids = await publish(broker, 60, 10)
     const models = [new TestInferrer(), new TestInferrer()]
@@ -187,7 +187,7 @@ describe.each(HOMES)('consume() on %s', (home) => {
   })
 
   it('stops in time when the model hangs, and gives back what it held unharmed', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open()
     const ids = await publish(broker, 6, 10)
     const hanging = new FaultyInferrer(new TestInferrer(), () => 'hangs')
@@ -210,7 +210,7 @@ describe.each(HOMES)('consume() on %s', (home) => {
   })
 
   it('stops at once when the model is away, and gives back what it held', async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const broker = await opened.open({ visibilityMs: 60_000 })
     const ids = await publish(broker, 6, 10)
     const away = new FaultyInferrer(new TestInferrer(), () => 'away')

@@ -6,7 +6,7 @@ import { WAITING_BYTES_MAX } from '../../src/display/browsers.ts'
 import { createDisplay } from '../../src/display/display.ts'
 import type { DrawnEvent, Snapshot } from '../../src/display/messages.ts'
 import { displayMetrics } from '../../src/display/metrics.ts'
-import { HOMES, type OpenedHome, openHome } from '../support/broker-homes.ts'
+import { BACKENDS, type OpenedBackend, openBackend } from '../support/broker-backends.ts'
 import { SILENT, startConsuming, untilDrained } from '../support/consuming.ts'
 import { listenTo } from '../support/event-stream.ts'
 import { azimuthOf, TestInferrer } from '../support/faulty-inferrer.ts'
@@ -21,12 +21,12 @@ interface ShownOptions {
   readonly sampleEveryMs?: number
 }
 
-/** A display of the home, as a process of its own would have it. */
-async function show(t: TestContext, home: Pick<OpenedHome, 'open'>, options: ShownOptions = {}) {
+/** A display of the backend, as a process of its own would have it. */
+async function show(t: TestContext, backend: Pick<OpenedBackend, 'open'>, options: ShownOptions = {}) {
   const stop = new AbortController()
   const registry = new Registry()
   const display = createDisplay({
-    broker: await home.open(),
+    broker: await backend.open(),
     version: '1',
     token: options.token,
     settings: { sampleEveryMs: options.sampleEveryMs ?? 10 },
@@ -53,11 +53,11 @@ async function show(t: TestContext, home: Pick<OpenedHome, 'open'>, options: Sho
 
 async function publishAndPredict(
   t: TestContext,
-  home: OpenedHome,
+  backend: OpenedBackend,
   batches: number,
   options: OpenOptions = {},
 ): Promise<void> {
-  const broker = await home.open(options)
+  const broker = await backend.open(options)
   startConsuming(t, { broker, inferrer: new TestInferrer() })
   for (let i = 0; i < batches; i++) {
     const events = makeEvents(8, 1 + i * 8, { truth: true })
@@ -70,7 +70,7 @@ async function publishAndPredict(
 }
 
 it('tells proxies neither to compress nor to buffer the stream', async (t) => {
-  const shown = await show(t, await openHome(t, 'sqlite'))
+  const shown = await show(t, await openBackend(t, 'sqlite'))
   const stop = new AbortController()
   t.onTestFinished(() => stop.abort())
   const { headers } = await fetch(shown.stream, { signal: stop.signal })
@@ -78,13 +78,13 @@ it('tells proxies neither to compress nor to buffer the stream', async (t) => {
   expect(headers.get('x-accel-buffering')).toBe('no')
 })
 
-describe.each(HOMES)('display of %s', (kind) => {
+describe.each(BACKENDS)('display of %s', (kind) => {
   it('shows the account of the run, its events as predicted, and its dead letters', async (t) => {
-    const home = await openHome(t, kind)
-    const shown = await show(t, home)
+    const backend = await openBackend(t, kind)
+    const shown = await show(t, backend)
     const stream = await listenTo(shown.stream, t)
-    await publishAndPredict(t, home, 40)
-    const totals = await (await home.open()).totals()
+    await publishAndPredict(t, backend, 40)
+    const totals = await (await backend.open()).totals()
     expect(totals).toEqual({ emitted: 320, predicted: 319, deadLettered: 1 })
 
     const last = await until(() => stream.all('strip').find(({ account }) => account.predicted === 319))
@@ -116,9 +116,9 @@ describe.each(HOMES)('display of %s', (kind) => {
   })
 
   it('fills the sky with what was predicted before it started, and counts none of it', async (t) => {
-    const home = await openHome(t, kind)
-    await publishAndPredict(t, home, 30)
-    const shown = await show(t, home)
+    const backend = await openBackend(t, kind)
+    await publishAndPredict(t, backend, 30)
+    const shown = await show(t, backend)
     const stream = await listenTo(shown.stream, t)
     await until(() => stream.all('strip').length > 0)
     const { sky, strips } = await until(async () => {
@@ -130,31 +130,31 @@ describe.each(HOMES)('display of %s', (kind) => {
   })
 
   it('never holds up trimming, nor takes a batch from a consumer', async (t) => {
-    const home = await openHome(t, kind)
-    const shown = await show(t, home)
+    const backend = await openBackend(t, kind)
+    const shown = await show(t, backend)
     await listenTo(shown.stream, t)
-    await publishAndPredict(t, home, 60, { upkeepMs: 10, predictionsMax: 2 })
-    const onlooker = await home.open()
-    expect(await onlooker.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
+    await publishAndPredict(t, backend, 60, { upkeepMs: 10, predictionsMax: 2 })
+    const reader = await backend.open()
+    expect(await reader.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     await until(async () => {
-      const kept = await Array.fromAsync(onlooker.predictions({ signal: AbortSignal.timeout(200) }))
+      const kept = await Array.fromAsync(reader.predictions({ signal: AbortSignal.timeout(200) }))
       return kept.length <= 2
     })
-    const parts = await onlooker.heartbeats()
+    const parts = await reader.heartbeats()
     expect(parts).toEqual([])
   })
 })
 
 describe('display', () => {
   it('bounds what a browser costs that never reads, and serves the others', async (t) => {
-    const home = await openHome(t, 'sqlite')
-    const shown = await show(t, home, { sampleEveryMs: 1 })
+    const backend = await openBackend(t, 'sqlite')
+    const shown = await show(t, backend, { sampleEveryMs: 1 })
     const stuck = connect(shown.server.port, '127.0.0.1')
     t.onTestFinished(async () => void stuck.destroy())
     stuck.write('GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n')
     stuck.pause()
     const stream = await listenTo(shown.stream, t)
-    const broker = await home.open()
+    const broker = await backend.open()
     startConsuming(t, { broker, inferrer: new TestInferrer() })
     const dropped = async () => {
       const text = await shown.registry.getSingleMetricAsString('nustream_display_messages_total')
@@ -177,14 +177,14 @@ describe('display', () => {
   })
 
   it('greets a browser that comes back after a restart, which finds all of it in the snapshot', async (t) => {
-    const home = await openHome(t, 'sqlite')
-    const first = await show(t, home)
+    const backend = await openBackend(t, 'sqlite')
+    const first = await show(t, backend)
     const stream = await listenTo(first.stream, t)
     const hello = await until(() => stream.all('hello')[0])
-    await publishAndPredict(t, home, 10)
+    await publishAndPredict(t, backend, 10)
     await first.close()
     await stream.ended
-    const second = await show(t, home, { port: first.server.port })
+    const second = await show(t, backend, { port: first.server.port })
     const again = await listenTo(second.stream, t)
     const greeting = await until(() => again.all('hello')[0])
     expect(greeting.service).not.toBe(hello.service)
@@ -197,8 +197,8 @@ describe('display', () => {
   })
 
   it('gives the stream to those who know the token', async (t) => {
-    const home = await openHome(t, 'sqlite')
-    const shown = await show(t, home, { token: 'owl' })
+    const backend = await openBackend(t, 'sqlite')
+    const shown = await show(t, backend, { token: 'owl' })
     await expect(listenTo(shown.stream, t)).rejects.toThrow('401')
     const answer = await fetch(`${shown.server.url}/api/token`, {
       method: 'POST',

@@ -6,15 +6,15 @@ import { type EmitOptions, type EmitReport, emit } from '../../src/emitter/emit.
 import { emitterMetrics } from '../../src/emitter/metrics.ts'
 import { eventCount, sliceEvents } from '../../src/event/event-batch.ts'
 import { decodeEventBatch } from '../../src/event/wire.ts'
-import { HOMES, openHome } from '../support/broker-homes.ts'
+import { BACKENDS, openBackend } from '../support/broker-backends.ts'
 import { listSource } from '../support/list-source.ts'
 import { seededRandom } from '../support/random-events.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 
-describe.for(HOMES)('emit() over %s', (home) => {
+describe.for(BACKENDS)('emit() over %s', (backend) => {
   it('publishes a source in order, in batches with stable ids, and marks the run as done', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 25, chunk: 10 })
     const report = await run({ source, broker, run: 'r', batchEvents: 8 })
     expect(report).toMatchObject({ begun: 'new', ended: 'done', emitted: 25, batches: 4, emittedByRun: 25 })
@@ -27,7 +27,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('stores events that the source rejected as dead letters, and counts them as emitted', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const registry = new Registry()
     const source = listSource({ events: 12, chunk: 4, rejectEvery: 4 })
     const report = await run({ source, broker, batchEvents: 5, metrics: emitterMetrics(registry) })
@@ -47,7 +47,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('neither loses nor doubles an event when it dies at any moment', { timeout: 120_000 }, async (t) => {
-    const opened = await openHome(t, home)
+    const opened = await openBackend(t, backend)
     const random = seededRandom(7)
     const source = listSource({ events: 400, chunk: 23, rejectEvery: 5 })
     let starts = 0
@@ -76,7 +76,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('goes on after an abort where it stopped, up to the events of the whole run', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 1_000, chunk: 64 })
     const stop = new AbortController()
     const first = run({ source, broker, rate: 500, batchEvents: 8, eventsMax: 300, signal: stop.signal })
@@ -96,7 +96,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('leaves a finished run with a name alone, and begins one without a name anew under new batch ids', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 6, chunk: 6 })
     expect(await run({ source, broker, run: 'named' })).toMatchObject({ begun: 'new', emitted: 6 })
     expect(await run({ source, broker, run: 'named' })).toMatchObject({
@@ -121,7 +121,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('starts a source over in a loop, one id at most once in a batch', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 5, chunk: 3 })
     const report = await run({ source, broker, loop: true, eventsMax: 17, batchEvents: 100 })
     expect(report).toMatchObject({ ended: 'done', emitted: 17 })
@@ -138,7 +138,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('pauses while the broker holds too many events, and goes on when it holds fewer', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const registry = new Registry()
     const source = listSource({ events: 600, chunk: 50 })
     const emitting = run({
@@ -165,7 +165,7 @@ describe.for(HOMES)('emit() over %s', (home) => {
   })
 
   it('does not let an event wait long for company at a low rate', async (t) => {
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 4, chunk: 4 })
     const startMs = Date.now()
     await run({ source, broker, rate: 10, seed: 3, batchEvents: 256, lingerMs: 20 })
@@ -195,7 +195,7 @@ it('emit() waits for a Redis that is killed, and goes on with the next event', a
 })
 
 it('emit() goes on after a batch that a dead predecessor had sent and the broker took late', async (t) => {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   const source = listSource({ events: 30, chunk: 30 })
   // The predecessor cut its second batch elsewhere. It arrives after the successor has read its position.
   await run({ source, broker: dyingBroker(broker, 2, () => 0.9), run: 'r', batchEvents: 7 }).catch(() => {})

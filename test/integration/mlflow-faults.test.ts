@@ -5,7 +5,7 @@ import { MlflowHttp } from '../../src/mlflow/http.ts'
 import { InferenceLog } from '../../src/mlflow/inference-log.ts'
 import { mlflowMetrics } from '../../src/mlflow/metrics.ts'
 import { RunLog } from '../../src/mlflow/run-log.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
 import { FAULTS, startHostileServer } from '../support/hostile-mlflow.ts'
@@ -46,7 +46,7 @@ function openLog(url: string, { bufferPointsMax = 200, timeoutMs = 30_000 } = {}
 
 /** 50 batches go through a consumer that logs to `url`; what it took until they were settled and until the end. */
 async function consumeWith(t: Owner, url: string) {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   for (let b = 0; b < 50; b++) await broker.publish(toMessage(`b${b}`, makeEvents(10, 1 + b * 10)))
   const logged = openLog(url)
   const { stop } = startConsuming(t, {

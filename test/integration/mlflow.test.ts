@@ -21,7 +21,7 @@ import {
   updateRun,
 } from '../../src/mlflow/runs.ts'
 import type { MlflowServer } from '../../tools/mlflow/server.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
 import { collectLog } from '../support/log-lines.ts'
@@ -195,7 +195,7 @@ describe('a real MLflow', { timeout: 600_000 }, () => {
   })
 
   it('gets a new run when one has run for its time, and every event is in one of them', async (t) => {
-    const broker = await (await openHome(t, 'sqlite')).open()
+    const broker = await (await openBackend(t, 'sqlite')).open()
     const { log } = collectLog()
     const metrics = mlflowMetrics(new Registry())
     const open = () => new RunLog({ http, experiment: 'rotated', name: 'C1', tags: {}, metrics, log })
@@ -244,7 +244,7 @@ describe('a real MLflow', { timeout: 600_000 }, () => {
   })
 
   it('killed and started again in the middle: the same run goes on and has every point', async (t) => {
-    const broker = await (await openHome(t, 'sqlite')).open()
+    const broker = await (await openBackend(t, 'sqlite')).open()
     const registry = new Registry()
     const { log, lines } = collectLog()
     const run = new RunLog({

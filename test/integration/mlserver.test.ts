@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { openingAngles } from '../../src/event/direction.ts'
 import { openLocalModel } from '../../src/inference/network/local.ts'
 import { openRemoteNetwork } from '../../src/inference/remote/remote-network.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { startConsuming, storedPredictions, untilDrained } from '../support/consuming.ts'
 import { startMlServer } from '../support/mlserver.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
@@ -37,7 +37,7 @@ it.for(MODELS)(
     expect([...far.degenerate]).toEqual([...near.degenerate])
     expect(Math.max(...openingAngles(near, far))).toBeLessThan(nearRad)
 
-    const broker = await (await openHome(t, 'sqlite')).open()
+    const broker = await (await openBackend(t, 'sqlite')).open()
     const batches = Array.from({ length: 12 }, (_, b) => makeEvents(25, 1 + b * 25))
     const consumer = startConsuming(t, { broker, inferrer: remote })
     for (const [b, batch] of batches.slice(0, 4).entries()) await broker.publish(toMessage(`b${b}`, batch))

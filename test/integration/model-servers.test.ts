@@ -3,7 +3,7 @@ import { describe, expect, it, type TestContext } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
 import type { Inferrer } from '../../src/inference/inferrer.ts'
 import { type HttpInferrerOptions, openHttpInferrer } from '../../src/inference/remote/http.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { range, untilDrained } from '../support/consuming.ts'
 import { azimuthOf, FaultyInferrer, onEvent, TestInferrer } from '../support/faulty-inferrer.ts'
 import { freePort } from '../support/free-port.ts'
@@ -152,15 +152,15 @@ describe('a token that is no longer taken', () => {
 
 describe('nustream consume', () => {
   it('is not ready while the model server refuses its token, goes on when it takes it, and counts why', async (t) => {
-    const home = await openHome(t, 'sqlite')
-    const broker = await home.open()
+    const backend = await openBackend(t, 'sqlite')
+    const broker = await backend.open()
     const { url } = await startServer(t, { model: new TestInferrer() })
     let isRefused = false
     const proxy = await startProxy(t, url, () => (isRefused ? { status: 401, body: '{}' } : undefined))
     const port = await freePort()
     const args = [
       '--broker',
-      home.url,
+      backend.url,
       '--model',
       `${proxy.url},${proxy.url}`,
       '--port',

@@ -26,8 +26,8 @@ async function startStream(owner: Owner) {
   const flags = ['--source', 'sim:9', '--events', `${EVENTS}`, '--rate', '400', '--batch', '64']
   const emit = startNustream(['emit', ...flags, ...broker], owner)
   const totals = async () => {
-    await using onlooker = await openBroker(redis.url)
-    return onlooker.totals()
+    await using reader = await openBroker(redis.url)
+    return reader.totals()
   }
   await until(async () => (await totals()).predicted > 0, { withinMs: 90_000, what: 'the first prediction' })
   return { redis, server, startServer, consume, emit, totals }

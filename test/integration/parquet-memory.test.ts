@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { temporaryFolder } from '../support/broker-homes.ts'
+import { temporaryFolder } from '../support/broker-backends.ts'
 import { kaggleLikeSql, writeQuery } from '../support/pulse-files.ts'
 import { readInProcess } from '../support/read-in-process.ts'
 

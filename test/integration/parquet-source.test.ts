@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkEvents } from '../../src/event/check.ts'
 import { openSource } from '../../src/source/open.ts'
-import { temporaryFolder } from '../support/broker-homes.ts'
+import { temporaryFolder } from '../support/broker-backends.ts'
 import { eventRows, kaggleLikeSql, type Row, readAll, rowsSql, writeQuery } from '../support/pulse-files.ts'
 
 /** The source of one file that holds these rows. */

@@ -23,10 +23,10 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     const flags = ['--source', 'sim:5', '--events', '3000', '--rate', 'max', '--port', `${emitPort}`]
     const emit = startNustream(['emit', ...broker, ...flags], { onTestFinished })
     expect(await emit.ended, emit.stderr()).toBe(0)
-    await using onlooker = await openBroker(redis.url)
+    await using reader = await openBroker(redis.url)
     const totals = await until(
       async () => {
-        const now = await onlooker.totals()
+        const now = await reader.totals()
         return now.predicted + now.deadLettered === 3_000 ? now : undefined
       },
       { withinMs: 60_000, what: `3,000 events (${consume.stderr()})` },
@@ -36,7 +36,7 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     expect(metrics).toMatch(/nustream_heartbeat_timestamp_seconds\{role="consumer"/)
     const health = await fetch(`http://127.0.0.1:${servePort}/health`)
     expect(health.status).toBe(200)
-    const roles = (await onlooker.heartbeats()).map((beat) => beat.role)
+    const roles = (await reader.heartbeats()).map((beat) => beat.role)
     expect(roles).toContain('consumer')
     expect(await consume.kill('SIGTERM')).toBe(0)
     expect(await serve.kill('SIGTERM')).toBe(0)
@@ -44,11 +44,11 @@ describe('emitter, model server and consumer as processes over Redis', () => {
 
   it('are missed by name when they die, and not when they end in order', async ({ onTestFinished }) => {
     const redis = await startRedis({ onTestFinished })
-    await using onlooker = await openBroker(redis.url)
+    await using reader = await openBroker(redis.url)
     const broker = ['--broker', redis.url, '--port', '0']
     const start = (name: string, args: readonly string[]) =>
       startNustream([...args, '--name', name, ...broker], { onTestFinished })
-    const names = async () => (await onlooker.heartbeats()).map(({ instance }) => instance)
+    const names = async () => (await reader.heartbeats()).map(({ instance }) => instance)
     const [stopped, interrupted, killed] = ['stopped', 'interrupted', 'killed'].map((name) =>
       start(name, ['consume', '--model', 'linefit', '--threads', '1']),
     )
@@ -60,7 +60,7 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     expect(await interrupted.kill('SIGINT')).toBe(130)
     await killed.kill('SIGKILL')
     expect(await names()).toEqual(['killed'])
-    await until(async () => (await onlooker.heartbeats()).every(({ alive }) => !alive), { withinMs: 30_000 })
+    await until(async () => (await reader.heartbeats()).every(({ alive }) => !alive), { withinMs: 30_000 })
     const doctor = startNustream(['doctor', '--broker', redis.url], { onTestFinished })
     expect(await doctor.ended).toBe(1)
     expect(doctor.stdout()).toMatch(/✘ consumer killed: last heartbeat \d+ s ago.*it died or hangs/)

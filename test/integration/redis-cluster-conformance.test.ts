@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, type TestContext } from 'vitest'
 import { openBroker } from '../../src/broker/open.ts'
 import { describeBroker } from '../conformance/broker/conformance.ts'
-import type { BrokerHome } from '../conformance/broker/support.ts'
+import type { BrokerBackend } from '../conformance/broker/support.ts'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.ts'
 
 let cluster: RedisCluster
@@ -12,9 +12,9 @@ beforeAll(async () => {
 afterAll(() => Promise.all(cleanups.map((cleanup) => cleanup())))
 
 // Partitions 0 to 3 lie on all three masters.
-describeBroker('Redis Cluster broker of 4 partitions', async (t) => openClusterHome(t, 4))
+describeBroker('Redis Cluster broker of 4 partitions', async (t) => openClusterBackend(t, 4))
 
-function openClusterHome(t: TestContext, partitions: number): BrokerHome {
+function openClusterBackend(t: TestContext, partitions: number): BrokerBackend {
   const stream = `test-${crypto.randomUUID()}`
   return {
     async open(options = {}) {

@@ -39,30 +39,30 @@ describe('a stream on a Redis Cluster of three masters and three replicas', () =
       startNustream(['consume', ...where, '--name', name, '--visibility-ms', '2000', '--port', '0'], t),
     )
     // What it publishes has no emitter that would make it again, so a replica must have it.
-    const onlooker = await open(t, { stream }, '?wait=1')
+    const reader = await open(t, { stream }, '?wait=1')
     const words = () => parts.map((part) => part.stderr().slice(-1_500)).join('\n---\n')
-    const areUp = async () => (await onlooker.heartbeats()).length === 4
+    const areUp = async () => (await reader.heartbeats()).length === 4
     await until(areUp, { withinMs: 150_000, what: 'four consumers' })
     const events = 2_000
     const paced = ['--source', 'sim:5', '--events', `${events}`, '--rate', '250', '--batch', '16']
     const emitter = startNustream(['emit', ...where, ...paced, '--port', '0'], t)
     const soon = { withinMs: 60_000 }
-    const hasBegun = async () => (await onlooker.totals()).predicted > 400
+    const hasBegun = async () => (await reader.totals()).predicted > 400
     await until(hasBegun, { ...soon, what: `a beginning: ${emitter.stderr()} ${words()}` })
     // Two batches that cannot be read: their fate is a dead letter each, wherever the cluster stands.
-    for (const id of ['bad 1', 'bad 2']) await onlooker.publish(batch(id, 1))
+    for (const id of ['bad 1', 'bad 2']) await reader.publish(batch(id, 1))
     const master = await cluster.masterOf(`${stream}:{p0}:batches`)
     await master.kill9()
     expect(emitter.child.exitCode, 'the emitter is at work when the master dies').toBeNull()
     expect(await emitter.ended, emitter.stderr()).toBe(0)
     const settled = async () => {
-      const { predicted, deadLettered } = await onlooker.totals()
+      const { predicted, deadLettered } = await reader.totals()
       return predicted + deadLettered >= events + 2
     }
     await until(settled, { ...soon, what: `every event: ${words()}` })
     expect(await cluster.masterOf(`${stream}:{p0}:batches`)).not.toBe(master)
-    expect(await onlooker.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
-    const found = await predictedEvents(onlooker, events)
+    expect(await reader.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
+    const found = await predictedEvents(reader, events)
     expect(found.length).toBe(events)
     expect(new Set(found.map(({ eventId }) => eventId)).size).toBe(events)
     // All four worked, and each can still be asked to stop.
@@ -71,7 +71,7 @@ describe('a stream on a Redis Cluster of three masters and three replicas', () =
     // The dead master comes back as a replica, and nothing that it still thinks it knows counts.
     await master.restart()
     await cluster.healthy(3)
-    expect(await onlooker.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
+    expect(await reader.totals()).toEqual({ emitted: events + 2, predicted: events, deadLettered: 2 })
   })
 })
 
@@ -119,7 +119,7 @@ describe('a node that dies', () => {
 })
 
 describe('a fail-over that takes acknowledged batches with it', () => {
-  it('is mended by a living emitter, which makes the lost batches of the source again', async (t) => {
+  it('is repaired by a running emitter, which publishes the lost batches again', async (t) => {
     const stream = 'living'
     const broker = await open(t, { stream })
     const consumer = await open(t, { stream, visibilityMs: 1_000 })

@@ -4,7 +4,7 @@ import { openTracer } from '../../src/cli/role.ts'
 import { emit } from '../../src/emitter/emit.ts'
 import { openHttpInferrer } from '../../src/inference/remote/http.ts'
 import { NO_TRACER, type Tracer } from '../../src/telemetry/tracing.ts'
-import { HOMES, openHome } from '../support/broker-homes.ts'
+import { BACKENDS, openBackend } from '../support/broker-backends.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { listSource } from '../support/list-source.ts'
 import { collectLog } from '../support/log-lines.ts'
@@ -19,10 +19,10 @@ const CONSUMER = 5
 const SERVER = 2
 const CLIENT = 3
 
-describe.for(HOMES)('a trace over %s', (home) => {
+describe.for(BACKENDS)('a trace over %s', (backend) => {
   it('leads from the emitter through broker and consumer to the model server', async (t) => {
     const { url, spans } = await startOtlpReceiver(t)
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const tracers = await Promise.all(['emitter', 'consumer', 'server'].map((role) => tracer(role, url)))
     const [emitting, consuming, serving] = tracers
     await stream(t, broker, { emitting, consuming, serving }, { events: 60, batchEvents: 20 })
@@ -87,7 +87,7 @@ describe.for(HOMES)('a trace over %s', (home) => {
 
   it('goes on through a part that keeps no spans', async (t) => {
     const { url, spans } = await startOtlpReceiver(t)
-    const broker = await (await openHome(t, home)).open()
+    const broker = await (await openBackend(t, backend)).open()
     const [emitting, serving] = await Promise.all([tracer('emitter', url), tracer('server', url)])
     await stream(t, broker, { emitting, consuming: NO_TRACER, serving }, { events: 5, batchEvents: 5 })
     await Promise.all([emitting, serving].map((tracer) => tracer[Symbol.asyncDispose]()))
@@ -98,7 +98,7 @@ describe.for(HOMES)('a trace over %s', (home) => {
 describe('tracing', () => {
   it('keeps the share of traces that is asked for, each as a whole', async (t) => {
     const { url, spans } = await startOtlpReceiver(t)
-    const broker = await (await openHome(t, 'sqlite')).open()
+    const broker = await (await openBackend(t, 'sqlite')).open()
     const [emitting, consuming] = [await tracer('emitter', url, 0.5), await tracer('consumer', url, 1)]
     await stream(t, broker, { emitting, consuming, serving: NO_TRACER }, { events: 400, batchEvents: 4 })
     await Promise.all([emitting, consuming].map((tracer) => tracer[Symbol.asyncDispose]()))
@@ -115,7 +115,7 @@ describe('tracing', () => {
 
   it('tells of a batch that no model could answer', async (t) => {
     const { url, spans } = await startOtlpReceiver(t)
-    const broker = await (await openHome(t, 'sqlite')).open()
+    const broker = await (await openBackend(t, 'sqlite')).open()
     const consuming = await tracer('consumer', url)
     const inferrer = await openHttpInferrer('http://127.0.0.1:1', { timeoutMs: 500 })
     t.onTestFinished(() => inferrer[Symbol.asyncDispose]())
@@ -136,7 +136,7 @@ describe('tracing', () => {
       const { url } =
         how === 'away' ? { url: 'http://127.0.0.1:1' } : await startOtlpReceiver(t, { silent: true })
       const { log, lines } = collectLog()
-      const broker = await (await openHome(t, 'sqlite')).open()
+      const broker = await (await openBackend(t, 'sqlite')).open()
       const emitting = await openTracer({ url, role: 'emitter', instance: 'e', version: '1', log })
       // Many more spans than the queue holds.
       for (let i = 0; i < 20_000; i++) emitting.start('flood').end()

@@ -39,10 +39,10 @@ describe('nustream up', () => {
 
   it('drains, prints the account and ends with 130 when interrupted', async ({ onTestFinished }) => {
     const broker = `sqlite:${join(mkdtempSync(join(tmpdir(), 'nustream-up-')), 'stream.db')}`
-    await using onlooker = await openBroker(broker)
+    await using reader = await openBroker(broker)
     const args = ['up', '--rate', '500', '--port', '0', '--json', '--broker', broker]
     const up = startNustream(args, { onTestFinished })
-    const predicted = async () => (await onlooker.totals()).predicted > 0
+    const predicted = async () => (await reader.totals()).predicted > 0
     await until(predicted, { withinMs: 60_000, what: 'the first prediction' })
     expect(await up.kill('SIGINT')).toBe(130)
     const account = lastLine(up.stdout()) as Record<string, number>

@@ -1,9 +1,9 @@
 /**
  * A consumer or an emitter as a process of its own, to be killed. Arguments: URL, role, name, then for the emitter the
- * number of batches. Prints a line for each thing done.
+ * number of batches. Prints a line for each step.
  *
- * `hold` borrows and never settles; `settle` borrows and settles until killed; `emit` publishes and goes on where its
- * run stands.
+ * `hold` leases and never settles; `settle` leases and settles until killed; `emit` publishes and continues where its run
+ * stands.
  */
 
 import { openBroker } from '../../src/broker/open.ts'
@@ -28,7 +28,7 @@ async function emit(batches: number): Promise<void> {
 async function consume(settles: boolean): Promise<void> {
   const { signal } = new AbortController()
   for await (const delivery of broker.deliveries({ consumer: name, leasesMax: 4, signal })) {
-    process.stdout.write(`lent ${delivery.batchId} ${delivery.attempt}\n`)
+    process.stdout.write(`leased ${delivery.batchId} ${delivery.attempt}\n`)
     if (settles)
       process.stdout.write(`${await broker.settle(delivery, predicted(delivery))} ${delivery.batchId}\n`)
   }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { temporaryFolder } from './broker-homes.ts'
+import { temporaryFolder } from './broker-backends.ts'
 import type { Owner } from './redis.ts'
 import { until } from './until.ts'
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { partitionKeys, readEntries, toDelivery, toDeliveryId, toLease } from './layout.ts'
 
 describe('a delivery id', () => {
-  it.each(['c1', 'host/pod-1', ''])('names its loan whatever the consumer is called: "%s"', (consumer) => {
+  it.each(['c1', 'host/pod-1', ''])('names its lease whatever the consumer is called: "%s"', (consumer) => {
     const lease = { partition: 2, entryId: '1700000000000-7', attempt: 3, counted: 256, consumer }
     expect(toLease(toDeliveryId(lease))).toEqual(lease)
   })

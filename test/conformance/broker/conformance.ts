@@ -1,23 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { describeDelivery } from './delivery.ts'
-import { describeFate } from './fate.ts'
 import { describeKeeping } from './keeping.ts'
 import { describePublishing } from './publishing.ts'
 import { describeSampling } from './sampling.ts'
-import { type OpenHome, SOON } from './support.ts'
+import { describeSettling } from './settling.ts'
+import { type OpenBackend, SOON } from './support.ts'
 
-/** The properties that every broker has, whatever keeps its batches. */
-export function describeBroker(name: string, openHome: OpenHome): void {
+/** The contract of the broker, as tests of one backend. */
+export function describeBroker(name: string, openBackend: OpenBackend): void {
   describe(name, () => {
-    describePublishing(openHome)
-    describeDelivery(openHome)
-    describeFate(openHome)
-    describeKeeping(openHome)
-    describeSampling(openHome)
+    describePublishing(openBackend)
+    describeDelivery(openBackend)
+    describeSettling(openBackend)
+    describeKeeping(openBackend)
+    describeSampling(openBackend)
 
     it('close() is idempotent, and a closed broker says that it is unavailable', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       await broker.ping()
       await broker.close()
       await broker.close()
@@ -25,19 +25,19 @@ export function describeBroker(name: string, openHome: OpenHome): void {
       await expect(broker.totals()).rejects.toMatchObject({ code: 'broker_unreachable' })
     })
 
-    it('streamId() is the same for every part of a stream, and another for another stream', async (t) => {
-      const home = await openHome(t)
-      const id = await (await home.open()).streamId()
+    it('streamId() is the same for every process of a stream, and different for another stream', async (t) => {
+      const backend = await openBackend(t)
+      const id = await (await backend.open()).streamId()
       expect(id).toMatch(/^[0-9a-f]{8}$/)
-      expect(await (await home.open()).streamId()).toBe(id)
-      await home.restart()
-      expect(await (await home.open()).streamId()).toBe(id)
-      expect(await (await (await openHome(t)).open()).streamId()).not.toBe(id)
+      expect(await (await backend.open()).streamId()).toBe(id)
+      await backend.restart()
+      expect(await (await backend.open()).streamId()).toBe(id)
+      expect(await (await (await openBackend(t)).open()).streamId()).not.toBe(id)
     })
 
-    it('beat() keeps a part alive until it misses its beats, and its name after that', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+    it('beat() keeps a process alive until it misses its beats, and its name after that', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       await broker.beat({ role: 'consumer', instance: 'c1', everyMs: 60_000, url: 'http://127.0.0.1:9464' })
       await broker.beat({ role: 'emitter', instance: 'e1', everyMs: 50, url: undefined })
       const [consumer, emitter] = await broker.heartbeats()
@@ -56,13 +56,13 @@ export function describeBroker(name: string, openHome: OpenHome): void {
       expect((await broker.heartbeats()).map((beat) => beat.alive)).toEqual([true, true])
     })
 
-    it('leave() takes a name out at once, and no other; the part may come back', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+    it('leave() removes a name at once, and no other; the process may come back', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       const beat = (instance: string) =>
         broker.beat({ role: 'emitter', instance, everyMs: 60_000, url: undefined })
-      const names = async () => (await onlooker.heartbeats()).map((known) => known.instance)
-      const onlooker = await home.open()
+      const names = async () => (await reader.heartbeats()).map((known) => known.instance)
+      const reader = await backend.open()
       await beat('e1')
       await beat('e2')
       await broker.leave({ role: 'emitter', instance: 'e1' })

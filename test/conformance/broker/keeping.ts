@@ -4,12 +4,12 @@ import {
   batch,
   deadLetter,
   ids,
-  type OpenHome,
-  onlook,
-  onlookNow,
+  type OpenBackend,
   predicted,
+  readStored,
   SOON,
   settleAll,
+  storedNow,
   take,
   takeWithin,
 } from './support.ts'
@@ -23,15 +23,15 @@ function cursorsOf(stored: readonly StoredPredictions[]): Map<number, string> {
   return new Map(stored.map(({ partition, cursor }) => [partition, cursor]))
 }
 
-export function describeKeeping(openHome: OpenHome): void {
+export function describeKeeping(openBackend: OpenBackend): void {
   describe('predictions()', () => {
-    it('shows each onlooker everything, in the order of storing within a partition', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+    it('gives each reader everything, in the order of storing within a partition', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       for (let i = 0; i < 20; i++) await broker.publish(batch(`b${i}`))
       const settled = await settleAll(broker, 20, { leasesMax: 1 })
-      for (const onlooker of [broker, await home.open()]) {
-        const seen = await onlook(onlooker, 20)
+      for (const reader of [broker, await backend.open()]) {
+        const seen = await readStored(reader, 20)
         for (let partition = 0; partition < broker.partitions; partition++) {
           const here = ids(seen.filter((stored) => stored.partition === partition))
           expect(here).toEqual(settled.filter((id) => here.includes(id)))
@@ -40,18 +40,18 @@ export function describeKeeping(openHome: OpenHome): void {
       }
     })
 
-    it('goes on after a cursor, and waits for more', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+    it('continues after a cursor, and waits for more', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       await pass(broker, 0, 10)
-      const seen = await onlook(broker, 6)
-      const rest = onlook(await home.open(), 6, cursorsOf(seen))
+      const seen = await readStored(broker, 6)
+      const rest = readStored(await backend.open(), 6, cursorsOf(seen))
       await pass(broker, 10, 12)
       expect(new Set(ids([...seen, ...(await rest)])).size).toBe(12)
     })
 
-    it('can start at what comes from now on', async (t) => {
-      const broker = await (await openHome(t)).open()
+    it('can start at what is stored from now on', async (t) => {
+      const broker = await (await openBackend(t)).open()
       await pass(broker, 0, 3)
       const stop = new AbortController()
       const seen: string[] = []
@@ -59,7 +59,7 @@ export function describeKeeping(openHome: OpenHome): void {
         for await (const stored of broker.predictions({ live: true, signal: stop.signal }))
           seen.push(stored.batchId)
       })()
-      // A live onlooker says nothing about when it has begun, so the stream goes on until it is seen.
+      // When a live reader has started cannot be seen, so batches are stored until it has read one.
       for (let i = 3; seen.length === 0 && i < 200; i++) await pass(broker, i, i + 1)
       stop.abort()
       await looking
@@ -68,8 +68,8 @@ export function describeKeeping(openHome: OpenHome): void {
       expect(seen).not.toContain('b2')
     })
 
-    it('can start a few batches before what comes from now on', async (t) => {
-      const broker = await (await openHome(t)).open({ partitions: 1 })
+    it('can start a few batches before the newest one', async (t) => {
+      const broker = await (await openBackend(t)).open({ partitions: 1 })
       await pass(broker, 0, 10)
       const look = async (last: number) =>
         ids(await Array.fromAsync(broker.predictions({ last, signal: AbortSignal.timeout(200) })))
@@ -78,7 +78,7 @@ export function describeKeeping(openHome: OpenHome): void {
     })
 
     it('ends when aborted and when closed', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       const stop = new AbortController()
       const aborted = Array.fromAsync(broker.predictions({ signal: stop.signal }))
       const closed = Array.fromAsync(broker.predictions({ signal: new AbortController().signal }))
@@ -90,54 +90,54 @@ export function describeKeeping(openHome: OpenHome): void {
   })
 
   describe('trimming', () => {
-    it('never touches what is unread or on loan', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, predictionsMax: 5 })
+    it('never deletes what is unread or leased', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, predictionsMax: 5 })
       for (let i = 0; i < 60; i++) await broker.publish(batch(`b${i}`))
       const onLoan = await take(broker, 10, { consumer: 'c0', leasesMax: 10 })
       await settleAll(broker, 30, { consumer: 'c1' })
       await expect
-        .poll(async () => (await onlookNow(broker)).length, SOON)
+        .poll(async () => (await storedNow(broker)).length, SOON)
         .toBeLessThanOrEqual(5 * broker.partitions)
-      // The same name in another process is given its own loans, and then what is unread.
-      const left = await take(await home.open(), 30, { consumer: 'c0' })
+      // A consumer of the same name gets its own batches first, and then unread ones.
+      const left = await take(await backend.open(), 30, { consumer: 'c0' })
       expect(left.length).toBe(30)
       expect(left.map((delivery) => delivery.payload.length).every((length) => length > 0)).toBe(true)
       expect(ids(left)).toEqual(expect.arrayContaining(ids(onLoan)))
     })
 
-    it('keeps the newest predictions up to the bound, whoever only looks on', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, predictionsMax: 5 })
+    it('keeps the newest predictions up to the bound, whatever readers without a hold do', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, predictionsMax: 5 })
       const idle = broker.predictions({ signal: t.signal })[Symbol.asyncIterator]()
       await pass(broker, 0, 1)
       await idle.next()
       await pass(broker, 1, 61)
-      await expect.poll(async () => (await onlookNow(broker)).length, SOON).toBe(5 * broker.partitions)
-      expect(ids(await onlookNow(broker))).toContain('b60')
+      await expect.poll(async () => (await storedNow(broker)).length, SOON).toBe(5 * broker.partitions)
+      expect(ids(await storedNow(broker))).toContain('b60')
     })
 
-    it('lets predictions go by who consumes alone, whatever others are set to', async (t) => {
-      const home = await openHome(t)
-      const consumer = await home.open({ upkeepMs: 10, predictionsMax: 20, partitions: 1 })
-      const emitter = await home.open({
+    it('deletes predictions in a consumer only, whatever the bounds of others are', async (t) => {
+      const backend = await openBackend(t)
+      const consumer = await backend.open({ upkeepMs: 10, predictionsMax: 20, partitions: 1 })
+      const emitter = await backend.open({
         upkeepMs: 10,
         predictionsMax: 1,
         partitions: 1,
       })
       for (let i = 0; i < 30; i++) await emitter.publish(batch(`b${i}`))
       await settleAll(consumer, 30)
-      await expect.poll(async () => (await onlookNow(emitter)).length, SOON).toBe(20)
+      await expect.poll(async () => (await storedNow(emitter)).length, SOON).toBe(20)
       await new Promise((resolve) => setTimeout(resolve, 200))
-      expect((await onlookNow(emitter)).length).toBe(20)
+      expect((await storedNow(emitter)).length).toBe(20)
     })
 
     it('keeps what a live reader has not taken', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, predictionsMax: 2 })
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, predictionsMax: 2 })
       await broker.holdPredictions('archive', new Map())
       await pass(broker, 0, 30)
-      const all = await onlook(broker, 30)
+      const all = await readStored(broker, 30)
       const taken = all.slice(0, 9)
       await broker.holdPredictions('archive', cursorsOf(taken))
       const countOf = (stored: readonly StoredPredictions[], partition: number) =>
@@ -146,24 +146,24 @@ export function describeKeeping(openHome: OpenHome): void {
         Math.max(2, countOf(all, partition) - countOf(taken, partition)),
       )
       const keptNow = async () => {
-        const now = await onlookNow(broker)
+        const now = await storedNow(broker)
         return kept.map((_, partition) => countOf(now, partition))
       }
       await expect.poll(keptNow, SOON).toEqual(kept)
-      expect(ids(await onlookNow(broker))).toEqual(expect.arrayContaining(ids(all.slice(9))))
+      expect(ids(await storedNow(broker))).toEqual(expect.arrayContaining(ids(all.slice(9))))
     })
 
-    it('is not held up by a reader that has been idle for too long', async (t) => {
-      const broker = await (await openHome(t)).open({ upkeepMs: 10, predictionsMax: 2, idleMaxMs: 300 })
+    it('is not delayed by a reader that has been idle for too long', async (t) => {
+      const broker = await (await openBackend(t)).open({ upkeepMs: 10, predictionsMax: 2, idleMaxMs: 300 })
       await broker.holdPredictions('archive', new Map())
       await pass(broker, 0, 30)
-      await expect.poll(async () => (await onlookNow(broker)).length, SOON).toBe(2 * broker.partitions)
+      await expect.poll(async () => (await storedNow(broker)).length, SOON).toBe(2 * broker.partitions)
     })
 
-    it('lets the oldest dead letters go, by who consumes alone, and keeps counting them', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, deadLettersMax: 5, partitions: 1 })
-      await home.open({ upkeepMs: 10, deadLettersMax: 1, partitions: 1 })
+    it('deletes the oldest dead letters in a consumer only, and keeps counting them', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, deadLettersMax: 5, partitions: 1 })
+      await backend.open({ upkeepMs: 10, deadLettersMax: 1, partitions: 1 })
       for (let i = 1; i <= 20; i++) {
         const position = { run: 'r', sequence: i, resume: '', emitted: i, done: false }
         await broker.publish(undefined, position, [deadLetter(`b${i}`, BigInt(i))])
@@ -180,8 +180,8 @@ export function describeKeeping(openHome: OpenHome): void {
     })
 
     it('remembers settled batches up to the bound', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, settledMax: 1 })
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, settledMax: 1 })
       await pass(broker, 0, 12)
       await expect.poll(async () => await broker.publish(batch('b0')), SOON).toBe('stored')
       const [again] = await take(broker, 1)

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPosition } from '../../../src/broker/contract.ts'
-import { batch, deadLetter, ids, type OpenHome, SOON, settleAll, take, text } from './support.ts'
+import { batch, deadLetter, ids, type OpenBackend, SOON, settleAll, take, text } from './support.ts'
 
 function at(sequence: number, run = 'r1'): RunPosition {
   return { run, sequence, resume: `after ${sequence}`, emitted: sequence * 4, done: false }
 }
 
-export function describePublishing(openHome: OpenHome): void {
+export function describePublishing(openBackend: OpenBackend): void {
   describe('publish()', () => {
-    it('stores a batch that is lent unchanged', async (t) => {
-      const broker = await (await openHome(t)).open()
+    it('stores a batch that is delivered unchanged', async (t) => {
+      const broker = await (await openBackend(t)).open()
       const payload = crypto.getRandomValues(new Uint8Array(60_001))
       const message = { batchId: 'née/1 "x"', payload, events: 17, emittedAtMs: 1_712_345_678_901 }
       expect(await broker.publish(message)).toBe('stored')
@@ -25,24 +25,24 @@ export function describePublishing(openHome: OpenHome): void {
     })
 
     it('stores the position with the batch, and a later start finds it', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       expect(await broker.position('r1')).toBeUndefined()
       for (const sequence of [1, 2, 3, 4]) await broker.publish(batch(`b${sequence}`), at(sequence))
       await broker.publish(undefined, { ...at(5), done: true })
       await broker.publish(batch('other'), at(1, 'r2'))
-      const later = await home.open()
+      const later = await backend.open()
       expect(await later.position('r1')).toEqual({ ...at(5), done: true })
       expect(await later.position('r2')).toEqual(at(1, 'r2'))
     })
 
-    it('recognises a step that was stored before, from this emitter or its successor', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+    it('recognises a step that was stored before, by this emitter or the one that it replaces', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       for (const sequence of [1, 2, 3]) await broker.publish(batch(`b${sequence}`), at(sequence))
       expect(await broker.publish(batch('b3'), at(3))).toBe('repeat')
       expect(await broker.publish(batch('b2'), at(2))).toBe('repeat')
-      const successor = await home.open()
+      const successor = await backend.open()
       expect(await successor.publish(batch('b3'), at(3))).toBe('repeat')
       expect(await successor.publish(batch('b4'), at(4))).toBe('stored')
       expect((await successor.backlog()).unreadBatches).toBe(4)
@@ -50,8 +50,8 @@ export function describePublishing(openHome: OpenHome): void {
     })
 
     it('refuses two emitters of one run, and a gap', async (t) => {
-      const home = await openHome(t)
-      const [first, second] = [await home.open(), await home.open()]
+      const backend = await openBackend(t)
+      const [first, second] = [await backend.open(), await backend.open()]
       for (const sequence of [1, 2, 3]) await first.publish(batch(`b${sequence}`), at(sequence))
       await expect(second.publish(batch('other 3'), at(3))).rejects.toMatchObject({ code: 'run_taken' })
       for (const sequence of [4, 5, 6, 7]) await second.publish(batch(`b${sequence}`), at(sequence))
@@ -61,7 +61,7 @@ export function describePublishing(openHome: OpenHome): void {
     })
 
     it('stores the dead letters of unreadable events in the same step', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       await broker.publish(batch('b1', 3), at(1), [deadLetter('b1', 12n)])
       await broker.publish(batch('b1', 3), at(1), [deadLetter('b1', 12n)])
       await broker.publish(undefined, at(2), [deadLetter('b2', 13n), deadLetter('b2', 14n)])
@@ -73,8 +73,8 @@ export function describePublishing(openHome: OpenHome): void {
       ])
     })
 
-    it('without a position tells a batch that was settled before', async (t) => {
-      const broker = await (await openHome(t)).open()
+    it('without a position recognises a batch that was settled before', async (t) => {
+      const broker = await (await openBackend(t)).open()
       expect(await broker.publish(batch('b1'))).toBe('stored')
       await settleAll(broker, 1)
       expect(await broker.publish(batch('b1'))).toBe('repeat')
@@ -82,7 +82,7 @@ export function describePublishing(openHome: OpenHome): void {
     })
 
     it('keeps the order within a partition', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       for (let sequence = 1; sequence <= 30; sequence++)
         await broker.publish(batch(`${sequence}`), at(sequence))
       const taken = await take(broker, 30)
@@ -96,8 +96,8 @@ export function describePublishing(openHome: OpenHome): void {
   })
 
   describe('backlog()', () => {
-    it('counts what waits and what is on loan, and how long the oldest waits', async (t) => {
-      const broker = await (await openHome(t)).open()
+    it('counts unread and leased batches, and how long the oldest waits', async (t) => {
+      const broker = await (await openBackend(t)).open()
       expect(await broker.backlog()).toEqual({
         unreadBatches: 0,
         leasedBatches: 0,
@@ -122,7 +122,7 @@ export function describePublishing(openHome: OpenHome): void {
 
   describe('dead letters', () => {
     it('are listed newest first, shown, replayed under a new batch id, and dropped', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       for (const [i, id] of ['b1', 'b2', 'b3'].entries()) {
         await broker.publish(undefined, at(i + 1), [{ ...deadLetter(id, BigInt(i)), diedAtMs: 1_000 + i }])
       }
@@ -157,7 +157,7 @@ export function describePublishing(openHome: OpenHome): void {
     })
 
     it('keep an event id that is absent, or beyond 2^53', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       await broker.publish(undefined, at(1), [
         deadLetter('whole', undefined, 256),
         deadLetter('big', 2n ** 62n),

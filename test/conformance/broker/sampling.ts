@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BatchMessage, Broker } from '../../../src/broker/contract.ts'
-import { batch, ids, type OpenHome, onlookNow, SOON, settleAll, take, text } from './support.ts'
+import { batch, ids, type OpenBackend, SOON, settleAll, storedNow, take, text } from './support.ts'
 
 /** Samples until the test ends, so that a test can ask what was seen so far. */
 function sampleAll(broker: Broker, everyMs: number, t: { readonly signal: AbortSignal }): BatchMessage[] {
@@ -12,13 +12,13 @@ function sampleAll(broker: Broker, everyMs: number, t: { readonly signal: AbortS
   return seen
 }
 
-export function describeSampling(openHome: OpenHome): void {
+export function describeSampling(openBackend: OpenBackend): void {
   describe('samples()', () => {
     it('shows the newest batch that waits, then what is published next', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ partitions: 1 })
+      const backend = await openBackend(t)
+      const broker = await backend.open({ partitions: 1 })
       for (let i = 0; i < 5; i++) await broker.publish(batch(`b${i}`))
-      const seen = sampleAll(await home.open({ partitions: 1 }), 1, t)
+      const seen = sampleAll(await backend.open({ partitions: 1 }), 1, t)
       await expect.poll(() => ids(seen), SOON).toEqual(['b4'])
       expect(seen[0]).toMatchObject({ events: 4, emittedAtMs: 1_700_000_000_000 })
       expect(text(seen[0].payload)).toBe('events of b4')
@@ -27,8 +27,8 @@ export function describeSampling(openHome: OpenHome): void {
     })
 
     it('sees batches although they are settled at once', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open()
+      const backend = await openBackend(t)
+      const broker = await backend.open()
       const seen = sampleAll(broker, 1, t)
       for (let i = 0; i < 400 && seen.length < 5; i++) {
         await broker.publish(batch(`b${i}`))
@@ -40,8 +40,8 @@ export function describeSampling(openHome: OpenHome): void {
     })
 
     it('shows at most one batch per pause', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ partitions: 1 })
+      const backend = await openBackend(t)
+      const broker = await backend.open({ partitions: 1 })
       const seen = sampleAll(broker, 60_000, t)
       for (let i = 0; i < 40; i++) await broker.publish(batch(`b${i}`))
       await expect.poll(() => seen.length, SOON).toBe(1)
@@ -49,23 +49,23 @@ export function describeSampling(openHome: OpenHome): void {
       expect(seen.length).toBe(1)
     })
 
-    it('lends nothing and holds up nothing', async (t) => {
-      const home = await openHome(t)
-      const broker = await home.open({ upkeepMs: 10, predictionsMax: 3 })
-      const seen = sampleAll(await home.open(), 1, t)
+    it('leases nothing and delays no trimming', async (t) => {
+      const backend = await openBackend(t)
+      const broker = await backend.open({ upkeepMs: 10, predictionsMax: 3 })
+      const seen = sampleAll(await backend.open(), 1, t)
       for (let i = 0; i < 30; i++) await broker.publish(batch(`b${i}`))
       await expect.poll(() => seen.length, SOON).toBeGreaterThan(0)
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 30, leasedBatches: 0 })
-      const lent = await settleAll(broker, 30)
-      expect(lent.length).toBe(30)
+      const settled = await settleAll(broker, 30)
+      expect(settled.length).toBe(30)
       await expect
-        .poll(async () => (await onlookNow(broker)).length, SOON)
+        .poll(async () => (await storedNow(broker)).length, SOON)
         .toBeLessThanOrEqual(3 * broker.partitions)
       expect(await broker.backlog()).toMatchObject({ unreadBatches: 0, leasedBatches: 0, events: 0 })
     })
 
     it('ends when aborted and when closed', async (t) => {
-      const broker = await (await openHome(t)).open()
+      const broker = await (await openBackend(t)).open()
       const stop = new AbortController()
       const aborted = Array.fromAsync(broker.samples({ everyMs: 1, signal: stop.signal }))
       const closed = Array.fromAsync(broker.samples({ everyMs: 1, signal: new AbortController().signal }))

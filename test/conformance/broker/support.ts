@@ -9,22 +9,22 @@ import type {
 } from '../../../src/broker/contract.ts'
 import type { OpenOptions } from '../../../src/broker/options.ts'
 
-/** A real place that keeps batches, of one test. */
-export interface BrokerHome {
+/** A real backend for one test. */
+export interface BrokerBackend {
   /** Opens a broker on it, as one process would; the test's end closes it. */
   open(options?: OpenOptions): Promise<Broker>
-  /** Ends the home as by kill -9 where it is a process of its own, and brings it back. Open brokers ride it out. */
+  /** Kills the server (kill -9), where the backend has one, and starts it again. Open brokers reconnect. */
   restart(): Promise<void>
 }
 
-export type OpenHome = (t: TestContext) => Promise<BrokerHome>
+export type OpenBackend = (t: TestContext) => Promise<BrokerBackend>
 
 const TAKE_WITHIN_MS = 10_000
 
-/** Deadline of what ought to come about soon, on a machine that may be busy. */
+/** Deadline for what should happen soon, on a machine that may be busy. */
 export const SOON = { timeout: 10_000 }
 
-/** Bytes that name what they stand for. */
+/** The UTF-8 bytes of a text. */
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
@@ -58,11 +58,11 @@ export function deadLetter(batchId: string, eventId: bigint | undefined, events 
 export interface TakeOptions {
   readonly consumer?: string
   readonly leasesMax?: number
-  /** Fail when not enough comes within this. */
+  /** Fails when fewer come within this. */
   readonly withinMs?: number
 }
 
-/** Borrows `count` deliveries and leaves them on loan. */
+/** Takes `count` deliveries and keeps their leases. */
 export async function take(broker: Broker, count: number, options: TakeOptions = {}): Promise<Delivery[]> {
   const { consumer = 'c1', leasesMax = 100, withinMs = TAKE_WITHIN_MS } = options
   const taken: Delivery[] = []
@@ -72,10 +72,10 @@ export async function take(broker: Broker, count: number, options: TakeOptions =
     taken.push(delivery)
     if (taken.length === count) return taken
   }
-  throw new Error(`${consumer} was lent ${taken.length} of ${count} batches within ${withinMs} ms`)
+  throw new Error(`${consumer} got ${taken.length} of ${count} batches within ${withinMs} ms`)
 }
 
-/** What comes up for a consumer within a time in which nothing ought to. */
+/** What a consumer gets within this time. */
 export async function takeWithin(broker: Broker, withinMs: number, consumer: string): Promise<Delivery[]> {
   const taken: Delivery[] = []
   const signal = AbortSignal.timeout(withinMs)
@@ -83,7 +83,7 @@ export async function takeWithin(broker: Broker, withinMs: number, consumer: str
   return taken
 }
 
-/** Borrows and settles `count` deliveries, one after another. */
+/** Takes and settles `count` deliveries, one after another. */
 export async function settleAll(broker: Broker, count: number, options: TakeOptions = {}): Promise<string[]> {
   const { consumer = 'c1', leasesMax = 100, withinMs = TAKE_WITHIN_MS } = options
   const settled: string[] = []
@@ -97,7 +97,7 @@ export async function settleAll(broker: Broker, count: number, options: TakeOpti
 }
 
 /** The first `count` stored predictions, per partition in order. */
-export async function onlook(
+export async function readStored(
   broker: Broker,
   count: number,
   after?: ReadonlyMap<number, string>,
@@ -113,7 +113,7 @@ export async function onlook(
 }
 
 /** Every prediction that is stored now. */
-export async function onlookNow(broker: Broker, withinMs = 300): Promise<StoredPredictions[]> {
+export async function storedNow(broker: Broker, withinMs = 300): Promise<StoredPredictions[]> {
   const signal = AbortSignal.timeout(withinMs)
   return await Array.fromAsync(broker.predictions({ signal }))
 }

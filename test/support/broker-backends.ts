@@ -6,18 +6,18 @@ import { openBroker } from '../../src/broker/open.ts'
 import type { OpenOptions } from '../../src/broker/options.ts'
 import { type Owner, startRedis } from './redis.ts'
 
-export const HOMES = ['sqlite', 'redis'] as const
-export type Home = (typeof HOMES)[number]
+export const BACKENDS = ['sqlite', 'redis'] as const
+export type Backend = (typeof BACKENDS)[number]
 
-export interface OpenedHome {
+export interface OpenedBackend {
   readonly url: string
   /** Opens the broker as one process would; the test's end closes it. */
   open(options?: OpenOptions): Promise<Broker>
 }
 
 /** A broker of its own for one test: a SQLite file, or a real redis-server. */
-export async function openHome(owner: Owner, home: Home): Promise<OpenedHome> {
-  const url = home === 'redis' ? (await startRedis(owner)).url : sqliteUrl(owner)
+export async function openBackend(owner: Owner, backend: Backend): Promise<OpenedBackend> {
+  const url = backend === 'redis' ? (await startRedis(owner)).url : sqliteUrl(owner)
   return {
     url,
     async open(options = {}) {
@@ -33,7 +33,7 @@ function sqliteUrl(owner: Owner): string {
   return `sqlite:${join(folder, 'broker.db')}`
 }
 
-/** An empty folder that is gone after the test. */
+/** An empty folder that is removed after the test. */
 export function temporaryFolder(owner: Owner): string {
   const folder = mkdtempSync(join(tmpdir(), 'nustream-test-'))
   owner.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
