@@ -5,7 +5,7 @@ import { EventError } from '../../src/errors.ts'
 import { eventCount } from '../../src/event/event-batch.ts'
 import { decodePredictionBatch } from '../../src/event/prediction-wire.ts'
 import { decodeEvents, encodeEventBatch } from '../../src/event/wire.ts'
-import { openHome } from '../support/broker-homes.ts'
+import { openBackend } from '../support/broker-backends.ts'
 import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { createRandom, TestInferrer } from '../support/faulty-inferrer.ts'
 import { makeEvents } from '../support/plain-events.ts'
@@ -102,7 +102,7 @@ it(`decodeEvents() refuses or reads each of ${PAYLOADS} damaged payloads in boun
 })
 
 it('a consumer settles every damaged batch: each event has one prediction or one dead letter', async (t) => {
-  const broker = await (await openHome(t, 'sqlite')).open()
+  const broker = await (await openBackend(t, 'sqlite')).open()
   const { done, stop } = startConsuming(t, { broker, inferrer: new TestInferrer(), leasesMax: 16 })
   const delay = monitorEventLoopDelay({ resolution: 20 })
   delay.enable()
