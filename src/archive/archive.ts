@@ -10,7 +10,7 @@ import { ArchiveWriter } from './writer.ts'
 
 export interface ArchiveOptions {
   readonly broker: ReaderBroker
-  /** Holds what was archived and where to go on. Of several archives of one stream into it, one writes and the others stand by. */
+  /** Holds the archived files, and with them where to continue. Of several archives of one stream into it, one writes and the others stand by. */
   readonly dir: string
   /** A file is written as soon as it would have so many. */
   readonly eventsPerFileMax?: number
@@ -28,7 +28,7 @@ export interface ArchiveReport {
   readonly predictions: number
 }
 
-/** After the signal, reading goes on until nothing has come for so long, so that what was stored before is archived. */
+/** After the signal, reading continues until nothing has come for so long, so that predictions stored before it are archived. */
 const LINGER_IDLE_MS = 250
 const LINGER_MAX_MS = 5_000
 /** The broker forgets a reader that it has not heard of for a day. */
@@ -39,7 +39,7 @@ const LAST_HOLD_WITHIN_MS = 1_000
 
 /**
  * Writes every stored prediction once into Parquet files, until `signal` aborts; then writes what is left. After any
- * crash it goes on with what the folder does not hold yet, as the names of its files say. A full disk is waited for:
+ * crash it continues with what the folder does not hold yet, as the names of its files say. A full disk is waited for:
  * nothing is read meanwhile, and the broker keeps what is not archived. The folder may hold files of several streams. When the
  * broker was emptied and its stream begun anew, batches that the folder holds already are not written again (repeats.ts).
  * @throws UsageError where `dir` cannot be a folder that we may write to
@@ -119,7 +119,7 @@ async function writeAll(
   const { signal, intervalMs = 10_000, eventsPerFileMax = 200_000 } = options
   const put = async () => {
     const next = writer.pending > 0 ? await another() : undefined
-    // What was read last may be of that stream, and predicted again.
+    // The last predictions that were read may be of that stream, and be repeats.
     if (next !== undefined) writer.lookForRepeats()
     await writer.flush()
     if (next === undefined) await hold()

@@ -61,7 +61,7 @@ export async function makeFolder(dir: string): Promise<void> {
 }
 
 /**
- * The last file of each partition of a stream: what the folder already holds of it, and so where the archive goes on
+ * The last file of each partition of a stream: what the folder already holds of it, and so where the archive continues
  * after any crash. Removes files of that stream that a killed archive had not finished.
  */
 export async function lastFiles(dir: string, stream: string): Promise<Map<number, FileSpan>> {
@@ -122,7 +122,7 @@ const LAST_LOOK_EVERY_MS = 100
 
 /**
  * The sole right to archive a stream into a folder, waited for while another process has it: of several consumers that
- * archive into one folder one writes, and when it is gone the next goes on. Undefined when stopped before its turn.
+ * archive into one folder one writes, and when it ends the next one takes over. Undefined when stopped before its turn.
  */
 export async function claimFolder({
   dir,
@@ -132,10 +132,10 @@ export async function claimFolder({
 }: ClaimOptions): Promise<Disposable | undefined> {
   let stopAt = Number.POSITIVE_INFINITY
   for (let looks = 0; performance.now() < stopAt; looks++) {
-    // Hidden, so that whoever reads the folder as a data set does not see it.
+    // Hidden, so that programs that read the folder as a data set do not see it.
     const claim = lock(join(dir, `.archive-${stream}.lock`), log)
     if (claim) {
-      if (looks > 0) log.info({ dir }, 'the other archive is gone, going on in its place')
+      if (looks > 0) log.info({ dir }, 'the other archive has ended, archiving in its place')
       return claim
     }
     if (looks === 0) log.info({ dir }, 'another archive writes this stream into the folder, standing by')

@@ -22,7 +22,7 @@ export interface WriterOptions {
   readonly intervalMs: number
   readonly metrics: ArchiveMetrics
   readonly log: Logger
-  /** Aborts: a file that cannot be written is tried once more and then left to the next life. */
+  /** Aborts: a file that cannot be written is tried once more and then left to the next start. */
   readonly signal: AbortSignal
 }
 

@@ -12,7 +12,7 @@ export interface GateOptions {
   readonly signal: AbortSignal
 }
 
-/** Publishing goes on once the broker holds no more than this share of its limit, so that it does not stutter. */
+/** Publishing continues once the broker holds at most this share of its limit, so that it does not stutter. */
 const RESUME_SHARE = 0.8
 /** Other emitters publish too: what was known of the backlog is forgotten after so long. */
 const TRUST_MS = 1_000
@@ -46,7 +46,7 @@ export function createBacklogGate({ broker, backlogMaxEvents, metrics, log, sign
       held = await ask()
       metrics?.paused((performance.now() - countedMs) / 1000)
     }
-    log?.info({ backlogEvents: held, pausedMs: Math.round(performance.now() - startMs) }, 'emitter goes on')
+    log?.info({ backlogEvents: held, pausedMs: Math.round(performance.now() - startMs) }, 'emitter continues')
     return held
   }
   return {

@@ -109,7 +109,7 @@ export interface FormedBatch {
   readonly events: number
   readonly pulses: number
   readonly rejected: readonly RejectedEvent[]
-  /** Where the source goes on after it. */
+  /** Where the source continues after it. */
   readonly place: EventPlace
   /** When its first event was due, and its last. Milliseconds of `performance.now()`. */
   readonly dueMs: number
@@ -120,7 +120,7 @@ export interface BatchLimits {
   readonly eventsMax: number
   /** A larger event travels alone. */
   readonly pulsesMax: number
-  /** Longest that the first event waits for company. */
+  /** Longest that the first event waits for others. */
   readonly lingerMs: number
 }
 
@@ -219,7 +219,7 @@ export interface Pacer {
   dueMs(): number
   /** The next event is taken; the one after it becomes the next. */
   advance(): void
-  /** The source was idle: the schedule goes on from now instead of catching up. */
+  /** The source was idle: the schedule continues from now instead of catching up. */
   restart(nowMs: number): void
 }
 

@@ -52,7 +52,7 @@ export interface EmitOptions {
 export interface EmitReport {
   readonly run: string
   readonly begun: RunStart['how']
-  /** `aborted`: a later start goes on where this one stopped. */
+  /** `aborted`: a later start continues where this one stopped. */
   readonly ended: 'done' | 'aborted'
   /** Events published by this start, rejected ones included. */
   readonly emitted: number
@@ -138,7 +138,7 @@ async function publishRun(options: EmitOptions, publisher: Publisher): Promise<v
   if (hasLost)
     throw new UsageError(
       'run_lost',
-      `run ${run} cannot go on: the broker loses again what is published again`,
+      `run ${run} cannot continue: the broker loses batches again after they are published again`,
     )
   throw new UsageError(
     'run_taken',

@@ -136,8 +136,8 @@ export class Publisher {
 }
 
 /**
- * Begins the trace of a batch with the gathering of its events, which is over; returns the span of its publishing, which
- * the consumer's work hangs on.
+ * Starts the trace of a batch with a span for the gathering of its events, which has ended. Returns the span of its
+ * publishing, the parent of the consumer's spans.
  */
 function startTrace(
   { events, rejected, pulses, dueMs, readyMs }: FormedBatch,
@@ -166,7 +166,7 @@ export function toMessage(
 ): { message: BatchMessage | undefined; deadLetters: DeadLetter[] } {
   const { events, rejected } = batch
   const batchId = `${run}:${sequence}`
-  // The due time is kept on the monotonic clock; what is stored is the wall clock's.
+  // The due time is on the monotonic clock; the stored time is on the wall clock.
   const emittedAtMs = Math.round(Date.now() - (performance.now() - batch.dueMs))
   const deadLetters = rejected.map((event) => toDeadLetter(event, batchId, spec))
   if (events === 0) return { message: undefined, deadLetters }

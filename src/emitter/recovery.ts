@@ -68,7 +68,7 @@ async function readAgain(step: LostStep, options: RepublishOptions): Promise<For
 function sourceChanged({ run, sequence }: RunPosition, found: number, events: number): UsageError {
   return new UsageError(
     'run_lost',
-    `run ${run} cannot go on: the broker lost batch ${sequence} of it, which had ${events} events, and the source now gives ` +
+    `run ${run} cannot continue: the broker lost batch ${sequence} of it, which had ${events} events, and the source now gives ` +
       `${found} in their place. Put the source back as it was, or emit it under another --run`,
   )
 }

@@ -48,8 +48,8 @@ export function checkRunName(run: string): void {
 export const BEGINNING: EventPlace = { pass: 0, at: undefined, skip: 0 }
 
 /**
- * An unfinished run goes on where it stopped. A finished one stays finished when it was given a name, and otherwise
- * begins anew under the same name with higher batch numbers.
+ * An unfinished run continues where it stopped. A finished run stays finished when it was given a name, and otherwise
+ * starts again under the same name with higher batch numbers.
  * @throws UsageError `flag_invalid` when the name belongs to a run of another source
  */
 export function toRunStart(

@@ -140,7 +140,7 @@ function nodeAt({ nodes }: ArrowRecordBatch, index: number): readonly [rows: num
 
 function checkedRows(batch: ArrowRecordBatch, node: number, name: string, rows: number): number {
   const [length] = nodeAt(batch, node)
-  // Bodies are held in memory, so no honest count is near the bound of an int32 offset.
+  // Bodies are held in memory, so no true count is near the bound of an int32 offset.
   if (length !== rows || length < 0 || length > 0x7fffffff) {
     throw unreadable(`column ${name} has ${length} rows in a record batch of ${rows}`)
   }

@@ -137,7 +137,7 @@ export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): Eve
   return into
 }
 
-interface Parts {
+interface OptionalColumns {
   readonly hasTruth?: boolean
   readonly hasTopology?: boolean
   readonly hasUtc?: boolean
@@ -147,7 +147,7 @@ interface Parts {
 export function allocateEvents(
   events: number,
   pulses: number,
-  { hasTruth = false, hasTopology = false, hasUtc = false }: Parts,
+  { hasTruth = false, hasTopology = false, hasUtc = false }: OptionalColumns,
 ): EventBatch {
   const truth: Truth = {
     azimuth: new Float64Array(events).fill(Number.NaN),

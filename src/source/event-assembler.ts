@@ -3,7 +3,7 @@ import type { EventBatch } from '../event/event-batch.ts'
 import type { PulseFault, PulseRows } from '../formats/parquet/read.ts'
 import type { RejectedEvent } from './source.ts'
 
-/** Where reading a file goes on. */
+/** Where reading a file continues. */
 export interface FilePlace {
   /** Row of the first pulse that is not read yet. */
   readonly row: number
@@ -51,7 +51,7 @@ export class EventAssembler {
   readonly #builder = new EventBuilder()
   #rejected: RejectedEvent[] = []
   #open: OpenEvent | undefined
-  /** Why rows after the open event have no readable id. They are the open event's if it goes on after them. */
+  /** Why rows after the open event have no readable id. They are the open event's if it continues after them. */
   #orphan: Reason | undefined
 
   constructor(options: AssemblerOptions) {

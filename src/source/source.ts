@@ -2,7 +2,7 @@ import type { EventErrorCode } from '../errors.ts'
 import type { EventBatch } from '../event/event-batch.ts'
 import type { MetaListing } from '../formats/parquet/read-meta.ts'
 
-/** An event of the source that the event form cannot hold; it becomes a dead letter, its neighbours go on. */
+/** An event of the source that the event form cannot hold; it becomes a dead letter, its neighbours are read. */
 export interface RejectedEvent {
   /** Undefined where the id itself is what cannot be read. */
   readonly eventId: bigint | undefined
@@ -11,11 +11,11 @@ export interface RejectedEvent {
   readonly message: string
 }
 
-/** Some events of a source, and where to go on after them. */
+/** Some events of a source, and where to continue after them. */
 export interface SourceChunk {
   readonly events: EventBatch
   readonly rejected: readonly RejectedEvent[]
-  /** Opaque to all but the source: hand it to `open` to go on after this chunk. */
+  /** Opaque to all but the source: pass it to `read` to continue after this chunk. */
   readonly resume: string
 }
 

@@ -33,7 +33,7 @@ export interface FolderScan {
   readonly broken: readonly string[]
 }
 
-/** Looks at a folder again and again and tells which Parquet files are whole, and which will never be. */
+/** Polls a folder and tells which Parquet files are complete and which are broken. */
 export class WatchFolder {
   readonly folder: string
   readonly #times: FolderTimes

@@ -178,7 +178,7 @@ function toValueSql(file: string, name: PulseColumnName, raw: string, type: stri
   }
   if (name !== 'time') return toCastSql(name, raw, isReal)
   const isHeld = `${raw} BETWEEN -${TIME_LIMIT_NS} AND ${TIME_LIMIT_NS}`
-  // NaN and infinity can be held: whoever takes the event rejects them by name.
+  // The event form can hold NaN and infinity; checkEvents() rejects them by name.
   const held = isReal ? `${isHeld} OR NOT isfinite(${raw}::DOUBLE)` : isHeld
   return `CASE WHEN ${held} THEN ${toCastSql(name, raw, isReal)} END`
 }
