@@ -220,7 +220,7 @@ export class InferenceLog {
     if (next && performance.now() - this.#runBegan >= next.afterMs) await this.#beginNext(next.open)
   }
 
-  /** Ends the run and begins another. Waits for a time at which MLflow has all of the one before. */
+  /** Ends the run and begins another; not now where MLflow is behind, so that the run before loses nothing. */
   async #beginNext(open: () => RunLog): Promise<void> {
     const before = this.#run
     if (!before.isUpToDate) return

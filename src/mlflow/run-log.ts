@@ -90,9 +90,9 @@ export class RunLog {
     return this.#run?.runId
   }
 
-  /** MLflow has the run and everything that was given so far, files apart. */
+  /** MLflow has the run and took what it was last sent, and one call can send the rest. */
   get isUpToDate(): boolean {
-    return this.#run !== undefined && !this.#hasFailed && this.#buffer.size === 0
+    return this.#run !== undefined && !this.#hasFailed && this.#buffer.size <= POINTS_PER_CALL
   }
 
   /** Keeps points for sending; those that are not finite are left out. */

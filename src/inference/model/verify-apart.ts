@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { resolveModelFolder } from './folder.ts'
+import { readAnyManifest, resolveModelFolder } from './folder.ts'
 import { type VerifyReport, verifyModel } from './models.ts'
 
 export interface VerifyApartOptions {
@@ -64,7 +64,20 @@ function resolveSpec(spec: string): string {
   return spec === 'linefit' ? spec : resolve(resolveModelFolder(spec))
 }
 
+/** Time by the size of the model's files; of an ensemble those of its members. */
 async function timeFor(folder: string): Promise<number> {
+  const sizes = await Promise.all((await foldersOf(folder)).map(bytesBelow))
+  return BASE_MS + Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / BYTES_PER_MS)
+}
+
+async function foldersOf(folder: string): Promise<string[]> {
+  // What is wrong with the manifest is for the report to say.
+  const read = await readAnyManifest(folder).catch(() => undefined)
+  if (read?.kind !== 'ensemble') return [folder]
+  return read.manifest.members.map((member) => resolve(folder, member.folder))
+}
+
+async function bytesBelow(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true }).catch(() => [])
   const sizes = await Promise.all(
     names.map((name) =>
@@ -74,7 +87,7 @@ async function timeFor(folder: string): Promise<number> {
       ),
     ),
   )
-  return BASE_MS + Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / BYTES_PER_MS)
+  return sizes.reduce((sum, size) => sum + size, 0)
 }
 
 function unsound(spec: string, loadMs: number, message: string): VerifyReport {
