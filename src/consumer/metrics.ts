@@ -2,7 +2,7 @@ import { Counter, exponentialBuckets, Gauge, Histogram, type Registry } from 'pr
 import { EVENT_ERROR_CODES, UNAVAILABLE_CODES, type UnavailableCode } from '../errors.ts'
 import { ANGLE_BUCKETS_RAD } from '../telemetry/buckets.ts'
 
-/** Why something was tried again: the world was away, or the model failed on a batch as a whole. */
+/** Why the model was asked again: it was away, or it failed on some of the events. */
 export type RetryReason = UnavailableCode | 'model_failed' | 'model_timeout'
 
 export type ConsumerMetrics = ReturnType<typeof consumerMetrics>
@@ -40,34 +40,34 @@ function fates(registers: Registry[]) {
   return {
     events: new Counter({
       name: 'nustream_consumer_events_total',
-      help: 'Events by fate; repeated ones belong to a batch that had been settled before.',
+      help: 'Events by outcome; repeated ones belong to a batch that had been settled before.',
       labelNames: ['outcome'] as const,
       registers,
     }),
     deadLetters: new Counter({
       name: 'nustream_consumer_dead_letters_total',
-      help: 'Dead letters by reason.',
+      help: 'Dead letters by reason; one can hold several events of a batch.',
       labelNames: ['code'] as const,
       registers,
     }),
     redeliveries: new Counter({
       name: 'nustream_consumer_redeliveries_total',
-      help: 'Batches that had been on loan before and came back.',
+      help: 'Deliveries of batches that had been delivered before.',
       registers,
     }),
     splits: new Counter({
       name: 'nustream_consumer_splits_total',
-      help: 'Batches put back in parts because consumers died holding them.',
+      help: 'Batches put back in parts because consumers ended while they held them.',
       registers,
     }),
     releases: new Counter({
       name: 'nustream_consumer_releases_total',
-      help: 'Batches given back unharmed.',
+      help: 'Batches released without an outcome.',
       registers,
     }),
     retries: new Counter({
       name: 'nustream_consumer_retries_total',
-      help: 'Tries again by reason.',
+      help: 'Calls of the model that were repeated, by reason.',
       labelNames: ['reason'] as const,
       registers,
     }),
@@ -102,13 +102,13 @@ function quality(registers: Registry[]) {
     }),
     kappa: new Histogram({
       name: 'nustream_consumer_kappa',
-      help: 'Concentration that the model gives its predictions, per event.',
+      help: 'Concentration (kappa) that the model reports, per event.',
       buckets: KAPPAS,
       registers,
     }),
     degenerate: new Counter({
       name: 'nustream_consumer_degenerate_events_total',
-      help: 'Predicted events that fixed no direction, so that a last resort was taken.',
+      help: 'Predicted events whose pulses fix no direction, so that the model fell back to a default.',
       registers,
     }),
     driftPsi: new Gauge({
@@ -142,7 +142,7 @@ function stream(registers: Registry[]) {
     onLoan: gauge('consumer_on_loan_batches', 'Batches that this consumer holds now.'),
     careful: gauge(
       'consumer_careful',
-      '1 while this consumer takes one batch at a time because one came back from a consumer that may have died of it.',
+      '1 while this consumer takes one batch at a time, because a batch may have ended the consumer that held it.',
     ),
     brokerUp: gauge('broker_up', '1 where the broker answered the last time it was asked.'),
     backlogBatches: new Gauge({

@@ -89,7 +89,7 @@ describe('DriftWindow', () => {
     expect(auxiliary).toBeLessThan(0.05)
   })
 
-  it('says nothing of a few events', () => {
+  it('has no index before 250 events', () => {
     const window = new DriftWindow(reference)
     window.add(sliceEvents(trained, 0, 249))
     expect(window.index('pulses')).toBeUndefined()
@@ -97,7 +97,7 @@ describe('DriftWindow', () => {
     expect(window.index('pulses')).toBeDefined()
   })
 
-  it('forgets what is older than the window', () => {
+  it('drops events that are older than the window', () => {
     const window = new DriftWindow(reference, { events: 1000 })
     const dark = { ...trained, auxiliary: new Uint8Array(trained.auxiliary.length) }
     for (let at = 0; at < 2000; at += 100) window.add(sliceEvents(dark, at, at + 100))

@@ -1,6 +1,6 @@
 import { type EventBatch, eventCount } from '../event/event-batch.ts'
 
-/** What is watched of events: few quantities, each of which a fault of the detector or of the emitter moves. */
+/** Quantities whose distribution changes when the detector or the emitter has a fault. */
 export const DRIFT_FEATURES = ['pulses', 'charge', 'auxiliary'] as const
 export type DriftFeature = (typeof DRIFT_FEATURES)[number]
 

@@ -1,4 +1,4 @@
-/** An empty bin would make the index infinite; it counts as one event in ten thousand. */
+/** Least share of a bin: an empty one would make the index infinite. */
 const SHARE_MIN = 1e-4
 
 /**

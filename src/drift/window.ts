@@ -6,7 +6,7 @@ import { countInto, type DriftReference } from './reference.ts'
 export interface DriftWindowOptions {
   /** Events that the window holds; older ones leave it in slots of a tenth. */
   readonly events?: number
-  /** Before so many events chance would speak louder than drift. */
+  /** With fewer events, chance outweighs drift. */
   readonly eventsMin?: number
 }
 
@@ -14,7 +14,7 @@ const SLOTS = 10
 
 type Counts = Readonly<Record<DriftFeature, Int32Array>>
 
-/** How far the latest events lie from a reference. Costs one pass over the pulses of each batch. */
+/** How far the latest events differ from a reference. Costs one pass over the pulses of each batch. */
 export class DriftWindow {
   readonly reference: DriftReference
   /** In the window now. */

@@ -113,6 +113,25 @@ describe.each(BACKENDS)('consume() on %s', (backend) => {
     expect(Buffer.from(letter.payload)).toEqual(pickle)
   })
 
+  it('a batch of 200,000 empty events holds up neither the stream nor the end of the consumer', async (t) => {
+    const broker = await open(t)
+    const empty = makeEvents(0)
+    const hostile = {
+      ...empty,
+      eventIds: BigInt64Array.from({ length: 200_000 }, (_, i) => BigInt(i)),
+      offsets: new Int32Array(200_001),
+    }
+    await broker.publish(toMessage('hostile', hostile))
+    const ids = await publish(broker, 2, 8)
+    const { stop } = startConsuming(t, { broker, inferrer: new TestInferrer() })
+    await untilDrained(broker, 10_000)
+    expect(await stop()).toMatchObject({ predicted: 16, deadLettered: 200_000 })
+    await expectPredicted(broker, ids)
+    const [letter, ...others] = await broker.deadLetters({ limit: 10 })
+    expect(others).toEqual([])
+    expect(letter).toMatchObject({ code: 'batch_too_large', eventId: undefined, events: 200_000 })
+  })
+
   it('every kind of bad event is a dead letter with its reason, its neighbours are predicted', async (t) => {
     const broker = await open(t)
     await broker.publish(toMessage('bad', withEveryFault()))

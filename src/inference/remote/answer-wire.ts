@@ -10,7 +10,7 @@ import { allocateDirections, type InferenceFault, setFault } from '../directions
 import type { Inference } from '../inferrer.ts'
 
 const FAULTS_KEY = 'nustream.faults.'
-/** Readers leave out values of metadata over 4 kB and refuse more than a thousand: faults share entries, in few words. */
+/** Readers drop metadata values over 4 kB and refuse more than a thousand, so faults share entries and messages are short. */
 const ENTRY_BYTES_MAX = 4000
 const FAULTS_BYTES_MAX = 3_000_000
 const FAULT_BYTES = 100
@@ -66,7 +66,7 @@ function writeFaults(batch: EventBatch, faults: readonly InferenceFault[]): Map<
 }
 
 /**
- * The directions of `batch` in the answer of a model server, which is trusted in nothing.
+ * The directions of `batch` in the answer of a model server. Every part of the answer is checked.
  * @throws EventError when it is no answer to these events
  */
 export function decodeAnswer(bytes: Uint8Array, batch: EventBatch): Inference {

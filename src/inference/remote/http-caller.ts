@@ -49,10 +49,10 @@ export interface HttpCallerOptions {
   readonly ca: string | Buffer | undefined
 }
 
-/** An answer has 60 bytes an event; this is a million events, and a bound for a server gone mad. */
+/** An answer has 60 bytes an event; this is a million events, and a bound for a faulty server. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
-/** Connections are kept open between calls and never more than `concurrency` + 1 (a health check never waits). */
+/** Keeps at most `concurrency` + 1 connections open between calls; the last one is for health checks. */
 export function openHttpCaller(base: URL, { concurrency, token, ca }: HttpCallerOptions): HttpCaller {
   const isTls = base.protocol === 'https:'
   const keep = { keepAlive: true, maxSockets: concurrency + 1, scheduling: 'lifo' } as const
@@ -82,7 +82,7 @@ export function openHttpCaller(base: URL, { concurrency, token, ca }: HttpCaller
       call.signal?.throwIfAborted()
       try {
         return await once(call).catch((error: unknown) => {
-          // The server had closed a kept connection just before we used it: that says nothing about the server.
+          // The server closed an idle connection just before it was used; it may be up.
           if (error instanceof StaleConnection) return once(call)
           throw error
         })

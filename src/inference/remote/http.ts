@@ -43,7 +43,7 @@ const UNKNOWN: ModelIdentity = { name: 'unknown', version: 'unknown' }
 
 /**
  * One or more nustream model servers as an inferrer: batches travel as Arrow to `POST /predict`. Servers that are away do
- * not fail the opening: `infer` and `ready` say so, and the model's name is "unknown" until one has answered.
+ * not fail the opening: `infer` and `ready` report it, and the model's name is "unknown" until one has answered.
  * @param urls of servers with the same model, separated by commas
  * @throws UsageError when a URL is none, or a server does not take the token
  */

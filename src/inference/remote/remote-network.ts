@@ -27,8 +27,8 @@ export interface RemoteNetworkOptions {
 /**
  * A model folder whose network runs on a server that speaks the Open Inference Protocol: features are made here, as the
  * manifest says, tensors travel, and answers are read here. The folder needs no `model.onnx`. Before its first answer
- * counts, the server is proved on the folder's parity fixture, and again when it answers under another version.
- * A server that is away does not fail the opening: `infer` and `ready` say so.
+ * is used, the server is checked against the folder's parity fixture, and again when it answers under another version.
+ * An unreachable server is no error here: `infer` and `ready` report it.
  * @throws UsageError when the folder is no model, the URL is none, or the server has another network
  */
 export async function openRemoteNetwork(

@@ -61,7 +61,7 @@ export class TensorServer {
     const refused = refusalOf(this.name, answer, events)
     if (refused === undefined) return decodeInferAnswer(bodyOf(answer))
     if (!(refused instanceof EventError)) throw refused
-    // A server that starts or ends answers anything. Only one that is ready, and says the same again, blames events.
+    // A server that starts or stops may answer anything. The refusal counts only if it is ready and refuses again.
     await this.ready()
     const again = await this.#ask(request, { signal, traceparent })
     const refusedAgain = refusalOf(this.name, again, events)
