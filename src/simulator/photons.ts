@@ -42,24 +42,26 @@ export class Photons {
   /** Fills `order`; entries of equal time keep the order they were added in. What was sorted before is only merged. */
   sort(): void {
     const { count, times, order } = this
-    const fresh = this.#fresh.subarray(0, count - this.#sorted)
-    for (let i = 0; i < fresh.length; i++) {
+    const fresh = this.#fresh
+    const added = count - this.#sorted
+    for (let i = 0; i < added; i++) {
       const row = this.#sorted + i
       fresh[i] = (times[row] - EARLIEST_NS) * TICKS_PER_NS * PHOTONS_MAX + row
     }
     // A numeric sort of typed arrays takes no comparator and is several times faster than one that does.
-    if (fresh.length > INSERTION_MAX) fresh.sort()
-    else insertionSort(fresh)
-    this.#merge(fresh)
+    if (added > INSERTION_MAX) fresh.subarray(0, added).sort()
+    else insertionSort(fresh, added)
+    this.#merge(added)
     const keys = this.#keys
     for (let i = 0; i < count; i++) order[i] = keys[i] - Math.floor(keys[i] / PHOTONS_MAX) * PHOTONS_MAX
   }
 
   /** From the back, so that the keys move within their array. */
-  #merge(fresh: Float64Array): void {
+  #merge(added: number): void {
     const keys = this.#keys
+    const fresh = this.#fresh
     let i = this.#sorted - 1
-    let j = fresh.length - 1
+    let j = added - 1
     for (let to = this.count - 1; j >= 0; to--)
       keys[to] = i >= 0 && keys[i] > fresh[j] ? keys[i--] : fresh[j--]
     this.#sorted = this.count
@@ -67,10 +69,10 @@ export class Photons {
 }
 
 /** Up to here insertion wins; noise comes nearly in order, which it likes. */
-const INSERTION_MAX = 120
+const INSERTION_MAX = 60
 
-function insertionSort(keys: Float64Array): void {
-  for (let i = 1; i < keys.length; i++) {
+function insertionSort(keys: Float64Array, count: number): void {
+  for (let i = 1; i < count; i++) {
     const key = keys[i]
     let j = i
     for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1]

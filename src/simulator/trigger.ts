@@ -38,50 +38,52 @@ export class Trigger {
       this.#hard[hard++] = launch
       if (isFiducialOfDeepCore(launches.sensors[launch])) this.#inDeepCore[deep++] = launch
     }
-    this.#slide(launches.times, this.#hard.subarray(0, hard), ALL)
-    this.#slide(launches.times, this.#inDeepCore.subarray(0, deep), DEEP_CORE)
-    this.#searchVolume(launches, this.#hard.subarray(0, hard))
+    this.#slide(launches.times, hard, ALL)
+    this.#slide(launches.times, deep, DEEP_CORE)
+    this.#searchVolume(launches, hard)
     return this.startNs <= this.endNs
   }
 
-  /** Enough of the launches `rows` (in order of time) within the window, wherever it begins. */
-  #slide(times: Float64Array, rows: Int32Array, rule: { launches: number; windowNs: number }): void {
-    for (let i = 0; i + rule.launches <= rows.length; i++) {
+  /** Enough of the first `count` launches (in order of time) within the window, wherever it begins. */
+  #slide(times: Float64Array, count: number, rule: typeof ALL): void {
+    const rows = rule === ALL ? this.#hard : this.#inDeepCore
+    for (let i = 0; i + rule.launches <= count; i++) {
       const end = times[rows[i + rule.launches - 1]]
       if (end - times[rows[i]] <= rule.windowNs) this.#cover(times[rows[i]], end)
     }
   }
 
-  #searchVolume(launches: Launches, rows: Int32Array): void {
+  #searchVolume(launches: Launches, count: number): void {
     const { times, sensors } = launches
-    for (let i = 0; i + VOLUME.launches <= rows.length; i++) {
+    const rows = this.#hard
+    for (let i = 0; i + VOLUME.launches <= count; i++) {
       const start = times[rows[i]]
       // What lies within times already covered changes nothing.
       if (start >= this.startNs && start + VOLUME.windowNs <= this.endNs) continue
       let beyond = i + VOLUME.launches
       if (times[rows[beyond - 1]] - start > VOLUME.windowNs) continue
-      while (beyond < rows.length && times[rows[beyond]] - start <= VOLUME.windowNs) beyond++
+      while (beyond < count && times[rows[beyond]] - start <= VOLUME.windowNs) beyond++
       if (beyond - i > CROWD) {
         this.#cover(start, times[rows[beyond - 1]])
         continue
       }
       const last = times[rows[beyond - 1]]
-      const window = rows.subarray(i, beyond)
       let end = start
       for (let centre = i; centre < beyond && end < last; centre++) {
-        end = Math.max(end, this.#endAround(launches, window, sensors[rows[centre]]))
+        end = Math.max(end, this.#endAround(launches, i, beyond, sensors[rows[centre]]))
       }
       if (end > start) this.#cover(start, end)
     }
   }
 
-  /** Time of the last launch in the cylinder around a sensor, where it has enough of `rows`, the first among them. */
-  #endAround(launches: Launches, rows: Int32Array, sensor: number): number {
+  /** Time of the last launch in the cylinder around a sensor, where it has enough of rows `from` to `to`, the first among them. */
+  #endAround(launches: Launches, from: number, to: number, sensor: number): number {
     const { times, sensors } = launches
-    if (!isNear(sensor, sensors[rows[0]])) return Number.NEGATIVE_INFINITY
+    const rows = this.#hard
+    if (!isNear(sensor, sensors[rows[from]])) return Number.NEGATIVE_INFINITY
     let inside = 0
     let end = Number.NEGATIVE_INFINITY
-    for (let i = 0; i < rows.length; i++) {
+    for (let i = from; i < to; i++) {
       if (!isNear(sensor, sensors[rows[i]])) continue
       inside++
       end = times[rows[i]]
