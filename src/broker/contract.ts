@@ -126,8 +126,6 @@ export interface PredictionsOptions {
   readonly after?: ReadonlyMap<number, string>
   /** Start at predictions that are stored from now on. */
   readonly live?: boolean
-  /** Id of the stream that is expected. Reading ends, without an abort, as soon as the broker holds another stream. */
-  readonly stream?: string
   /** Start this many batches before the newest one of each partition; takes precedence over `after`. */
   readonly last?: number
   readonly signal: AbortSignal

@@ -181,12 +181,6 @@ export class RedisPartition {
     return String(await this.link.run(SCRIPTS.streamId, [this.keys.totals], [proposed]))
   }
 
-  /** The id that the stream has now, undefined for none. */
-  async currentStreamId(): Promise<string | undefined> {
-    const reply = await this.link.send(['HGET', this.keys.totals, 'stream_id'])
-    return reply === null ? undefined : String(reply)
-  }
-
   /** @throws UnavailableError when Redis does not answer, or would refuse to store a batch now */
   async checkWritable(): Promise<void> {
     try {

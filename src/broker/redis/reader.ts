@@ -241,8 +241,6 @@ export async function* readPredictions(deps: PredictionDeps): AsyncGenerator<Sto
     let found = false
     for (const stream of streams) {
       const page = await next(() => stream.predictions(cursors[stream.index]))
-      // The id is read after the page: what was read before it was seen unchanged belongs to that stream.
-      if (options.stream !== undefined && !(await isStream(deps, options.stream))) return
       for (const predictions of page ?? []) {
         if (ends.aborted) return
         found = true
@@ -253,11 +251,6 @@ export async function* readPredictions(deps: PredictionDeps): AsyncGenerator<Sto
     if (!found) await stored.wait(pollMs, ends)
     pollMs = found ? POLL_MIN_MS : Math.min(pollMs * 2, POLL_MAX_MS)
   }
-}
-
-async function isStream({ streams, ends, next }: PredictionDeps, id: string): Promise<boolean> {
-  const current = await next(() => streams[0].currentStreamId())
-  return current === id || ends.aborted
 }
 
 export interface SampleDeps {

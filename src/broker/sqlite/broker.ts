@@ -151,11 +151,6 @@ class SqliteBroker implements Broker {
 
   async *predictions(options: PredictionsOptions): AsyncGenerator<StoredPredictions, void, void> {
     const ends = AbortSignal.any([options.signal, this.#closing.signal])
-    if (
-      options.stream !== undefined &&
-      (await this.#next(() => read.readStreamId(this.#file), ends)) !== options.stream
-    )
-      return
     const start = (partition: number) => () => read.startCursor(this.#file, partition, options)
     const cursors: number[] = []
     for (let p = 0; p < this.partitions; p++) cursors.push((await this.#next(start(p), ends)) ?? 0)
