@@ -1,5 +1,6 @@
 # One image for every role: `docker run nustream emit …`, `consume …`, `serve …`, `display …`, `archive …`, `up`.
 # Read by BuildKit and by the builder before it; docs/deployment.md shows how to give it other base images or a registry.
+# Builds for linux/amd64 and linux/arm64: ONNX Runtime and DuckDB ship binaries for both.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
