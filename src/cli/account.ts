@@ -6,9 +6,9 @@ export interface Account {
   readonly emitted: number
   readonly predicted: number
   readonly deadLettered: number
-  /** Over this process's time, from the first batch to the last. */
+  /** Measured in this process, from the first batch to the last. */
   readonly eventsPerSecond: number
-  /** From when an event was due to leave the emitter to its stored prediction; null before the first. */
+  /** From the time at which an event was due to leave the emitter to its stored prediction; null before the first. */
   readonly latencyMs: { readonly p50: number | null; readonly p99: number | null }
   /** Null where no truth is known. */
   readonly meanAngularErrorRad: number | null
@@ -44,7 +44,7 @@ export function toAccount(input: AccountInput): Account {
   }
 }
 
-/** The account for a reader. */
+/** The account as text. */
 export function renderAccount(account: Account): string {
   const { latencyMs, meanAngularErrorRad: error } = account
   const balance = account.emitted - account.predicted - account.deadLettered
@@ -77,7 +77,7 @@ export interface StatusOptions {
   readonly eventsMax?: number | undefined
 }
 
-/** Keeps one line on the terminal up to date with how the stream is doing. Never throws. */
+/** Keeps one terminal line with the progress of the stream up to date. Never throws. */
 export function showStatus(broker: ReaderBroker, { quiet, eventsMax }: StatusOptions): { end(): void } {
   if (quiet || !process.stderr.isTTY) return { end: () => {} }
   let last: { totals: Totals; atMs: number } | undefined

@@ -14,7 +14,7 @@ export const archiveSettings = {
     .min(100)
     .max(3_600_000)
     .default(10_000)
-    .describe('longest time that predictions wait for a file')
+    .describe('longest time before waiting predictions are written to a file')
     .meta({ value: 'ms' }),
   rows: z.coerce
     .number()
@@ -29,9 +29,9 @@ export const archiveSettings = {
 export function add(program: Command): void {
   addCommand(program, {
     name: 'archive',
-    summary: 'keep predictions as Parquet files',
+    summary: 'write predictions to Parquet files',
     description:
-      'Writes every prediction of the stream once into Parquet files, and goes on after a crash with what the folder does not hold yet. Of several that are given the same folder one writes, and the others stand by to take its place.',
+      'Writes every prediction of the stream to Parquet files, exactly once. After a crash it continues with the first prediction that the folder does not hold. Several archives may share a folder: one writes, the others take over when it stops.',
     examples: ['nustream archive --broker redis://127.0.0.1:6379 --out predictions'],
     shape: {
       ...archiveSettings,

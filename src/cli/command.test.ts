@@ -53,6 +53,13 @@ describe('resolveConfig()', () => {
   ])('names $name', ({ flags, says }) => {
     expect(() => resolveConfig(shape, flags, {})).toThrow(says)
   })
+
+  it('names a required setting that is not given, as a flag and as a variable', () => {
+    const required = { ...shape, out: z.string().meta({ value: 'folder' }) }
+    expect(() => resolveConfig(required, {}, {})).toThrow(
+      /^--out FOLDER is required \(or set NUSTREAM_OUT\)$/,
+    )
+  })
 })
 
 describe('settings', () => {

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 import { maskSecrets } from '../telemetry/foreign-text.ts'
 
-/** How a field of a command's configuration appears on the command line, beside its schema and description. */
+/** How a setting appears on the command line, in addition to its schema and description. */
 export interface FlagMeta {
-  /** What stands for the value in the help, such as `events/s`. Missing for a switch. */
+  /** Placeholder of the value in the help, such as `events/s`. Missing for a switch. */
   readonly value?: string
   /** May be given several times; the schema is an array. */
   readonly repeat?: boolean
-  /** Only from the environment or a file, never on a command line that others can list. */
+  /** Read from the environment or a file only: other users can list command lines. */
   readonly secret?: boolean
 }
 
@@ -43,7 +43,7 @@ export function addCommand<Shape extends z.ZodRawShape>(
     if (option) command.addOption(option)
   }
   command.option('--config <file>', 'JSON file with the same settings, keys in camelCase')
-  command.option('--print-config', 'print the settings in force and exit')
+  command.option('--print-config', 'print the effective settings and exit')
   command.addHelpText(
     'after',
     `\nExamples:\n${definition.examples.map((line) => `  $ ${line}`).join('\n')}\n`,
@@ -60,7 +60,7 @@ export function addCommand<Shape extends z.ZodRawShape>(
   })
 }
 
-/** The settings in force, checked. @throws UsageError `config_invalid` that names every wrong setting */
+/** The effective settings, checked. @throws UsageError `config_invalid` that names every wrong setting */
 export function resolveConfig<Shape extends z.ZodRawShape>(
   shape: Shape,
   flags: Readonly<Record<string, unknown>>,
@@ -77,20 +77,26 @@ export function resolveConfig<Shape extends z.ZodRawShape>(
   }
   const parsed = z.strictObject(shape).safeParse(given)
   if (parsed.success) return parsed.data as z.infer<z.ZodObject<Shape>>
-  const problems = parsed.error.issues.map((issue) => toProblem(issue, given))
+  const problems = parsed.error.issues.map((issue) => toProblem(issue, given, shape))
   throw new UsageError('config_invalid', problems.join('\n'))
 }
 
-function toProblem(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>): string {
+function toProblem(
+  issue: z.core.$ZodIssue,
+  given: Readonly<Record<string, unknown>>,
+  shape: z.ZodRawShape,
+): string {
   const key = String(issue.path[0] ?? '')
-  if (key !== '' && given[key] === undefined)
-    return `--${toKebab(key)} (${environmentName(key)}) is missing; it is needed`
+  if (key !== '' && given[key] === undefined) {
+    const { value = 'value' } = metaOf(shape[key] as z.ZodType)
+    return `--${toKebab(key)} ${value.toUpperCase()} is required (or set ${environmentName(key)})`
+  }
   const shown = JSON.stringify(given[key])
   const names = key === '' ? '' : `--${toKebab(key)} (${environmentName(key)}) ${shown}: `
   return `${names}${issue.message}`
 }
 
-/** A switch's value may also be written out, in the environment and in files: `false` means false. */
+/** In the environment and in files, a switch also takes a written value: `false` means false. */
 export function switchFlag(description: string): z.ZodDefault<z.ZodType<boolean>> {
   return z.union([z.boolean(), z.stringbool()]).default(false).describe(description) as never
 }
@@ -110,7 +116,7 @@ function readConfigFile(path: string, keys: readonly string[]): Record<string, u
   if (unknownKey !== undefined)
     throw new UsageError(
       'config_invalid',
-      `configuration file ${path}: unknown setting "${unknownKey}"; there are: ${keys.join(', ')}`,
+      `configuration file ${path}: unknown setting "${unknownKey}"; expected one of ${keys.join(', ')}`,
     )
   return content as Record<string, unknown>
 }
@@ -147,8 +153,8 @@ export function hideSecrets(shape: z.ZodRawShape, config: object): object {
 }
 
 /**
- * A setting whose URLs show no password. A password that is not percent-encoded may hold `/`, `:` and `@`, so that all
- * text between the user's name and the last `@` is hidden.
+ * Hides the password of a URL. A password that is not percent-encoded may hold `/`, `:` and `@`; therefore all text
+ * between the user name and the last `@` is hidden.
  */
 function hidePasswords(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(hidePasswords)

@@ -25,7 +25,7 @@ const settings = {
   ...consumeSettings,
   archive: archiveSettings.out
     .optional()
-    .describe('also keep predictions as Parquet files in this folder')
+    .describe('also write predictions to Parquet files in this folder')
     .meta({ value: 'folder' }),
   archiveIntervalMs: archiveSettings.intervalMs,
   ...inferenceLogSettings,
@@ -41,9 +41,9 @@ type Config = z.infer<z.ZodObject<typeof settings>>
 export function add(program: Command): void {
   addCommand(program, {
     name: 'consume',
-    summary: 'take events from the stream, ask the model and store predictions',
+    summary: 'read events from the stream, run the model and store predictions',
     description:
-      'Takes batches from the stream, asks a model (in this process, or a model server) for directions, and stores predictions. Bad events become dead letters with a reason; nothing else is touched by them.',
+      'Reads batches from the stream, computes directions with a model (in this process or on a model server), and stores predictions. An invalid event becomes a dead letter with a reason and does not affect other events.',
     examples: [
       'nustream consume --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
       'nustream consume --broker redis://127.0.0.1:6379 --model models/linefit-onnx --archive predictions',
@@ -62,7 +62,7 @@ async function runConsumer(config: Config, role: Role): Promise<void> {
   const failed = new AbortController()
   const stopped = new AbortController()
   const keeping = startArchive(config, role, { broker, signal: stopped.signal })
-  // A consumer whose archive cannot be kept stops, and says why at its end.
+  // When the archive cannot be written, the consumer stops and reports the cause at its end.
   keeping.catch((error: unknown) => failed.abort(error))
   const signal = AbortSignal.any([role.signal, failed.signal])
   try {
@@ -73,7 +73,7 @@ async function runConsumer(config: Config, role: Role): Promise<void> {
         const { onModelHealth } = health
         return consumeAsConfigured(config, role, { broker, inferrer, signal, onSettled, onModelHealth })
       },
-      // Asked to stop is how a consumer ends; one whose time ran out was cut off.
+      // A consumer normally ends on a stop request; only one whose shutdown time ran out was cut off.
       statusOf: ({ gaveUp }) => (failed.signal.aborted ? 'FAILED' : gaveUp ? 'KILLED' : 'FINISHED'),
     })
     if (config.json) console.log(JSON.stringify(report))
@@ -85,7 +85,7 @@ async function runConsumer(config: Config, role: Role): Promise<void> {
   await keeping
 }
 
-/** The archive beside the consumer, where the settings ask for one; settled when it has written all, or cannot. */
+/** The archive of this consumer, if the settings name one. Settles when everything is written or writing has failed. */
 async function startArchive(
   { archive: dir, archiveIntervalMs: intervalMs }: Config,
   { registry, log }: Role,

@@ -15,7 +15,7 @@ const ACTIONS = ['list', 'show', 'replay', 'drop'] as const
 export function add(program: Command): void {
   addCommand(program, {
     name: 'dead-letters',
-    summary: 'look at events that could not be processed, replay or drop them',
+    summary: 'list, show, replay or drop events that could not be processed',
     examples: [
       'nustream dead-letters list --broker redis://127.0.0.1:6379',
       'nustream dead-letters show 1732398000000-0 --broker sqlite:stream.db',
@@ -39,9 +39,15 @@ export function add(program: Command): void {
     },
     run: async (config, [action = '', id]) => {
       if (!isAction(action))
-        throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
+        throw new UsageError(
+          'flag_invalid',
+          `unknown action "${action}"; expected one of ${ACTIONS.join(', ')}`,
+        )
       if (action !== 'list' && id === undefined)
-        throw new UsageError('flag_invalid', `${action} needs the id of a dead letter; list shows them`)
+        throw new UsageError(
+          'flag_invalid',
+          `${action} needs the id of a dead letter; "dead-letters list" shows the ids`,
+        )
       await using broker = await openBroker(config.broker, toBrokerOptions(config))
       if (action === 'list') return await list(broker, config)
       if (action === 'show') return await show(broker, id ?? '', config.json)
@@ -74,7 +80,7 @@ async function list(broker: Broker, config: { limit: number; json: boolean }): P
 
 async function show(broker: Broker, id: string, json: boolean): Promise<number> {
   const letter = await broker.deadLetter(id)
-  if (!letter) throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
+  if (!letter) throw new UsageError('flag_invalid', `no dead letter ${id}; "dead-letters list" shows the ids`)
   const record = { ...toRecord(letter), ...contentOf(letter) }
   console.log(json ? JSON.stringify(record) : formatJson(record))
   return 0
@@ -84,7 +90,7 @@ async function change(broker: Broker, action: 'replay' | 'drop', id: string): Pr
   const apply = (one: string) =>
     action === 'replay' ? broker.replayDeadLetter(one) : broker.dropDeadLetter(one)
   if (id !== 'all' && !(await apply(id)))
-    throw new UsageError('flag_invalid', `no dead letter ${id}; list shows them`)
+    throw new UsageError('flag_invalid', `no dead letter ${id}; "dead-letters list" shows the ids`)
   const changed = id === 'all' ? await changeAll(broker, apply) : 1
   console.log(`${action === 'replay' ? 'replayed' : 'dropped'} ${changed} dead letters`)
   return 0
@@ -92,7 +98,7 @@ async function change(broker: Broker, action: 'replay' | 'drop', id: string): Pr
 
 const AT_ONCE = 500
 
-/** Newest first, some at a time; what dies again meanwhile is newer than the start and stays for the next time. */
+/** Newest first, in pages. A letter that arrives meanwhile is newer than the start and is left for the next call. */
 async function changeAll(broker: Broker, apply: (id: string) => Promise<boolean>): Promise<number> {
   const startedAtMs = Date.now()
   let changed = 0
@@ -101,7 +107,7 @@ async function changeAll(broker: Broker, apply: (id: string) => Promise<boolean>
     const old = letters.filter(({ diedAtMs }) => diedAtMs < startedAtMs)
     for (const { id } of old) if (await apply(id)) changed += 1
     if (letters.length < limit) return changed
-    // Only new ones were listed: look further back.
+    // The page held new letters only: list older ones.
     if (old.length === 0) limit += AT_ONCE
   }
 }
@@ -120,10 +126,10 @@ function toRecord(letter: StoredDeadLetter) {
   }
 }
 
-/** Of a payload that nobody can read, so many bytes are shown. */
+/** Bytes shown of a payload that cannot be decoded. */
 const BYTES_SHOWN = 64
 
-/** The event's pulses as columns; of a payload that cannot be read how it begins, each byte as a character or `\xNN`. */
+/** The event's pulses as columns, or the first bytes of a payload that cannot be decoded, as characters or `\xNN`. */
 function contentOf({ payload }: StoredDeadLetter) {
   try {
     const { batch } = decodeEvents(payload)
@@ -140,7 +146,7 @@ function contentOf({ payload }: StoredDeadLetter) {
   }
 }
 
-/** JSON has no NaN, and this is often just what is wrong. */
+/** JSON has no NaN, which is often the value at fault. */
 function toShown(value: number): number | string {
   return Number.isFinite(value) ? value : String(value)
 }

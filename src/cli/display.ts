@@ -9,7 +9,7 @@ import { brokerHealth, openRoleBroker, type Role, type RoleConfig, runRole } fro
 import { accessSettings, brokerSettings, roleSettings } from './settings.ts'
 import { packageVersion } from './version.ts'
 
-/** Where the page is served unless told otherwise. */
+/** The default port of the page. */
 export const DISPLAY_PORT = 8080
 
 export const displaySettings = {
@@ -18,7 +18,7 @@ export const displaySettings = {
     .string()
     .min(1)
     .optional()
-    .describe('token that a visitor of the page must know; several are separated by commas (default: none)')
+    .describe('token required to open the page; separate several by commas (default: no token)')
     .meta({ secret: true }),
   port: z.coerce
     .number()
@@ -27,7 +27,7 @@ export const displaySettings = {
     .max(65_535)
     .optional()
     .describe(
-      `port of the page, /metrics and /health (default: ${DISPLAY_PORT}, or a free one where that is taken); 0 takes any free one`,
+      `port of the page, /metrics and /health (default: ${DISPLAY_PORT}, or a free port if that is in use); 0 takes any free port`,
     )
     .meta({ value: 'port' }),
 }
@@ -37,7 +37,7 @@ export function add(program: Command): void {
     name: 'display',
     summary: 'show the stream in a web page',
     description:
-      'Serves a page that shows events in the detector, the sky, throughput, latency, and the health of every part. It only looks on: any number may run, and none slows the stream.',
+      'Serves a page that shows events in the detector, the sky, throughput, latency, and the health of every process. It only reads: any number of displays may run, and none slows the stream.',
     examples: [
       'nustream display --broker redis://127.0.0.1:6379',
       'NUSTREAM_DISPLAY_TOKEN=secret nustream display --broker redis://127.0.0.1:6379 --host 0.0.0.0',
@@ -59,7 +59,7 @@ export function add(program: Command): void {
   })
 }
 
-/** The default port gives way to whoever has it; a port that was chosen does not. */
+/** If the default port is in use, a free port is taken; a chosen port that is in use is an error. */
 export function withPort<T extends { readonly port?: number | undefined }>(
   config: T,
 ): T & Pick<RoleConfig, 'port' | 'portIfTaken'> {
@@ -68,10 +68,10 @@ export function withPort<T extends { readonly port?: number | undefined }>(
     : { ...config, port: config.port }
 }
 
-/** Says that the port is another than the default one, where that was taken. */
+/** Reports when another port is used because the default port is in use. */
 export function sayIfMoved(config: { readonly port?: number | undefined }, { port }: TelemetryServer): void {
   if (config.port === undefined && port !== DISPLAY_PORT)
-    console.error(`port ${DISPLAY_PORT} is taken, so this is another`)
+    console.error(`port ${DISPLAY_PORT} is in use; a free port was chosen`)
 }
 
 export interface DisplayConfig {

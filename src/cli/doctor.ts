@@ -21,14 +21,14 @@ interface Finding {
 }
 
 const settings = {
-  broker: z.string().optional().describe('also try this broker').meta({ value: 'url' }),
+  broker: z.string().optional().describe('also check this broker').meta({ value: 'url' }),
   ...brokerTuning(),
   model: modelSettings.model
-    .describe('model to try: nano, linefit, a model folder or the URL of a model server')
+    .describe('model to check: nano, linefit, a model folder or the URL of a model server')
     .meta({ value: 'model' }),
   token: modelSettings.token,
   ...trackingSettings,
-  mlflow: trackingSettings.mlflow.describe('also try this MLflow tracking server'),
+  mlflow: trackingSettings.mlflow.describe('also check this MLflow tracking server'),
   ...jsonSetting,
 }
 
@@ -37,7 +37,7 @@ type Config = z.infer<z.ZodObject<typeof settings>>
 export function add(program: Command): void {
   addCommand(program, {
     name: 'doctor',
-    summary: 'try what nustream needs and say what is wrong and how to mend it',
+    summary: 'check what nustream needs; name each problem and its remedy',
     examples: [
       'nustream doctor',
       'nustream doctor --broker redis://127.0.0.1:6379 --model http://127.0.0.1:8500',
@@ -67,7 +67,7 @@ async function checkTemporaryFolder(): Promise<Finding> {
     await access(tmpdir(), constants.W_OK)
     return { what, ok: true, says: tmpdir() }
   } catch {
-    return { what, ok: false, says: `${tmpdir()} cannot be written; set TMPDIR to a folder that can` }
+    return { what, ok: false, says: `${tmpdir()} is not writable; set TMPDIR to a writable folder` }
   }
 }
 
@@ -78,7 +78,7 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
     await broker.checkWritable()
     const { unreadBatches, leasedBatches, oldestAgeMs } = await broker.backlog()
     const totals = await broker.totals()
-    const waiting = `${unreadBatches} batches unread, ${leasedBatches} on loan, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
+    const waiting = `${unreadBatches} batches unread, ${leasedBatches} leased, oldest ${(oldestAgeMs / 1000).toFixed(1)} s`
     const account = `emitted ${totals.emitted}, predicted ${totals.predicted}, dead letters ${totals.deadLettered}`
     const beats = await broker.heartbeats()
     const missing = isUnattended(beats, oldestAgeMs) ? [NO_CONSUMER] : []
@@ -92,15 +92,15 @@ async function tryBroker(url: string, config: Config): Promise<Finding[]> {
   }
 }
 
-/** Longer than a consumer needs to start, or to take over from one that died. */
+/** Longer than a consumer needs to start, or to take over the leases of one that died. */
 const WAITED_TOO_LONG_MS = 60_000
 const NO_CONSUMER: Finding = {
   what: 'consumer',
   ok: false,
-  says: 'none beats although batches wait: start one (nustream consume)',
+  says: 'batches wait, but no consumer sends heartbeats: start one (nustream consume)',
 }
 
-/** Whether batches wait and nobody is there to take them. */
+/** Whether batches wait and no consumer takes them. */
 function isUnattended(beats: readonly Heartbeat[], oldestAgeMs: number): boolean {
   const takes = ({ role, alive }: Heartbeat) => alive && (role === 'consumer' || role === 'up')
   return oldestAgeMs > WAITED_TOO_LONG_MS && !beats.some(takes)
@@ -109,7 +109,7 @@ function isUnattended(beats: readonly Heartbeat[], oldestAgeMs: number): boolean
 function toFinding({ role, instance, alive, beatAtMs, url }: Heartbeat): Finding {
   const last = `last heartbeat ${Math.round((Date.now() - beatAtMs) / 1000)} s ago${url ? `, ${url}` : ''}`
   const gone =
-    '; it died or hangs: look at its log. One that ends in order takes its name away; that of a dead one stays for a day'
+    '; the process died or hangs: check its log. A process that stops normally removes its entry; that of a dead one expires after a day'
   return { what: `${role} ${instance}`, ok: alive, says: alive ? last : `${last}${gone}` }
 }
 
@@ -128,7 +128,7 @@ async function tryModel(spec: string, config: Config): Promise<Finding> {
   }
 }
 
-/** Whether the tracking server answers, takes our credentials, and keeps artefacts. */
+/** Whether the tracking server answers, accepts our credentials and stores artefacts. */
 async function tryMlflow(config: Config): Promise<Finding[]> {
   const what = 'MLflow'
   try {
@@ -136,7 +136,7 @@ async function tryMlflow(config: Config): Promise<Finding[]> {
     const { version, artifacts } = await tryTracking(http)
     const answers = { what, ok: true, says: `${http.name} answers, version ${version}` }
     const ok = artifacts === undefined
-    const says = artifacts ?? 'the tracking server keeps them'
+    const says = artifacts ?? 'the tracking server stores them'
     return [answers, { what: 'MLflow artefacts', ok, says }]
   } catch (error) {
     return [{ what, ok: false, says: toSentence(error) }]

@@ -16,7 +16,7 @@ export function add(program: Command): void {
     name: 'emit',
     summary: 'read events from a source and publish them to the stream',
     description:
-      'Reads events from a data set or the simulator, paces them like the detector and publishes them in batches. Goes on where it stopped after a crash, and pauses while the stream is too full.',
+      'Reads events from a data set or the simulator, paces them like the detector and publishes them in batches. Resumes where it stopped after a crash, and pauses while too many events wait in the broker.',
     examples: [
       'nustream emit --source kaggle:icecube --broker redis://127.0.0.1:6379',
       'nustream emit --source sim:42 --rate max --events 100000 --broker redis://127.0.0.1:6379',

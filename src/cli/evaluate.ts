@@ -29,14 +29,16 @@ const settings = {
   model: z
     .array(z.string())
     .default([DEFAULT_MODEL])
-    .describe('nano, linefit, a model folder or the URL of a model server; several are compared')
+    .describe(
+      'nano, linefit, a model folder or the URL of a model server; repeat the option to compare models',
+    )
     .meta({ value: 'model', repeat: true }),
   events: z.coerce
     .number()
     .int()
     .min(1)
     .optional()
-    .describe('use only the first events')
+    .describe('evaluate only the first N events')
     .meta({ value: 'n' }),
   out: z
     .string()
@@ -66,7 +68,7 @@ export function add(program: Command): void {
     name: 'evaluate',
     summary: 'compare models on a data set',
     description:
-      'Answers every event of a data set with each model and shows, where the truth is known, the angular error with intervals, by pulse count, zenith and topology, the difference between models on the same events, and whether kappa means what it says. docs/evaluation.md says what each figure is.',
+      'Runs each model on every event of a data set. Where the truth is known, it reports the angular error with intervals, by pulse count, zenith and topology, the difference between models on the same events, and the calibration of kappa. docs/evaluation.md defines each figure.',
     examples: [
       'nustream evaluate --data icecube --model linefit --model models/mine --out report',
       'nustream evaluate --data icecube-test --model models/mine --submission submission.csv',
@@ -94,7 +96,7 @@ async function run(config: Config): Promise<number> {
   }
 }
 
-/** What would otherwise be found after an hour: a folder that is no model, or a place that cannot be written to. */
+/** Checks before hours of work that each model can be loaded and each output can be written. */
 async function checkBefore({ model, out, submission }: Config): Promise<void> {
   for (const spec of model)
     if (spec !== 'linefit' && !isUrl(spec)) await readAnyManifest(resolveModelFolder(spec))
@@ -102,10 +104,10 @@ async function checkBefore({ model, out, submission }: Config): Promise<void> {
   if (submission) await checkSubmission(submission)
 }
 
-/** One model after the other, so that each has the machine for itself. */
+/** Evaluates one model at a time, so that they do not compete for the CPU. */
 async function evaluateModels(config: Config, signal: AbortSignal): Promise<EvaluationReport> {
   const models: NamedAnswers[] = []
-  // The data are read once for each model; one word is enough.
+  // The data are read once for each model; the note is printed once.
   const told = new Set<string>()
   const onNotice = (message: string) => {
     if (!told.has(message)) console.error(message)
@@ -132,7 +134,7 @@ async function evaluateModels(config: Config, signal: AbortSignal): Promise<Eval
 async function answerWith(spec: string, source: EventSource, config: Config, signal: AbortSignal) {
   const total = config.events ?? (await source.count())
   if (total === undefined)
-    throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
+    throw new UsageError('flag_invalid', `${source.spec} has no end; set the number of events with --events`)
   await using parts = new AsyncDisposableStack()
   const inferrer = parts.use(await openInferrer(spec, inferrerOptions(config)))
   const submission = config.submission ? parts.use(await openSubmission(config.submission)) : undefined

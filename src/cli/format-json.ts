@@ -1,6 +1,6 @@
 const LINE = 110
 
-/** JSON that people read: indented, but numbers of an array and whatever else fits stand on one line. */
+/** JSON for people: indented, but arrays of numbers and objects that fit stay on one line. */
 export function formatJson(value: unknown, indent = ''): string {
   const flat = toLine(value)
   if (typeof value !== 'object' || value === null || indent.length + flat.length <= LINE) return flat

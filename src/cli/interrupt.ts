@@ -1,15 +1,15 @@
-/** How a process is asked to stop. */
+/** A request to stop this process. */
 export interface Interrupt extends Disposable {
-  /** Aborts at the first SIGINT or SIGTERM: finish what is under way, then return. */
+  /** Aborts at the first SIGINT or SIGTERM: finish the work in progress, then return. */
   readonly signal: AbortSignal
-  /** For a role, which has no end of its own: 130 after SIGINT, otherwise 0, as SIGTERM is a service manager's orderly end. */
+  /** For a role that runs until it is stopped: 130 after SIGINT, 0 after SIGTERM, with which service managers stop it. */
   exitCode(): number
 }
 
-/** Exit code of work that was cut short: whichever signal asked for it, what was wanted is not there. */
+/** Exit code of work that a signal of either kind stopped before its result was complete. */
 export const CUT_SHORT = 130
 
-/** The first signal asks to finish, the second ends the process at once (whatever was on loan is delivered again). */
+/** The first signal asks to finish; the second ends the process at once, and leased batches are delivered again. */
 export function listenForInterrupt(): Interrupt {
   const controller = new AbortController()
   let first: NodeJS.Signals | undefined

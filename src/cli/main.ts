@@ -8,7 +8,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 Every setting is also read from the environment (--backlog-max is NUSTREAM_BACKLOG_MAX) and from the JSON file of
 --config; the command line wins over the environment, the environment over the file.`
 
-/** Loaded when asked for: an emitter has no use for ONNX Runtime in its memory. In the order of the help. */
+/** In the order of the help. Loaded on demand: an emitter does not need ONNX Runtime in memory. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): void }>>> = {
   up: () => import('./up.ts'),
   emit: () => import('./emit.ts'),
@@ -24,11 +24,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): v
   doctor: () => import('./doctor.ts'),
 }
 
-/** The program with the command that is named, or with all of them where none is. */
+/** The program with the named command, or with all commands if none is named. */
 async function createProgram(name: string | undefined): Promise<Command> {
   const program = new Command('nustream')
     .description(
-      'Says for every event of a neutrino telescope where the neutrino came from, live, with any model.',
+      'Reconstructs neutrino directions in real time: reads a telescope’s event stream and runs your model on every event.',
     )
     .version(packageVersion())
     .addHelpText('after', USAGE)

@@ -18,7 +18,7 @@ import { packageVersion } from './version.ts'
 
 const ms = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
 
-/** Where MLflow is. */
+/** Address and credentials of MLflow. */
 export const trackingSettings = {
   mlflow: z.string().optional().describe('MLflow tracking server').meta({ value: 'url' }),
   mlflowToken: z.string().optional().describe('bearer token of MLflow').meta({ secret: true }),
@@ -26,11 +26,11 @@ export const trackingSettings = {
   mlflowPassword: z.string().optional().describe('password of MLflow').meta({ secret: true }),
 }
 
-/** What a consumer logs there. */
+/** What a consumer logs to MLflow. */
 export const inferenceLogSettings = {
   ...trackingSettings,
   mlflow: trackingSettings.mlflow.describe(
-    'log parameters, metrics, a sample and pictures to a run of this MLflow tracking server',
+    'log parameters, metrics, a sample and plots to a run of this MLflow tracking server',
   ),
   mlflowExperiment: z
     .string()
@@ -45,7 +45,7 @@ export const inferenceLogSettings = {
     .meta({ value: 'ms' }),
   mlflowFilesMs: ms(1_000, 86_400_000)
     .default(300_000)
-    .describe('interval at which sample and plots are uploaded; also done at the end')
+    .describe('interval at which sample and plots are uploaded; they are also uploaded at the end')
     .meta({ value: 'ms' }),
   mlflowRunHours: z.coerce
     .number()
@@ -56,7 +56,7 @@ export const inferenceLogSettings = {
     .meta({ value: 'hours' }),
   mlflowShutdownMs: ms(0, 600_000)
     .default(10_000)
-    .describe('longest time to send what is left at the end')
+    .describe('longest time to send the remaining points at the end')
     .meta({ value: 'ms' }),
 }
 
@@ -67,17 +67,17 @@ export interface TrackingConfig {
   readonly mlflowPassword?: string | undefined
 }
 
-/** The tracking server that the settings name. @throws UsageError `flag_invalid` where they name none */
+/** The tracking server in the settings. @throws UsageError `flag_invalid` if the settings name no server */
 export function openTracking(config: TrackingConfig): MlflowHttp {
   if (config.mlflow === undefined || config.mlflow === '')
     throw new UsageError(
       'flag_invalid',
-      '--mlflow (NUSTREAM_MLFLOW) is missing: name the tracking server, such as http://127.0.0.1:5000',
+      '--mlflow URL is required (or set NUSTREAM_MLFLOW): the tracking server, such as http://127.0.0.1:5000',
     )
   return new MlflowHttp(config.mlflow, credentialsOf(config, process.env))
 }
 
-/** MLflow's own variables count where ours say nothing. */
+/** MLflow's own variables apply where ours are not set. */
 export function credentialsOf(
   config: TrackingConfig,
   environment: Readonly<Record<string, string | undefined>>,
@@ -102,13 +102,13 @@ export interface LoggedWork<T> {
   /** Settings of the role that the run keeps as parameters. Secrets in URLs are masked. */
   readonly params: Readonly<Record<string, string | number | undefined>>
   readonly work: (onSettled?: (facts: SettledFacts) => void) => Promise<T>
-  /** How the run ends where the work was done without an error. */
+  /** Status of the run when the work ends without an error. */
   readonly statusOf: (result: T) => RunStatus
 }
 
 /**
- * Does the work of a consumer and logs it to a run of MLflow where the settings name a server. MLflow never fails or
- * holds up the work: at its end there are `mlflowShutdownMs` to send what is left.
+ * Runs a consumer's work and logs it to an MLflow run if the settings name a server. MLflow never fails or delays the
+ * work. At the end, the remaining points have `mlflowShutdownMs` to be sent.
  */
 export async function withInferenceLog<T>(
   config: InferenceLogConfig,
@@ -168,7 +168,7 @@ function toTexts(params: LoggedWork<unknown>['params']): Texts {
   return Object.fromEntries(given.map(([key, value]) => [key, maskSecrets(String(value))]))
 }
 
-/** Drift by feature, and tries again in all: what the consumer's own metrics count and its batches do not tell. */
+/** Drift by feature and the total of retries, from the consumer's metrics: batches do not carry them. */
 async function readGauges(registry: Registry): Promise<Record<string, number>> {
   const found: Record<string, number> = {}
   for (const { labels, value } of await valuesOf(registry, 'nustream_consumer_drift_psi'))

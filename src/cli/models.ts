@@ -15,7 +15,7 @@ import { referenceOf, writeReference } from './reference.ts'
 import { jsonSetting } from './settings.ts'
 
 const ACTIONS = ['list', 'show', 'verify', 'reference', 'publish'] as const
-/** Models that come with the package. */
+/** Models in the package. */
 const SHIPPED = fileURLToPath(new URL('../../models', import.meta.url))
 
 export function add(program: Command): void {
@@ -23,7 +23,7 @@ export function add(program: Command): void {
     name: 'models',
     summary: 'list, show, verify and publish model folders, and describe their training events',
     description:
-      'list shows what --model can name; show prints the manifest and the real inputs and outputs of the network; verify does all that loading does, in a process of its own with a time limit: manifest, graph, and the answers on its parity fixture. reference makes the histograms of a data set that the consumer compares the stream with, and writes them into the manifest of --model, or prints them. publish uploads a folder to the registry of MLflow, where serve and consume take it from.',
+      'list shows the models that --model accepts. show prints the manifest and the actual inputs and outputs of the network. verify loads the model in a separate process with a time limit and checks manifest, graph and the answers on the parity fixture. reference computes the histograms of a data set with which the consumer compares the stream; it writes them into the manifest of --model, or prints them. publish uploads a folder to the MLflow registry, from which serve and consume load it.',
     examples: [
       'nustream models list',
       'nustream models show models/linefit-onnx',
@@ -39,7 +39,7 @@ export function add(program: Command): void {
       root: z
         .array(z.string())
         .default(['models'])
-        .describe('folder of model folders to list, beside those that come with nustream')
+        .describe('folder of model folders to list, in addition to the bundled ones')
         .meta({ value: 'folder', repeat: true }),
       data: z
         .string()
@@ -57,7 +57,7 @@ export function add(program: Command): void {
         .min(1)
         .max(50_000_000)
         .optional()
-        .describe('reference: use only the first events')
+        .describe('reference: use only the first N events')
         .meta({ value: 'n' }),
       ...publishSettings,
       ...jsonSetting,
@@ -66,7 +66,10 @@ export function add(program: Command): void {
       if (action === 'list') return list(config.root, config.json)
       if (action === 'reference') return reference({ ...config, model: spec ?? config.model })
       if (action !== 'show' && action !== 'verify' && action !== 'publish')
-        throw new UsageError('flag_invalid', `unknown action "${action}"; there are: ${ACTIONS.join(', ')}`)
+        throw new UsageError(
+          'flag_invalid',
+          `unknown action "${action}"; expected one of ${ACTIONS.join(', ')}`,
+        )
       if (spec === undefined)
         throw new UsageError(
           'flag_invalid',
@@ -86,7 +89,7 @@ async function list(roots: readonly string[], json: boolean): Promise<number> {
     const rows = models.map(({ spec, name, version, description, problem }) => [
       spec,
       problem ? '✘' : `${name} ${version}`,
-      // A problem has a line for each field; the table has one for each model.
+      // A problem has one line for each field; the table has one line for each model.
       problem ? onOneLine(problem) : description,
     ])
     console.log(renderTable([['--model', 'name', 'description'], ...rows]))
@@ -133,7 +136,7 @@ interface ReferenceConfig {
 async function reference({ data, model, events, json }: ReferenceConfig): Promise<number> {
   if (data === undefined)
     throw new UsageError('flag_invalid', 'reference needs --data: the events that the model was trained on')
-  // Before the events are counted: a wrong folder should not cost an hour.
+  // Checked before the events are counted, which may take an hour.
   if (model !== undefined) await readAnyManifest(model)
   using interrupt = listenForInterrupt()
   const made = await referenceOf({ data, eventsMax: events, signal: interrupt.signal })

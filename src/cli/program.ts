@@ -3,12 +3,12 @@ import { NustreamError, UsageError } from '../errors.ts'
 import { maskSecrets } from '../telemetry/foreign-text.ts'
 import { nodeProblem } from './version.ts'
 
-/** Codes of errors that the command line itself is wrong about, rather than what it names. */
+/** Codes of errors in the command line itself, as opposed to errors in what it names. */
 const WRONG_USAGE = /^(flag_|config_|source_unknown$|broker_url_invalid$)/
 
 /**
- * Runs a command line; never throws. Errors go to stderr as one readable sentence. Returns the exit code: 0 done, 1 failed,
- * 2 wrong usage, or what the command says.
+ * Runs a command line; never throws. Errors go to stderr as one sentence. Returns the exit code: 0 done, 1 failed,
+ * 2 wrong usage, or the command's own code.
  */
 export async function runProgram(
   createProgram: () => Command | Promise<Command>,
@@ -24,7 +24,7 @@ export async function runProgram(
     const program = await createProgram()
     // Subcommands must report wrong usage the same way as the program.
     for (const command of [program, ...program.commands])
-      command.exitOverride().showHelpAfterError('(--help shows what there is)')
+      command.exitOverride().showHelpAfterError('Run "nustream --help" for a list of commands')
     await program.parseAsync([...argv])
     return Number(process.exitCode)
   } catch (error) {

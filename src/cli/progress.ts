@@ -1,4 +1,4 @@
-/** A line on a terminal that is written over again; silent where stderr is no terminal. */
+/** A terminal line that is overwritten at each update. Prints nothing if stderr is not a terminal. */
 export interface ProgressLine {
   update(done: number): void
   end(): void
@@ -7,7 +7,7 @@ export interface ProgressLine {
 const WIDTH = 30
 const REDRAW_MS = 100
 
-/** Bar, count, rate and time left of a long piece of work, on stderr so that stdout stays clean. */
+/** Bar, count, rate and remaining time of a long task, on stderr so that stdout holds only the result. */
 export function showProgress(label: string, total: number): ProgressLine {
   if (!process.stderr.isTTY) return { update: () => {}, end: () => {} }
   const startedAt = performance.now()

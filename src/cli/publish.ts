@@ -17,7 +17,7 @@ import { packageVersion } from './version.ts'
 
 export const publishSettings = {
   ...trackingSettings,
-  mlflow: trackingSettings.mlflow.describe('publish: MLflow tracking server whose registry takes the model'),
+  mlflow: trackingSettings.mlflow.describe('publish: MLflow tracking server whose registry stores the model'),
   name: z
     .string()
     .regex(/^[^/@:\s][^/@:]{0,199}$/, 'expected up to 200 characters without "/", "@" and ":"')
@@ -27,7 +27,7 @@ export const publishSettings = {
   alias: z
     .array(z.string().regex(/^[A-Za-z][\w-]{0,99}$/, 'expected a letter, then letters, digits, "_" and "-"'))
     .default([])
-    .describe('publish: alias that is to name the new version, such as champion')
+    .describe('publish: alias to set on the new version, such as champion')
     .meta({ value: 'alias', repeat: true }),
   experiment: z
     .string()
@@ -36,7 +36,7 @@ export const publishSettings = {
     .describe('publish: experiment of the run that holds the files')
     .meta({ value: 'name' }),
   ...verifySettings,
-  force: switchFlag('publish: also a model that fails its own parity fixture'),
+  force: switchFlag('publish: publish even a model that fails its own parity fixture'),
 }
 
 export interface PublishConfig extends TrackingConfig {
@@ -48,7 +48,7 @@ export interface PublishConfig extends TrackingConfig {
   readonly json: boolean
 }
 
-/** Proves a model folder, uploads it and registers it. Returns the exit code. */
+/** Verifies a model folder, uploads it and registers it. Returns the exit code. */
 export async function publish(spec: string, config: PublishConfig): Promise<number> {
   const http = openTracking(config)
   const folder = resolveModelFolder(spec)
@@ -85,7 +85,7 @@ export async function publish(spec: string, config: PublishConfig): Promise<numb
   return 0
 }
 
-/** @throws UsageError `model_missing` without a network, `model_manifest_invalid` where a member would stay behind */
+/** @throws UsageError `model_missing` without a network, `model_manifest_invalid` if a member would not be uploaded */
 async function readWhole(folder: string): Promise<AnyManifest> {
   const read = await readAnyManifest(folder)
   if (read.kind === 'network') {
@@ -101,7 +101,7 @@ async function readWhole(folder: string): Promise<AnyManifest> {
     if (path === '..' || path.startsWith('../') || isAbsolute(path))
       throw new UsageError(
         'model_manifest_invalid',
-        `member ${path} of ${folder} lies outside of it and would stay behind: put it below, and name it in members`,
+        `member ${path} of ${folder} lies outside the folder and would not be uploaded; move it inside and list it in members`,
       )
   }
   return read

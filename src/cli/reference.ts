@@ -14,7 +14,7 @@ import { showProgress } from './progress.ts'
 export interface ReferenceRequest {
   /** A folder in the Kaggle layout, or any source. */
   readonly data: string
-  /** Use only the first events. */
+  /** Use only the first N events. */
   readonly eventsMax: number | undefined
   readonly signal: AbortSignal
 }
@@ -22,16 +22,16 @@ export interface ReferenceRequest {
 const CHUNK_EVENTS = 1024
 
 /**
- * Histograms of the events of a data set, for the manifest of a model that was trained on them. Bad events are left
- * out. Undefined when the signal aborts.
- * @throws UsageError where the source has no end and no limit is given, or holds no events
+ * Histograms of the events of a data set, for the manifest of a model that was trained on them. Invalid events are
+ * skipped. Undefined when the signal aborts.
+ * @throws UsageError if the source has no end and no limit is given, or holds no events
  */
 export async function referenceOf(request: ReferenceRequest): Promise<DriftReference | undefined> {
   const { data, signal } = request
   const source = await openSource(existsSync(data) ? `kaggle:${data}` : data)
   const total = request.eventsMax ?? (await source.count())
   if (total === undefined)
-    throw new UsageError('flag_invalid', `${source.spec} has no end: say how many events with --events`)
+    throw new UsageError('flag_invalid', `${source.spec} has no end; set the number of events with --events`)
   const progress = showProgress('counting', total)
   const parts: FeatureColumns[] = []
   let events = 0
@@ -47,7 +47,7 @@ export async function referenceOf(request: ReferenceRequest): Promise<DriftRefer
   }
   progress.end()
   if (signal.aborted) return undefined
-  if (events === 0) throw new UsageError('source_missing', `${source.spec} holds no sound events`)
+  if (events === 0) throw new UsageError('source_missing', `${source.spec} holds no valid events`)
   return makeReference(joined(parts, events), source.spec)
 }
 
@@ -68,8 +68,8 @@ function joined(parts: readonly FeatureColumns[], events: number): FeatureColumn
 }
 
 /**
- * Puts a reference into a folder's model.json, in place of the one that it has; all other fields stay as they are.
- * @throws UsageError where the folder holds no sound manifest
+ * Replaces the reference in a folder's model.json; all other fields stay as they are.
+ * @throws UsageError if the folder holds no valid manifest
  */
 export async function writeReference(folder: string, reference: DriftReference): Promise<void> {
   await readAnyManifest(folder)

@@ -22,7 +22,7 @@ function writeGate(limits: GateLimits): string {
   return GATE_CHECKS.map((check) => `${check}=${limits[check]}`).join(',')
 }
 
-/** `angle=1.2,kappa=10` or `off`; what is not named keeps its default. */
+/** `angle=1.2,kappa=10` or `off`; a limit that is not named keeps its default. */
 function readGate(text: string, context: z.RefinementCtx): GateLimits | 'off' {
   if (text === 'off') return 'off'
   const given: Partial<Record<GateCheck, number>> = {}
@@ -40,7 +40,7 @@ function readGate(text: string, context: z.RefinementCtx): GateLimits | 'off' {
   return { ...GATE_DEFAULTS, ...given }
 }
 
-/** How long a model may take to prove itself in a process of its own. */
+/** Time limit for verifying a model in a separate process. */
 export const verifySettings = {
   verifyMs: z.coerce
     .number()
@@ -49,12 +49,12 @@ export const verifySettings = {
     .max(86_400_000)
     .optional()
     .describe(
-      'time that loading and proving a model may take before it is refused (default: 30 s, and 1 s for each 5 MB of its files)',
+      'time limit for loading and verifying a model; a slower one is refused (default: 30 s, plus 1 s for each 5 MB of its files)',
     )
     .meta({ value: 'ms' }),
 }
 
-/** How models of a registry (`models:/NAME@ALIAS`) are followed. */
+/** Settings for models of a registry (`models:/NAME@ALIAS`). */
 export const registrySettings = {
   modelPollMs: z.coerce
     .number()
@@ -79,7 +79,7 @@ export const registrySettings = {
     .transform((text, context) => readGate(text, context))
     .optional()
     .describe(
-      `how far a new version may be from the one before during its probation (default: ${writeGate(GATE_DEFAULTS)}); off compares nothing`,
+      `how far the answers of a new version may differ from the previous one during probation (default: ${writeGate(GATE_DEFAULTS)}); off disables the comparison`,
     )
     .meta({ value: 'limits' }),
   ...verifySettings,
@@ -111,7 +111,7 @@ export async function openRollOut(
   { metrics, ...needs }: RollOutNeeds,
 ): Promise<RollOut> {
   if (!config.mlflow)
-    throw new UsageError('flag_invalid', `${spec} needs the registry's address: give --mlflow URL as well`)
+    throw new UsageError('flag_invalid', `${spec} needs the address of the registry: add --mlflow URL`)
   const { log } = role
   const http = openTracking(config)
   const cacheDir = config.modelCache ?? defaultCache()
@@ -131,13 +131,13 @@ export async function openRollOut(
   return role.parts.use(rollOut)
 }
 
-/** What a consumer asks, and what a person who looks at /health is told of it. */
+/** The model of a consumer, and its description for /health. */
 export interface StreamModel {
   readonly inferrer: Inferrer
   details(): Record<string, unknown>
 }
 
-/** Opens what `--model` of a consumer names; one of the registry is replaced when its alias moves. */
+/** Opens the model named by a consumer's `--model`. A registry model is replaced when its alias moves. */
 export async function openStreamModel(
   config: RegistryConfig & ModelConfig,
   role: Role,
@@ -150,7 +150,7 @@ export async function openStreamModel(
   if (config.inferUrl !== undefined) {
     throw new UsageError(
       'flag_invalid',
-      `--infer-url goes with a model folder: ${spec} is taken from the registry and run in this process`,
+      `--infer-url needs a model folder: ${spec} is loaded from the registry and runs in this process`,
     )
   }
   const metrics = rollOutMetrics(role.registry)('model')
@@ -160,7 +160,7 @@ export async function openStreamModel(
   return { inferrer, details: () => ({ model: inferrer.model, ...rollOutDetails('model', rollOut) }) }
 }
 
-/** What a person who looks at /health is told of a model of the registry. */
+/** The description of a registry model for /health. */
 export function rollOutDetails(slot: string, { status }: RollOut): Record<string, string> {
   const { release, away, refused } = status
   return {
@@ -170,12 +170,12 @@ export function rollOutDetails(slot: string, { status }: RollOut): Record<string
   }
 }
 
-/** @throws UsageError where the user has no home folder, as a user id that only a container knows */
+/** @throws UsageError if the user has no home folder, such as a user id that exists only in a container */
 function defaultCache(): string {
   try {
     return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nustream', 'models')
   } catch (cause) {
-    const remedy = 'name a folder for models of the registry with --model-cache (NUSTREAM_MODEL_CACHE)'
+    const remedy = 'set a folder for registry models with --model-cache (NUSTREAM_MODEL_CACHE)'
     throw new UsageError('flag_invalid', `this user has no home folder: ${remedy}`, { cause })
   }
 }

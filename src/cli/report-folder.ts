@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
 
 /**
- * Makes the folder of a report and tries that files can be made in it, before hours of work are spent on them.
- * @throws UsageError `flag_invalid` where it is a file, or cannot be written to
+ * Creates the folder of a report and checks, before hours of work, that files can be created in it.
+ * @throws UsageError `flag_invalid` if it is a file or is not writable
  */
 export async function makeReportFolder(folder: string): Promise<void> {
   await writing(folder, async () => {
@@ -13,7 +13,7 @@ export async function makeReportFolder(folder: string): Promise<void> {
   })
 }
 
-/** Writes files, named and with their text, into a folder of `makeReportFolder`. @throws UsageError `flag_invalid` */
+/** Writes files, given by name and text, into a folder of `makeReportFolder`. @throws UsageError `flag_invalid` */
 export async function writeReport(
   folder: string,
   files: Iterable<readonly [name: string, text: string]>,
@@ -28,7 +28,7 @@ async function writing(folder: string, act: () => Promise<void>): Promise<void> 
     await act()
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    const message = `--out ${folder} takes no files (${why}); name a folder that can be written to`
+    const message = `--out ${folder} is not writable (${why}); name a writable folder`
     throw new UsageError('flag_invalid', message, { cause })
   }
 }

@@ -26,7 +26,7 @@ export interface RoleConfig {
   readonly name?: string | undefined
   readonly host: string
   readonly port: number
-  /** Used in place of a port that another program has; undefined makes that an error. */
+  /** Used if the port is in use; undefined makes a port in use an error. */
   readonly portIfTaken?: number | undefined
   readonly logLevel: LogLevel
   readonly otlp?: string | undefined
@@ -47,7 +47,7 @@ export interface BrokerConfig {
   readonly brokerKey?: string | undefined
 }
 
-/** What a role is given to run with. */
+/** What a role runs with. */
 export interface Role {
   readonly instance: string
   readonly log: Logger
@@ -55,11 +55,11 @@ export interface Role {
   readonly tracer: Tracer
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
-  /** Closes what it is given when the role ends, last opened first. */
+  /** Closes its members when the role ends, last opened first. */
   readonly parts: AsyncDisposableStack
-  /** Beats until the role ends, into the broker where there is one; one that ends in order takes its name out there. */
+  /** Sends heartbeats until the role ends, to the broker if there is one. A role that stops normally removes its entry. */
   beat(at: { readonly url: string; readonly broker?: Broker | undefined }): void
-  /** Serves /metrics and /health, and beats. */
+  /** Serves /metrics and /health, and sends heartbeats. */
   watch(options: WatchOptions): Promise<TelemetryServer>
 }
 
@@ -112,7 +112,7 @@ export async function runRole(
     await body({ instance, log, registry, tracer, signal, parts, beat, watch })
     isInOrder = true
   } finally {
-    // One that was asked to stop is not missed, even if something went wrong on its way out.
+    // A stop request counts as a normal end, even if an error follows: the entry is removed.
     if (isInOrder || signal.aborted) await Promise.all(beating.map((one) => one.leave()))
   }
   return interrupt.exitCode()
@@ -127,8 +127,8 @@ function onAnother<T>(port: number | undefined, open: (port: number) => Promise<
 }
 
 /**
- * Where spans go: nowhere without a URL, and then none of OpenTelemetry's packages is loaded.
- * @throws UsageError `flag_invalid` when the URL is not an HTTP address
+ * The tracer. Without a URL it drops all spans and loads no OpenTelemetry package.
+ * @throws UsageError `flag_invalid` if the URL is not an HTTP address
  */
 export async function openTracer(options: TracingOptions): Promise<Tracer> {
   if (options.url === undefined || options.url === '') return NO_TRACER
@@ -137,20 +137,20 @@ export async function openTracer(options: TracingOptions): Promise<Tracer> {
   return new OtlpTracer(target, options)
 }
 
-/** OTLP over HTTP puts the signal behind the base address (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request). */
+/** OTLP over HTTP appends the signal to the base address (https://opentelemetry.io/docs/specs/otlp/#otlphttp-request). */
 function toTracesUrl(url: string): string {
   const parsed = URL.parse(url)
   if (!parsed || !/^https?:$/.test(parsed.protocol))
     throw new UsageError(
       'flag_invalid',
-      `"${url}" is not the address of an OTLP collector; it looks like http://127.0.0.1:4318`,
+      `"${url}" is not the address of an OTLP collector; expected one such as http://127.0.0.1:4318`,
     )
   if (!parsed.pathname.endsWith('/v1/traces'))
     parsed.pathname = `${parsed.pathname.replace(/\/$/, '')}/v1/traces`
   return parsed.href
 }
 
-/** The broker that the settings name, closed with the role. */
+/** Opens the broker in the settings; it is closed with the role. */
 export async function openRoleBroker(
   config: BrokerConfig,
   role: Pick<Role, 'log' | 'parts' | 'registry'>,
@@ -192,7 +192,7 @@ export async function openRoleInferrer(
   return role.parts.use(await openInferrer(config.model, { log: role.log, ...inferrerOptions(config) }))
 }
 
-/** What the settings say of the model, for `openInferrer`. */
+/** The model settings for `openInferrer`. */
 export function inferrerOptions(config: Omit<ModelConfig, 'model'>): OpenInferrerOptions {
   const { threads = availableParallelism(), inferUrl, inferEvents } = config
   const [token] = parseTokens(config.token)

@@ -29,7 +29,7 @@ const settings = {
   challenger: z
     .string()
     .optional()
-    .describe('a second model that is asked the same events; its answers are compared and never used')
+    .describe('a second model that gets the same events; its answers are compared, never returned')
     .meta({ value: 'model' }),
   threads: modelSettings.threads,
   token: modelSettings.token,
@@ -48,7 +48,7 @@ const settings = {
     .min(1)
     .max(10_000_000)
     .default(DEFAULT_QUEUE_EVENTS)
-    .describe('events that may wait for the model; beyond them callers are told to come back later (503)')
+    .describe('most events that may wait for the model; further requests get 503')
     .meta({ value: 'events' }),
   deadline: z.coerce
     .number()
@@ -56,7 +56,7 @@ const settings = {
     .min(10)
     .max(3_600_000)
     .default(DEFAULT_DEADLINE_MS)
-    .describe('longest time from a request to its answer; a request without one by then gets 504')
+    .describe('longest time from a request to its answer; a slower request gets 504')
     .meta({ value: 'ms' }),
   broker: z.string().optional().describe('also send heartbeats to this broker').meta({ value: 'url' }),
   ...brokerTuning(),
@@ -119,7 +119,7 @@ export function add(program: Command): void {
 function readTls(keyFile: string | undefined, certFile: string | undefined) {
   if (keyFile === undefined && certFile === undefined) return undefined
   if (keyFile === undefined || certFile === undefined)
-    throw new UsageError('flag_invalid', '--tls-key and --tls-cert go together: give both or neither')
+    throw new UsageError('flag_invalid', '--tls-key and --tls-cert must be given together')
   try {
     return { key: readFileSync(keyFile), cert: readFileSync(certFile) }
   } catch (error) {

@@ -14,16 +14,16 @@ export interface ServedConfig extends RegistryConfig {
   readonly challenger?: string | undefined
 }
 
-/** What a model server answers with. */
+/** The models of a model server. */
 export interface ServedModels {
   readonly model: LocalModel
-  /** For a person who looks at /health. */
+  /** Description for /health. */
   details(): Record<string, string>
-  /** From now on newer releases of a registry's model are put in place by `swap`. */
+  /** From now on, `swap` replaces a registry model with newer releases. */
   follow(swap: (next: LocalModel) => Promise<void>): void
 }
 
-/** Opens the model that answers and the one that shadows it, and closes them with the role. */
+/** Opens the champion and the challenger, and closes them with the role. */
 export async function openServedModels(
   config: ServedConfig,
   role: Role,
@@ -49,7 +49,7 @@ export async function openServedModels(
   const challenger = config.challenger ? await openChallenger(config.challenger) : undefined
   const shadowed = (next: LocalModel) => challenger?.shadow(next) ?? next
 
-  /** The champion does not wait for a challenger that is not there: only a wrong flag stops the server. */
+  /** The champion does not wait for a challenger that cannot be opened: only a wrong flag stops the server. */
   async function openChallenger(spec: string): Promise<Challenger | undefined> {
     try {
       const hot = new HotModel(await open('challenger', spec, { threads: 1, isBackground: true }))
@@ -58,7 +58,7 @@ export async function openServedModels(
     } catch (err) {
       if (!(err instanceof NustreamError) || (err instanceof UsageError && err.code === 'flag_invalid'))
         throw err
-      log.error({ err, challenger: spec }, 'no challenger: the model is served without')
+      log.error({ err, challenger: spec }, 'the challenger cannot be opened; the model is served without it')
       return undefined
     }
   }

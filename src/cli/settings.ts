@@ -11,7 +11,7 @@ export const roleSettings = {
     .string()
     .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
     .optional()
-    .describe('name of this instance in metrics and heartbeats (default: made of host and process)')
+    .describe('name of this instance in metrics and heartbeats (default: from host and process)')
     .meta({ value: 'name' }),
   host: z
     .string()
@@ -25,17 +25,17 @@ export const roleSettings = {
     .meta({ value: 'level' }),
 }
 
-/** Who may ask a server that browsers can reach, and how it knows them. */
+/** Access control of a server that browsers can reach. */
 export const accessSettings = {
   tokenFile: z
     .string()
     .optional()
-    .describe('file with tokens, one a line, in place of NUSTREAM_TOKEN; it is read again when it changes')
+    .describe('file with tokens, one per line, in place of NUSTREAM_TOKEN; it is read again when it changes')
     .meta({ value: 'file' }),
   allowedHosts: z
     .array(z.string().min(1))
     .default([])
-    .describe('further host name under which the server is asked, as by a proxy in front of it; repeatable')
+    .describe('further host name of the server, such as that of a reverse proxy; repeatable')
     .meta({ value: 'name', repeat: true }),
 }
 
@@ -43,18 +43,18 @@ export function portSetting(fallback: number, what: string) {
   return {
     port: count(0, 65_535)
       .default(fallback)
-      .describe(`port of ${what}; 0 takes any free one`)
+      .describe(`port of ${what}; 0 takes any free port`)
       .meta({ value: 'port' }),
   }
 }
 
-/** Traces of what the stream does (docs/tracing.md). */
+/** Settings for traces (docs/tracing.md). */
 export const traceSettings = {
   otlp: z
     .string()
     .optional()
     .describe(
-      'send traces to this OpenTelemetry collector, as http://127.0.0.1:4318; also taken from OTEL_EXPORTER_OTLP_ENDPOINT (default: no traces)',
+      'send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; also taken from OTEL_EXPORTER_OTLP_ENDPOINT (default: no traces)',
     )
     .meta({ value: 'url' }),
   traceRatio: z.coerce
@@ -62,11 +62,11 @@ export const traceSettings = {
     .min(0)
     .max(1)
     .default(1)
-    .describe('share of the batches that are traced, where a trace begins here')
+    .describe('share of batches to trace, for traces that begin in this process')
     .meta({ value: '0..1' }),
 }
 
-/** Where the stream lives. */
+/** The broker that stores the stream. */
 export const brokerSettings = {
   broker: z
     .string()
@@ -83,18 +83,18 @@ export function brokerTuning() {
       .string()
       .regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
       .default('nustream')
-      .describe('name of the stream, first part of its keys; several can share a broker')
+      .describe('name of the stream and prefix of its keys; several streams can share a broker')
       .meta({ value: 'name' }),
     partitions: count(1, 256)
       .default(1)
       .describe(
-        'partitions of the stream, the same for every role; more than one spreads it over a Redis Cluster',
+        'partitions of the stream, equal for all roles; more than one spreads the stream over a Redis Cluster',
       )
       .meta({ value: 'n' }),
     visibilityMs: count(500, 3_600_000)
       .default(30_000)
       .describe(
-        'a batch held longer by a silent consumer goes to another; too low repeats work, too high delays it',
+        'lease time: a batch of a consumer that does not renew it goes to another; too low repeats work, too high delays it',
       )
       .meta({ value: 'ms' }),
     brokerUser: z.string().optional().describe('ACL user of Redis').meta({ value: 'user' }),
@@ -107,7 +107,7 @@ export function brokerTuning() {
     brokerCert: z
       .string()
       .optional()
-      .describe('PEM file of the certificate that this client shows to Redis, where Redis asks for one')
+      .describe('PEM file of the client certificate, if Redis requires one')
       .meta({ value: 'file' }),
     brokerKey: z
       .string()
@@ -117,7 +117,7 @@ export function brokerTuning() {
   }
 }
 
-/** The model of every command that is given none. */
+/** The default model of every command. */
 export const DEFAULT_MODEL = 'nano'
 
 export const modelSettings = {
@@ -125,7 +125,7 @@ export const modelSettings = {
     .string()
     .default(DEFAULT_MODEL)
     .describe(
-      'nano (comes with nustream), linefit (built in), a model folder, or the URL of a model server (several, separated by commas, share the work)',
+      'nano (bundled), linefit (built in), a model folder, or the URL of a model server (several, separated by commas, share the work)',
     )
     .meta({ value: 'model' }),
   threads: count(1, 256)
@@ -135,30 +135,30 @@ export const modelSettings = {
   token: z
     .string()
     .optional()
-    .describe('bearer token of the model server; a server takes several, separated by commas')
+    .describe('bearer token of the model server; a server accepts several, separated by commas')
     .meta({ secret: true }),
   inferUrl: z
     .string()
     .optional()
     .describe(
-      'run the network of the model folder on this server instead (Triton, KServe, MLServer …), as http://HOST:PORT/v2/models/NAME',
+      'run the network of the model folder on this server (Triton, KServe, MLServer …): http://HOST:PORT/v2/models/NAME',
     )
     .meta({ value: 'url' }),
   modelTimeoutMs: count(10, 600_000)
     .default(30_000)
     .describe(
-      'longest wait for one answer of a model server; after it another is asked, or fewer events at once',
+      'longest wait for one answer of a model server; then another server is asked, or fewer events at once',
     )
     .meta({ value: 'ms' }),
   modelHedgeMs: count(0, 600_000)
     .optional()
     .describe(
-      'with several model servers, ask a second one after this wait; 0 never (default: the 95th percentile of late)',
+      'with several model servers, also ask a second one after this wait; 0 disables it (default: recent 95th percentile of latency)',
     )
     .meta({ value: 'ms' }),
   inferEvents: count(1, 4096)
     .optional()
-    .describe('events of one request to --infer-url (default: limits.eventsPerRun of the model)')
+    .describe('events per request to --infer-url (default: limits.eventsPerRun of the model)')
     .meta({ value: 'n' }),
 }
 
@@ -175,58 +175,56 @@ export const emitSettings = {
     )
     .default(3000)
     .describe(
-      'events per second, with the irregular arrivals of a real detector; max for as fast as possible',
+      'events per second, with the random arrival times of a real detector; max for as fast as possible',
     )
     .meta({ value: 'events/s|max' }),
   batch: count(1, 4096)
     .default(BATCH_EVENTS)
-    .describe('events that travel together; more saves work, fewer saves waiting')
+    .describe('events per batch; larger batches cost less work, smaller ones have less latency')
     .meta({ value: 'events' }),
   events: count(1, Number.MAX_SAFE_INTEGER)
     .optional()
     .describe('stop after this many events')
     .meta({ value: 'n' }),
-  loop: switchFlag('start the source over when it ends'),
+  loop: switchFlag('restart the source when it ends'),
   run: z
     .string()
     .regex(/^[\w.:-]{1,128}$/, 'expected 1 to 128 letters, digits, dots, dashes, colons or underscores')
     .optional()
     .describe(
-      'name of this emission: an interrupted one goes on where it stopped, a finished one stays finished',
+      'name of this run: an interrupted run resumes where it stopped, a completed run does not start again',
     )
     .meta({ value: 'name' }),
   backlogMax: count(1, 100_000_000)
     .default(BACKLOG_MAX_EVENTS)
-    .describe('pause while more events than this wait in the broker')
+    .describe('pause while more than this many events wait in the broker')
     .meta({ value: 'events' }),
   quietMax: count(0, 31_536_000)
     .default(300)
-    .describe('alert when the source gives no event for so long; 0 for a source that may be quiet for ever')
+    .describe('alert when the source gives no event for this long; 0 disables the alert')
     .meta({ value: 'seconds' }),
 }
 
 export const consumeSettings = {
   onLoan: count(1, 1024)
     .optional()
-    .describe('batches held at once (default: enough to keep the model busy)')
+    .describe('batches leased at once (default: enough to keep the model busy)')
     .meta({ value: 'n' }),
   attemptsMax: count(1, 100)
     .default(3)
-    .describe(
-      'deliveries after which a batch that kills its consumers is taken apart to find the event at fault',
-    )
+    .describe('deliveries after which a batch that kills its consumers is split to find the event at fault')
     .meta({ value: 'n' }),
   predictionsMax: count(1, 100_000_000)
     .default(10_000)
-    .describe('batches of predictions kept in the broker, per partition, for those who look later')
+    .describe('batches of predictions kept in the broker, per partition, for readers')
     .meta({ value: 'n' }),
   deadLettersMax: count(1, 100_000_000)
     .default(100_000)
-    .describe('dead letters kept in the broker, per partition; beyond it the oldest go')
+    .describe('dead letters kept in the broker, per partition; the oldest are dropped first')
     .meta({ value: 'n' }),
   shutdownMs: count(0, 600_000)
     .default(10_000)
-    .describe('time to finish what is on loan when asked to stop')
+    .describe('time to finish the leased batches when asked to stop')
     .meta({ value: 'ms' }),
 }
 
@@ -234,7 +232,7 @@ export const jsonSetting = {
   json: switchFlag('print the result as one JSON object on the last line of stdout'),
 }
 
-/** A name for this process that two machines or two processes do not share. */
+/** A name for this process that is unique across machines and processes. */
 export function instanceName(given: string | undefined): string {
   return given ?? `${hostname()}-${process.pid}`
 }

@@ -12,7 +12,7 @@ import { jsonSetting } from './settings.ts'
 const count = (max: number) => z.coerce.number().int().min(1).max(max)
 
 const settings = {
-  events: count(200_000_000).describe('events in all').meta({ value: 'n' }),
+  events: count(200_000_000).describe('total number of events').meta({ value: 'n' }),
   out: z
     .string()
     .min(1)
@@ -24,15 +24,17 @@ const settings = {
     .min(0)
     .max(Number.MAX_SAFE_INTEGER)
     .default(1)
-    .describe('another seed, other events')
+    .describe('seed; the same seed gives the same events')
     .meta({ value: 'n' }),
   fileEvents: count(1_000_000).default(200_000).describe('events in each batch file').meta({ value: 'n' }),
   threads: count(256)
     .optional()
     .describe('threads that simulate (default: the number of processor cores)')
     .meta({ value: 'n' }),
-  systematics: switchFlag('draw ice and sensors for each event, so that a network does not learn one ice'),
-  overwrite: switchFlag('replace a data set that is in the folder'),
+  systematics: switchFlag(
+    'draw ice and sensor properties anew for each event, so that a network does not learn one set of them',
+  ),
+  overwrite: switchFlag('replace a data set that the folder holds'),
   ...jsonSetting,
 }
 
@@ -41,7 +43,7 @@ type Config = z.infer<z.ZodObject<typeof settings>>
 export function add(program: Command): void {
   addCommand(program, {
     name: 'simulate',
-    summary: 'make a data set of simulated events in the Kaggle layout',
+    summary: 'write a data set of simulated events in the Kaggle layout',
     description:
       'Writes train/batch_N.parquet, train_meta.parquet and sensor_geometry.csv, the same for the same seed.',
     examples: [
@@ -67,7 +69,7 @@ async function run(config: Config): Promise<number> {
 
 async function simulateToStdout(config: Config, signal: AbortSignal): Promise<void> {
   if (config.json)
-    throw new UsageError('flag_invalid', '--out - writes events to stdout, where --json would write too')
+    throw new UsageError('flag_invalid', '--out - and --json both write to stdout; use one of them')
   const { events, seed, systematics, threads: workers = availableParallelism() } = config
   await writeWire({ to: process.stdout, events, seed, systematics, workers, signal })
 }

@@ -31,7 +31,7 @@ export function add(program: Command): void {
     name: 'skymap',
     summary: 'write the sky map of an archived prediction',
     description:
-      'Writes where an event may have come from as a multi-order HEALPix map (FITS, ICRS, probability per steradian), and prints its place and the areas that hold 50 and 90 %. The prediction needs a kappa and the time of the event.',
+      'Writes the probability of the source direction as a multi-order HEALPix map (FITS, ICRS, probability per steradian), and prints the position and the areas that hold 50 and 90 %. The prediction needs a kappa and the time of the event.',
     examples: [
       'nustream skymap 76213752054614144 --archive predictions',
       'nustream skymap 76213752054614144 --archive predictions --out event.multiorder.fits --json',
@@ -64,7 +64,7 @@ async function findEvent(event: string, { archive }: Config): Promise<ArchivedPr
   throw new UsageError('flag_invalid', `${archive} holds no prediction of event ${event}`)
 }
 
-/** What a sky map says in numbers. Degrees and square degrees, ICRS. */
+/** The figures of a sky map. Degrees and square degrees, ICRS. */
 interface Facts {
   readonly event: string
   readonly utc: string
@@ -83,12 +83,12 @@ function toMap(event: string, prediction: ArchivedPrediction): { fits: Uint8Arra
   if (utcMs === null)
     throw new UsageError(
       'flag_invalid',
-      `the time of event ${event} is not known, so its place on the sky is not either`,
+      `the time of event ${event} is not known; without it the position on the sky cannot be computed`,
     )
   if (kappa === null || isDegenerate)
     throw new UsageError(
       'flag_invalid',
-      `event ${event} has no uncertainty: ${model} ${modelVersion} gave no kappa for it`,
+      `event ${event} has no uncertainty: ${model} ${modelVersion} gave no kappa`,
     )
   const place = toEquatorial(prediction, utcMs, ICECUBE_SITE)
   const galactic = toGalactic(place)

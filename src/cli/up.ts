@@ -37,7 +37,7 @@ const settings = {
     .string()
     .optional()
     .describe(
-      'where the stream lives (default: a SQLite file for this run alone); with sqlite:FILE or redis:// a run goes on after a crash',
+      'where the stream is stored (default: a temporary SQLite file); with sqlite:FILE or redis:// a run resumes after a crash',
     )
     .meta({ value: 'url' }),
   ...brokerTuning(),
@@ -52,7 +52,7 @@ const settings = {
     .describe('how much to log, as JSON lines on stderr')
     .meta({ value: 'level' }),
   ...displaySettings,
-  headless: switchFlag('serve no page, only /metrics and /health'),
+  headless: switchFlag('serve only /metrics and /health, no page'),
   ...jsonSetting,
 }
 
@@ -61,9 +61,9 @@ type Config = z.infer<z.ZodObject<typeof settings>>
 export function add(program: Command): void {
   addCommand(program, {
     name: 'up',
-    summary: 'run the whole stream in one place, with no server needed',
+    summary: 'run the whole stream in one process, without a server',
     description:
-      'Runs emitter, broker, consumer and model together: events flow from the source and each gets a direction, and a web page shows them. Stops after --events or when the source ends, then prints the account.',
+      'Runs emitter, broker, consumer and model in one process: each event of the source gets a direction, and a web page shows them. Stops after --events or when the source ends, then prints the account.',
     examples: [
       'nustream up',
       'nustream up --events 20000 --json',
@@ -85,7 +85,7 @@ async function up(config: Config, role: Role): Promise<void> {
   const startedAt = performance.now()
   const before = await broker.totals()
   const drained = new AbortController()
-  // A broken consumer must stop the emitter, and the other way round.
+  // A failed consumer must stop the emitter, and a failed emitter the consumer.
   const failed = new AbortController()
   let runStatus: RunStatus = 'KILLED'
   let seconds = 0
@@ -114,7 +114,7 @@ async function up(config: Config, role: Role): Promise<void> {
   try {
     const signal = AbortSignal.any([role.signal, failed.signal])
     const { ended } = await emitAsConfigured(config, role, { source, broker, signal })
-    // Without an end of its own it can only end by being stopped.
+    // A source without end runs until it is stopped.
     if (ended === 'done' || (config.events === undefined && isEndless(config))) runStatus = 'FINISHED'
     await waitUntilDrained(broker, { failed: failed.signal, stopping: role.signal, ...config })
   } finally {
@@ -140,7 +140,7 @@ async function up(config: Config, role: Role): Promise<void> {
   console.log(config.json ? JSON.stringify(account) : renderAccount(account))
 }
 
-/** Serves the page, /metrics and /health, and says where. A page that fails is a line in the log, and stops nothing. */
+/** Serves the page, /metrics and /health, and prints the address. A failed page is logged and stops nothing. */
 async function show(
   config: Config,
   role: Role,
@@ -157,7 +157,7 @@ async function show(
     const at = display ? `see it at ${server.url}/   (metrics and health at` : '(metrics and health at'
     console.error(`${at} ${server.url}/metrics and /health)`)
   }
-  display?.run().catch((err: unknown) => role.log.error({ err }, 'the page shows nothing new any more'))
+  display?.run().catch((err: unknown) => role.log.error({ err }, 'the page no longer gets new data'))
   return { end: async () => display?.lastLook() }
 }
 
@@ -172,17 +172,17 @@ async function temporaryFolder(role: Role): Promise<string> {
 }
 
 const DRAIN_POLL_MS = 20
-/** A broker that is away must not keep an interrupted run from ending. */
+/** An unreachable broker must not keep an interrupted run from ending. */
 const ACCOUNT_WITHIN_MS = 2_000
 
 interface DrainOptions {
   readonly failed: AbortSignal
-  /** Aborts when the process is asked to stop, which may also be while it waits here. */
+  /** Aborts when the process is asked to stop, also during this wait. */
   readonly stopping: AbortSignal
   readonly shutdownMs: number
 }
 
-/** Returns when nothing is unread or on loan, or `shutdownMs` after it was asked to stop, even if the broker is away. */
+/** Returns when no batch is unread or leased, or `shutdownMs` after a stop request, even if the broker is unreachable. */
 async function waitUntilDrained(
   broker: Broker,
   { failed, stopping, shutdownMs }: DrainOptions,

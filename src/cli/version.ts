@@ -7,7 +7,7 @@ export function packageVersion(): string {
 
 const NODE_MAJOR_MIN = 24
 
-/** What is wrong with the Node that runs this, if anything: npm installs for any Node, with no more than a warning. */
+/** The problem with the running Node version, if any: npm only warns when the version is too old. */
 export function nodeProblem(version: string): string | undefined {
   if (Number.parseInt(version, 10) >= NODE_MAJOR_MIN) return undefined
   return `Node ${version} is too old; nustream needs Node ${NODE_MAJOR_MIN} or later`

@@ -2,16 +2,16 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-/** What onnxruntime-node's install script goes by: files that it fetches for a platform where they are not there. */
+/** The part of onnxruntime-node's install metadata that we read: files that its script downloads if they are missing. */
 interface InstallMetadata {
   readonly requirements: Readonly<Record<string, readonly string[] | undefined>>
   readonly manifests: Readonly<Record<string, object | undefined>>
 }
 
 /**
- * Run by npm before the install scripts of an installed package's dependencies. On Linux, ONNX Runtime's would fetch
- * some hundred MB of CUDA libraries from nuget.org, and fail where that cannot be reached; nustream runs on the CPU.
- * Empty files in their place make it believe that they are there. Whoever sets ONNXRUNTIME_NODE_INSTALL is obeyed.
+ * npm runs this before the install scripts of the dependencies. On Linux, ONNX Runtime's script would download several
+ * hundred MB of CUDA libraries from nuget.org, and fail if nuget.org is unreachable; nustream runs on the CPU.
+ * Empty files in their place make the script skip the download. Set ONNXRUNTIME_NODE_INSTALL to download them.
  */
 function standInForCuda(): void {
   if (process.env['ONNXRUNTIME_NODE_INSTALL'] !== undefined) return

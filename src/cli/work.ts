@@ -26,7 +26,7 @@ export function openRoleSource(config: EmitConfig, role: Role): Promise<EventSou
   return openSource(config.source, { log: role.log, metrics: sourceMetrics(role.registry) })
 }
 
-/** Emits as the settings say, until the source or `--events` ends, or the signal aborts. */
+/** Runs the emitter with the settings, until the source or `--events` ends, or the signal aborts. */
 export function emitAsConfigured(
   config: EmitConfig,
   role: Role,
@@ -63,7 +63,7 @@ interface ConsumeWork {
   readonly onModelHealth: NonNullable<ConsumeOptions['onModelHealth']>
 }
 
-/** Whether a consumer can do its work: the broker answers, and so does the model. */
+/** Whether a consumer is ready: broker and model answer. */
 export class ConsumerHealth {
   readonly #broker: Broker
   readonly #inferrer: Inferrer
@@ -92,7 +92,7 @@ export class ConsumerHealth {
   }
 }
 
-/** Consumes as the settings say, until the signal aborts. */
+/** Runs the consumer with the settings, until the signal aborts. */
 export function consumeAsConfigured(
   config: ConsumeConfig,
   role: Role,
@@ -115,7 +115,7 @@ export function consumeAsConfigured(
   })
 }
 
-/** What a run of MLflow keeps of a consumer's settings. */
+/** The consumer settings that an MLflow run records. */
 export function consumeParams(config: ConsumeConfig & Readonly<Record<string, unknown>>) {
   const {
     model,

@@ -66,9 +66,7 @@ it('says in one sentence that the report cannot be written, before it reads an e
   for (const out of [file, join(file, 'below')]) {
     const { ended, stderr, stdout } = startCompare(['--events', '1000000000', '--out', out], t)
     expect(await ended, stderr()).toBe(2)
-    expect(stderr()).toMatch(
-      /^nustream: --out .* takes no files \(.*\); name a folder that can be written to\n$/,
-    )
+    expect(stderr()).toMatch(/^nustream: --out .* is not writable \(.*\); name a writable folder\n$/)
     expect(stdout()).toBe('')
   }
 })

@@ -8,12 +8,12 @@ import { until } from '../support/until.ts'
 
 const SMALL = ['up', '--events', '50', '--rate', 'max']
 
-/** Takes a port, unless another program has it already; either way it is taken. */
+/** Occupies a port, unless another program already does. */
 async function take(t: TestContext, port: number): Promise<number> {
   const server = createServer()
   server.listen(port, '127.0.0.1')
   t.onTestFinished(async () => void server.close())
-  // Rejects where the port is taken already.
+  // Rejects if the port is in use already.
   await once(server, 'listening').catch(() => undefined)
   const address = server.address()
   return typeof address === 'object' && address ? address.port : port
@@ -36,15 +36,15 @@ it('up serves the page beside its metrics and health, and prints its address', a
   expect(metrics).toContain('nustream_display_browsers')
 })
 
-it('up takes a free port and says so where 8080 is taken and nobody chose it', async (t) => {
+it('up takes a free port and says so if the default port is in use', async (t) => {
   await take(t, 8080)
   const up = startNustream(SMALL, t)
   expect(await up.ended, up.stderr()).toBe(0)
-  expect(up.stderr()).toContain('port 8080 is taken')
+  expect(up.stderr()).toContain('port 8080 is in use')
   expect(up.stderr()).toMatch(/see it at http:\/\/127\.0\.0\.1:\d+\//)
 })
 
-it('up ends with a clear error where the port that was chosen is taken', async (t) => {
+it('up ends with a clear error if the chosen port is in use', async (t) => {
   const port = await take(t, 0)
   const up = startNustream([...SMALL, '--port', `${port}`], t)
   expect(await up.ended).toBe(1)

@@ -23,7 +23,9 @@ it('doctor misses a consumer where batches have waited for long, and only then',
   db.close()
   const missed = await doctor()
   expect(missed.code).toBe(1)
-  expect(missed.says).toContain('✘ consumer: none beats although batches wait: start one (nustream consume)')
+  expect(missed.says).toContain(
+    '✘ consumer: batches wait, but no consumer sends heartbeats: start one (nustream consume)',
+  )
   await broker.beat({ role: 'consumer', instance: 'c1', everyMs: 60_000, url: undefined })
   expect(await doctor()).toMatchObject({ code: 0, says: expect.stringContaining('✔ consumer c1') })
 })

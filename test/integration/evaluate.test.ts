@@ -189,8 +189,8 @@ describe('nustream evaluate', () => {
     const file = join(folder, 'a-file')
     writeFileSync(file, '')
     const wrong = [
-      ['--out', file, `nustream: --out ${file} takes no files`],
-      ['--out', join(file, 'below'), 'takes no files'],
+      ['--out', file, `nustream: --out ${file} is not writable`],
+      ['--out', join(file, 'below'), 'is not writable'],
       ['--submission', folder, `nustream: --submission ${folder} cannot be written (it is a folder)`],
       ['--submission', join(file, 'below.csv'), 'cannot be written'],
     ] as const
