@@ -4,6 +4,7 @@ import { fakeLocalModel } from '../../test/support/fake-local-model.ts'
 import { makeEvents } from '../../test/support/plain-events.ts'
 import { PrivateModel } from '../../test/support/private-model.ts'
 import { until } from '../../test/support/until.ts'
+import { eventCount } from '../event/event-batch.ts'
 import { Challenger, challengerMetrics } from './challenger.ts'
 
 function open(model: ReturnType<typeof fakeLocalModel>) {
@@ -39,6 +40,24 @@ describe('Challenger', () => {
     for (let i = 0; i < 100; i++) await shadowed.infer(makeEvents(100, 1))
     expect(hung.underWay()).toBe(1)
     expect(await counted('dropped')).toBe(8_000)
+  })
+
+  it('asks for many small requests together, and compares each event with its own answer', async () => {
+    const gate = Promise.withResolvers<void>()
+    const sizes: number[] = []
+    const challenger = fakeLocalModel({
+      azimuth: 1.5,
+      async before(batch) {
+        sizes.push(eventCount(batch))
+        await gate.promise
+      },
+      failsOn: (id) => id === 30n,
+    })
+    const { shadowed, counted } = open(challenger)
+    for (let i = 1; i <= 300; i++) await shadowed.infer(makeEvents(1, i))
+    gate.resolve()
+    await until(async () => (await counted('compared')) + (await counted('failed')) === 300)
+    expect(sizes).toEqual([1, 256, 43])
   })
 
   it('one that throws is counted, and asked again', async () => {

@@ -1,13 +1,16 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { openingAngles } from '../event/direction.ts'
-import { type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
+import { concatEvents, type EventBatch, eventCount, pulseCount } from '../event/event-batch.ts'
+import { concatDirections, type Directions } from '../inference/directions.ts'
 import type { Inference, InferOptions, Inferrer } from '../inference/inferrer.ts'
 import { type LocalModel, withInfer } from '../inference/network/local.ts'
 import { ANGLE_BUCKETS_RAD } from '../telemetry/buckets.ts'
 
-/** Events, and pulses of them, that may wait for the challenger; what comes beyond is not shown to it. */
+/** Events, and pulses of them, that may wait for the challenger; others are not compared. */
 const WAITING_EVENTS_MAX = 2_048
 const WAITING_PULSES_MAX = 2_000_000
+/** Requests of one event each are compared as fast as large ones only where many are asked together. */
+const EVENTS_TOGETHER = 256
 const OUTCOMES = ['compared', 'dropped', 'failed'] as const
 
 export type ChallengerMetrics = ReturnType<typeof challengerMetrics>
@@ -45,8 +48,8 @@ interface Shown {
 }
 
 /**
- * A model that is asked the same events as the champion, behind its back: its answers are compared, counted and thrown
- * away. Nobody waits for it: what it has no room for it is not shown.
+ * A model that gets the same events as the champion. Its answers are compared, counted and dropped. No request waits for
+ * it: events that do not fit into its queue are not compared.
  */
 export class Challenger {
   readonly #model: Inferrer
@@ -62,7 +65,7 @@ export class Challenger {
     this.#metrics = metrics
   }
 
-  /** The champion with the challenger looking on: answers are the champion's, as soon as it has them. */
+  /** The champion, whose events and answers the challenger gets as well. Requests get the champion's answers at once. */
   shadow(champion: LocalModel): LocalModel {
     const infer = async (batch: EventBatch, options?: InferOptions): Promise<Inference> => {
       const answer = await champion.infer(batch, options)
@@ -75,7 +78,7 @@ export class Challenger {
   #offer(shown: Shown): void {
     const [events, pulses] = [eventCount(shown.batch), pulseCount(shown.batch)]
     const hasRoom = this.#events + events <= WAITING_EVENTS_MAX && this.#pulses + pulses <= WAITING_PULSES_MAX
-    // One that is larger than all the room is taken where nothing waits.
+    // A batch larger than the queue is taken when nothing waits.
     if (!hasRoom && this.#events > 0) {
       this.#metrics.events.inc({ outcome: 'dropped' }, events)
       return
@@ -86,23 +89,34 @@ export class Challenger {
     if (!this.#isAtWork) void this.#work()
   }
 
-  /** One batch after the other until none waits. Never throws. */
+  /** Asks for what waits, several batches together, until nothing does. Never throws. */
   async #work(): Promise<void> {
     this.#isAtWork = true
-    for (let shown = this.#waiting.shift(); shown; shown = this.#waiting.shift()) {
-      const events = eventCount(shown.batch)
+    while (this.#waiting.length > 0) {
+      const shown = this.#take()
+      const batch = concatEvents(shown.map((each) => each.batch))
+      const events = eventCount(batch)
       try {
-        this.#compare(shown, await this.#model.infer(shown.batch))
+        const answer = concatDirections(shown.map((each) => each.answer))
+        this.#compare(answer, await this.#model.infer(batch))
       } catch {
         this.#metrics.events.inc({ outcome: 'failed' }, events)
       }
       this.#events -= events
-      this.#pulses -= pulseCount(shown.batch)
+      this.#pulses -= pulseCount(batch)
     }
     this.#isAtWork = false
   }
 
-  #compare({ answer }: Shown, challenged: Inference): void {
+  /** The batches that waited longest: one, and more up to so many events as one call answers well. */
+  #take(): Shown[] {
+    let [count, events] = [0, 0]
+    do events += eventCount(this.#waiting[count++].batch)
+    while (count < this.#waiting.length && events < EVENTS_TOGETHER)
+    return this.#waiting.splice(0, count)
+  }
+
+  #compare(answer: Directions, challenged: Inference): void {
     const { events, angle, info } = this.#metrics
     info.reset()
     info.set({ model: challenged.model.name, version: challenged.model.version }, 1)

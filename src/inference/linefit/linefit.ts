@@ -3,7 +3,7 @@ import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import { sensorPositions } from '../../event/sensors.ts'
 import { allocateDirections } from '../directions.ts'
 import type { PulsesSpec } from '../model/manifest.ts'
-import type { Executor } from '../network/executor.ts'
+import type { Executor } from '../network/worker-messages.ts'
 import { buildSelectPulses } from '../tensors/select-pulses.ts'
 
 /** A later pulse within this distance of an earlier one … (m). Source: arXiv:1308.5501, as are the next three. */

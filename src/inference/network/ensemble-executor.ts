@@ -2,8 +2,8 @@ import { fromSourceVector } from '../../event/direction.ts'
 import { type EventBatch, eventCount } from '../../event/event-batch.ts'
 import { allocateDirections, type Directions, setFault } from '../directions.ts'
 import type { Member } from '../model/folder.ts'
-import type { Executor } from './executor.ts'
 import { openOnnxExecutor } from './onnx-executor.ts'
+import type { Executor } from './worker-messages.ts'
 
 export interface EnsembleParts {
   readonly members: readonly Member[]

@@ -8,8 +8,8 @@ import { type BuildTensors, buildBuildTensors } from '../tensors/build-tensors.t
 import type { Run } from '../tensors/features.ts'
 import { buildReadOutput, outputNames, type ReadOutput } from '../tensors/read-output.ts'
 import { buildSelectPulses, type SelectPulses } from '../tensors/select-pulses.ts'
-import type { Executor } from './executor.ts'
 import { type OnnxSession, openOnnxSession } from './onnx-session.ts'
+import type { Executor } from './worker-messages.ts'
 
 export interface OnnxExecutorOptions {
   /** Directions also hold the vectors of the network. Only for outputs that are vectors. */

@@ -1,4 +1,5 @@
-import type { InferenceFault } from '../directions.ts'
+import type { EventBatch } from '../../event/event-batch.ts'
+import type { Directions, InferenceFault } from '../directions.ts'
 import type { Member } from '../model/folder.ts'
 import type { EnsembleManifest, ModelManifest } from '../model/manifest.ts'
 import type { GraphInfo, NamedTensors } from '../tensors/tensor.ts'
@@ -43,3 +44,14 @@ export type FromWorker =
   | { readonly kind: 'unreadable'; readonly message: string }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: JobAnswer }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
+
+/** A model inside a worker thread. Not for concurrent use: one call at a time. */
+export interface Executor {
+  /** Real inputs and outputs of the network; undefined for a model without one. */
+  readonly graph: GraphInfo | undefined
+  /** Directions of all events of a batch. `runSizes` counts the consecutive events of each run; their sum is all events. */
+  answer(batch: EventBatch, runSizes: readonly number[]): Promise<Directions>
+  /** @throws Error where the network refuses the tensors */
+  runTensors(inputs: NamedTensors, outputs: readonly string[] | undefined): Promise<NamedTensors>
+  release(): Promise<void>
+}

@@ -1,11 +1,11 @@
+import { readlinkSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { buildLineFitExecutor } from '../linefit/linefit.ts'
 import { openEnsembleExecutor } from './ensemble-executor.ts'
-import type { Executor } from './executor.ts'
-import { giveWay } from './give-way.ts'
 import { openOnnxExecutor } from './onnx-executor.ts'
 import { answersOf, unpackEvents } from './packed-events.ts'
-import type { FromWorker, Job, JobAnswer, ToWorker, WorkerModel } from './worker-messages.ts'
+import type { Executor, FromWorker, Job, JobAnswer, ToWorker, WorkerModel } from './worker-messages.ts'
 
 /** The thread of one model: answers one job after the other. Started by worker-pool.ts. */
 async function work(port: MessagePort, model: WorkerModel): Promise<void> {
@@ -28,6 +28,20 @@ async function work(port: MessagePort, model: WorkerModel): Promise<void> {
     )
   })
   send(port, { kind: 'ready', graph: executor.graph })
+}
+
+/**
+ * Gives the calling thread, not its process, the lowest priority, so that it runs where nobody else would. Only Linux
+ * has priorities of threads; elsewhere nothing happens.
+ */
+function giveWay(): void {
+  try {
+    // The link reads PID/task/TID, and Linux takes a thread's number where a process's is asked for.
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+    setPriority(thread, constants.priority.PRIORITY_LOW)
+  } catch {
+    // Not Linux, or not allowed: the thread competes like any other.
+  }
 }
 
 async function openExecutor(model: WorkerModel): Promise<Executor> {

@@ -4,12 +4,14 @@ import { makeEvents } from '../../../test/support/plain-events.ts'
 import { PrivateModel } from '../../../test/support/private-model.ts'
 import { onProbation } from './probation.ts'
 
-it('a model on probation that is an instance of a class keeps all its methods', async () => {
-  const next = new PrivateModel()
-  const model = onProbation(next, { previous: fakeLocalModel(), isOver: () => false, onFailure() {} })
-  expect((await model.infer(makeEvents(2, 1))).model).toEqual({ name: 'private', version: '1' })
-  await model.ready()
-  await model.runTensors({})
-  await model[Symbol.asyncDispose]()
-  expect(next.calls).toEqual(['infer', 'ready', 'runTensors', 'dispose'])
+it('onProbation() leaves methods and private fields of a model that is a class instance as they are', async () => {
+  const model = new PrivateModel()
+  const options = { previous: fakeLocalModel(), isOver: () => false, gate: undefined, onFailure: () => {} }
+  const tried = onProbation(model, options)
+  await tried.ready()
+  expect((await tried.infer(makeEvents(2, 1))).model).toEqual({ name: 'private', version: '1' })
+  expect(tried.model).toEqual({ name: 'private', version: '1' })
+  expect(await tried.runTensors({})).toEqual({})
+  await tried[Symbol.asyncDispose]()
+  expect(model.calls).toEqual(['ready', 'infer', 'runTensors', 'dispose'])
 })
