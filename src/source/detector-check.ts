@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { UsageError } from '../errors.ts'
-import { SENSOR_COUNT, STRING_COUNT, sensorPositions } from '../event/sensors.ts'
-import type { DuckDb } from '../formats/parquet/duckdb.ts'
-import { sampleSensors } from '../formats/parquet/read.ts'
+import { SENSOR_COUNT, STRING_COUNT, sensorPositions, stringOf } from '../event/sensors.ts'
+import type { PulseRows } from '../formats/parquet/read.ts'
 
 /**
  * Checks `sensor_geometry.csv` in a folder of pulse files or in the folder above, where there is one.
@@ -23,19 +22,62 @@ const STRINGS_MIN = 70
 const JUDGED_PULSES_MIN = 20_000
 const JUDGED_EVENTS_MIN = 100
 
+const JUDGED_ROWS = 65_536
+
 /**
- * Looks at the sensor ids of the first 65,536 pulses of a file for signs of another detector. Returns a doubt in words, or
- * undefined. Another detector whose ids all occur in IceCube too cannot be told apart by them.
- * @throws UsageError `source_unreadable` where many pulses are of sensors that IceCube does not have
+ * Looks at the sensor ids of the first 65,536 pulses of a file for signs of another detector. Another detector whose ids all
+ * occur in IceCube too cannot be told apart by them.
  */
-export async function checkSensors(db: DuckDb, file: string): Promise<string | undefined> {
-  const { pulses, events, unknownPulses, unknownSensors, strings } = await sampleSensors(db, file)
-  if (unknownSensors >= UNKNOWN_SENSORS_MIN && unknownPulses > UNKNOWN_SHARE_MAX * pulses) {
-    const what = `${unknownPulses} of its first ${pulses} pulses are of sensors other than 0 to ${SENSOR_COUNT - 1}`
-    throw wrong(file, `is not of IceCube-86: ${what}`)
+export class SensorCheck {
+  readonly #strings = new Set<number>()
+  readonly #unknown = new Set<number | string>()
+  #pulses = 0
+  #events = 0
+  #unknownPulses = 0
+  #isRefused = false
+
+  /** The judgement was that these are events of another detector. */
+  get isRefused(): boolean {
+    return this.#isRefused
   }
-  if (pulses < JUDGED_PULSES_MIN || events < JUDGED_EVENTS_MIN || strings >= STRINGS_MIN) return undefined
-  return `${file}: its first ${pulses} pulses are of ${strings} of the ${STRING_COUNT} strings: is it another detector than IceCube-86?`
+
+  /** Enough pulses have been seen. */
+  get isComplete(): boolean {
+    return this.#pulses >= JUDGED_ROWS
+  }
+
+  add({ sensorIds, eventIds, eventIdWords: words, faults }: PulseRows): void {
+    for (let i = 0; i < eventIds.length; i++) {
+      if (i === 0 || words[2 * i] !== words[2 * i - 2] || words[2 * i + 1] !== words[2 * i - 1])
+        this.#events++
+      if (sensorIds[i] < SENSOR_COUNT) this.#strings.add(stringOf(sensorIds[i]))
+      else this.#countUnknown(sensorIds[i])
+    }
+    // Ids that the event form cannot hold stand as 0 in the rows.
+    for (const { column, value } of faults) if (column === 'sensor_id') this.#countUnknown(value)
+    this.#pulses += eventIds.length
+  }
+
+  /**
+   * A doubt in words, or undefined.
+   * @throws UsageError `source_unreadable` where many pulses are of sensors that IceCube does not have
+   */
+  judge(file: string): string | undefined {
+    const [pulses, strings] = [this.#pulses, this.#strings.size]
+    if (this.#unknown.size >= UNKNOWN_SENSORS_MIN && this.#unknownPulses > UNKNOWN_SHARE_MAX * pulses) {
+      this.#isRefused = true
+      const what = `${this.#unknownPulses} of its first ${pulses} pulses are of sensors other than 0 to ${SENSOR_COUNT - 1}`
+      throw wrong(file, `is not of IceCube-86: ${what}`)
+    }
+    if (pulses < JUDGED_PULSES_MIN || this.#events < JUDGED_EVENTS_MIN || strings >= STRINGS_MIN)
+      return undefined
+    return `${file}: its first ${pulses} pulses are of ${strings} of the ${STRING_COUNT} strings: is it another detector than IceCube-86?`
+  }
+
+  #countUnknown(sensor: number | string): void {
+    this.#unknownPulses++
+    this.#unknown.add(sensor)
+  }
 }
 
 /** Published coordinates are given to 1 cm; half a millimetre more for the rounding of float32. */

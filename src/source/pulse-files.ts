@@ -6,7 +6,7 @@ import { UsageError } from '../errors.ts'
 import type { Truth } from '../event/event-batch.ts'
 import { type DuckDb, openDuckDb } from '../formats/parquet/duckdb.ts'
 import { countRows, readEventIds, readPulses } from '../formats/parquet/read.ts'
-import { checkGeometryBeside, checkSensors } from './detector-check.ts'
+import { checkGeometryBeside, SensorCheck } from './detector-check.ts'
 import { EventAssembler, type FileChunk, type FilePlace, SeenIds } from './event-assembler.ts'
 import { compareNatural, type EventSource, type SourceChunk, type SourceReadOptions } from './source.ts'
 
@@ -167,13 +167,31 @@ export async function* readFileEvents(
   file: string,
   { eventsMax, place, onNotice }: ReadFileOptions,
 ): AsyncGenerator<FileChunk> {
-  const doubt = await checkSensors(db, file)
-  if (doubt) onNotice(doubt)
   const seen = new SeenIds((toRow) => readEventIds(db, file, toRow), place?.highestId)
   const assembler = new EventAssembler({ file, eventsMax, seen })
+  const check = new SensorCheck()
+  // The first events are held back until it is clear that they are of this detector.
+  let held: FileChunk[] | undefined = []
+  const release = () => {
+    const doubt = check.judge(file)
+    if (doubt) onNotice(doubt)
+    const released = held ?? []
+    held = undefined
+    return released
+  }
   try {
-    for await (const rows of readPulses(db, file, place?.row)) yield* assembler.add(rows)
+    for await (const rows of readPulses(db, file, place?.row)) {
+      if (held) check.add(rows)
+      for await (const chunk of assembler.add(rows)) {
+        if (held) held.push(chunk)
+        else yield chunk
+      }
+      if (held && check.isComplete) yield* release()
+    }
+    if (held) yield* release()
   } catch (error) {
+    if (check.isRefused) throw error
+    yield* held ?? []
     const complete = assembler.breakOff()
     if (complete) yield complete
     throw error

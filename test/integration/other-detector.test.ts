@@ -15,22 +15,29 @@ async function sourceOf(folder: string, sql: string) {
 
 describe('parquet: files of another detector', () => {
   /** 200 events of 120 pulses; `sensor` is SQL of the event `e` and the pulse `p`. */
-  const events = (sensor: string) =>
+  const eventsSql = (sensor: string) =>
     `SELECT e AS event_id, (${sensor})::INTEGER AS sensor_id, 6000 + p AS time, 1.0::DOUBLE AS charge, true AS auxiliary
       FROM range(200) a(e), range(120) b(p)`
 
   it('are refused where many sensors are none of IceCube', async (t) => {
-    const source = await sourceOf(temporaryFolder(t), events('(e * 120 + p) % 6000'))
-    await expect(readAll(source)).rejects.toMatchObject({
+    const source = await sourceOf(temporaryFolder(t), eventsSql('(e * 120 + p) % 6000'))
+    const emitted: number[] = []
+    const reading = (async () => {
+      const signal = new AbortController().signal
+      for await (const { events } of source.read({ eventsMax: 16, signal }))
+        emitted.push(events.eventIds.length)
+    })()
+    await expect(reading).rejects.toMatchObject({
       code: 'source_unreadable',
       message: expect.stringMatching(/3360 of its first 24000 pulses are of sensors other than 0 to 5159/),
     })
+    expect(emitted).toEqual([])
   })
 
   it('lose the events alone where few sensors are wrong', async (t) => {
     const source = await sourceOf(
       temporaryFolder(t),
-      events('CASE WHEN e = 7 AND p = 0 THEN 6000 ELSE e * 20 + p END'),
+      eventsSql('CASE WHEN e = 7 AND p = 0 THEN 6000 ELSE e * 20 + p END'),
     )
     const { chunks } = await readAll(source)
     expect(chunks.flatMap(({ events }) => checkEvents(events)).map(({ message }) => message)).toEqual([
@@ -43,7 +50,7 @@ describe('parquet: files of another detector', () => {
     const doubts: string[] = []
     const onNotice = (message: string) => doubts.push(message)
     const read = async (name: string, sensor: string) => {
-      await writeQuery(join(folder, name), events(sensor))
+      await writeQuery(join(folder, name), eventsSql(sensor))
       await readAll(await openSource(`parquet:${join(folder, name)}`, { onNotice }))
     }
     await read('icecube.parquet', '(e * 120 + p) % 5160')

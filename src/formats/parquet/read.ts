@@ -1,7 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api'
-import { SENSOR_COUNT, SENSORS_PER_STRING } from '../../event/sensors.ts'
 import { type DuckDb, firstLine, queryRows, toLiteralPath } from './duckdb.ts'
 import {
   checkReadable,
@@ -122,42 +121,6 @@ async function countFileRows(connection: DuckDBConnection, file: string): Promis
     return Number(rows)
   } catch (error) {
     throw unreadable(file, error)
-  }
-}
-
-/** Which sensors the first pulses of a file name. */
-export interface SensorSample {
-  readonly pulses: number
-  readonly events: number
-  /** Pulses of sensors that the detector does not have, and how many such sensors. */
-  readonly unknownPulses: number
-  readonly unknownSensors: number
-  /** Strings of the detector with at least one pulse. */
-  readonly strings: number
-}
-
-const SAMPLE_ROWS = 65_536
-
-/** @throws UsageError as `readPulses` does */
-export async function sampleSensors(db: DuckDb, file: string): Promise<SensorSample> {
-  const connection = await db.connect()
-  try {
-    if ((await countFileRows(connection, file)) === 0)
-      return { pulses: 0, events: 0, unknownPulses: 0, unknownSensors: 0, strings: 0 }
-    const [eventId, sensorId] = await findPulseColumns(connection, file)
-    const isKnown = `sensor BETWEEN 0 AND ${SENSOR_COUNT - 1}`
-    const sql = `SELECT count(*), count(DISTINCT event), count(*) FILTER (NOT ${isKnown}),
-      count(DISTINCT sensor) FILTER (NOT ${isKnown}),
-      count(DISTINCT sensor // ${SENSORS_PER_STRING}) FILTER (${isKnown})
-      FROM (SELECT ${eventId.value} AS event, TRY_CAST(${sensorId.raw} AS HUGEINT) AS sensor
-        FROM ${PARQUET_ROWS} LIMIT ${SAMPLE_ROWS})`
-    const [row] = await queryRows(connection, sql, [toLiteralPath(file)])
-    const [pulses, events, unknownPulses, unknownSensors, strings] = row.map(Number)
-    return { pulses, events, unknownPulses, unknownSensors, strings }
-  } catch (error) {
-    throw unreadable(file, error)
-  } finally {
-    connection.disconnectSync()
   }
 }
 
