@@ -5,7 +5,7 @@ import { Browsers, type Outlet, WAITING_BYTES_MAX } from './browsers.ts'
 import type { StreamMessages } from './messages.ts'
 import { displayMetrics } from './metrics.ts'
 
-/** A connection that takes nothing while it is `stuck`. */
+/** A connection that reads nothing while it is `stuck`. */
 class FakeOutlet extends EventEmitter {
   isStuck = false
   isDestroyed = false
@@ -69,14 +69,14 @@ function open() {
 afterEach(() => void vi.useRealTimers())
 
 describe('Browsers', () => {
-  it('greets each and sends to all', () => {
+  it('greets each browser and sends every message to all', () => {
     const { browsers, add } = open()
     const [a, b] = [add(), add()]
     browsers.send('hello', { service: 't', atMs: 2 })
     for (const outlet of [a, b]) expect(outlet.named('hello')).toEqual([HELLO, { service: 't', atMs: 2 }])
   })
 
-  it('bounds what waits for one that takes nothing, and harms no other', () => {
+  it('bounds the bytes that wait for a stuck browser, without effect on others', () => {
     const { browsers, add } = open()
     const [slow, quick] = [add(), add()]
     slow.isStuck = true
@@ -85,7 +85,7 @@ describe('Browsers', () => {
     expect(quick.named('dead-letters')).toHaveLength(200)
   })
 
-  it('tells a slow one how many messages it missed, before the next', () => {
+  it('tells a slow browser how many messages it missed before it sends the next', () => {
     const { browsers, add } = open()
     const slow = add()
     for (const round of [1, 2]) {
@@ -101,7 +101,7 @@ describe('Browsers', () => {
     }
   })
 
-  it('disconnects one that takes nothing for a minute', () => {
+  it('disconnects a browser that reads nothing for a minute', () => {
     vi.useFakeTimers()
     const { browsers, add } = open()
     const slow = add()
@@ -114,7 +114,7 @@ describe('Browsers', () => {
     expect(browsers.count).toBe(0)
   })
 
-  it('counts who is there, and is full at its bound', async () => {
+  it('counts the connected browsers and is full at its limit', async () => {
     const { browsers, add, registry } = open()
     const all = [add(), add(), add()]
     expect(browsers.isFull).toBe(true)

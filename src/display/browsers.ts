@@ -2,27 +2,27 @@ import type { ServerResponse } from 'node:http'
 import type { StreamMessageName, StreamMessages } from './messages.ts'
 import type { DisplayMetrics } from './metrics.ts'
 
-/** What may wait to be sent to one browser; a message that finds more than this waiting is not sent to it. */
+/** Bytes that may wait for one browser. A message is not sent to a browser with more bytes waiting. */
 export const WAITING_BYTES_MAX = 1024 * 1024
-/** A browser that has taken nothing for so long is disconnected; it comes back by itself if it lives. */
+/** A browser that has read nothing for this long is disconnected; a live browser reconnects by itself. */
 const STUCK_MS = 60_000
 /** A browser waits this long before it connects again. */
 const RETRY_MS = 1_000
 
-/** What a browser's connection looks like from here. */
+/** The server's side of a browser's connection. */
 export type Outlet = Pick<ServerResponse, 'write' | 'end' | 'destroy' | 'writableLength' | 'once'>
 
 interface Browser {
   readonly outlet: Outlet
-  /** Not sent since the last `dropped` message, and since the connection began. */
+  /** Messages not sent since the last `dropped` message, and since the connection began. */
   dropped: number
   droppedTotal: number
   fullSinceMs: number | undefined
 }
 
 /**
- * All browsers that listen. A message is written out once and the same bytes go to everybody; a browser that does not
- * keep up loses messages, is told how many, and holds up nobody.
+ * All connected browsers. A message is serialised once and the same bytes go to all browsers. A slow browser loses
+ * messages and is told how many; it does not delay the others.
  */
 export class Browsers {
   readonly #browsers = new Set<Browser>()
@@ -42,7 +42,7 @@ export class Browsers {
     return this.#browsers.size
   }
 
-  /** Adds a browser, whose head is written, and greets it. */
+  /** Adds a browser to which the response head has been sent, and sends its greeting. */
   add(outlet: Outlet, hello: StreamMessages['hello']): void {
     const browser: Browser = { outlet, dropped: 0, droppedTotal: 0, fullSinceMs: undefined }
     outlet.once('close', () => {

@@ -11,7 +11,7 @@ import { Watch } from './watch.ts'
 
 export interface DisplayOptions {
   readonly broker: ReaderBroker
-  /** Of nustream, shown on the page. */
+  /** Version of nustream, shown on the page. */
   readonly version: string
   /** As `DisplayServerOptions`. */
   readonly token?: string | undefined
@@ -27,7 +27,7 @@ export interface DisplayOptions {
 export interface Display {
   /** Reads the stream until the signal aborts. */
   run(): Promise<void>
-  /** Sends the last figures of a stream that has been drained. */
+  /** Sends the last figures of a drained stream. */
   lastLook(): Promise<void>
   /** Serves the page, with /metrics and /health on the same port. @throws UsageError `port_taken` */
   openServer(options: TelemetryOptions): Promise<TelemetryServer>

@@ -66,7 +66,7 @@ describe('Figures', () => {
     })
   })
 
-  it('leaves out predictions from before it began', () => {
+  it('excludes predictions made before it began', () => {
     const figures = new Figures(20_000)
     figures.add(predictions(10, 30, 1), 20_500)
     expect(figures.strip(totals(0, 0), NO_BACKLOG, 21_000)).toMatchObject({

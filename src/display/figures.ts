@@ -4,9 +4,9 @@ import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { LogHistogram } from '../telemetry/log-histogram.ts'
 import type { Quantiles, Strip, Watched } from './messages.ts'
 
-/** Latency and error of a strip are those of the last so many milliseconds. */
+/** Latency and error of a strip are computed over the last so many milliseconds. */
 const RECENT_MS = 10_000
-/** Batches that these are made of at most. */
+/** Most batches that enter these figures. */
 const RECENT_MAX = 1_000
 
 interface BatchFigures {
@@ -17,7 +17,7 @@ interface BatchFigures {
   readonly withTruth: number
 }
 
-/** What the predictions that were looked at say about latency and error: lately, and since the service began. */
+/** Latency and error of the predictions that were read: of the last seconds, and since the service began. */
 export class Figures {
   readonly #startedAtMs: number
   #recent: BatchFigures[] = []
@@ -32,7 +32,7 @@ export class Figures {
     this.#startedAtMs = startedAtMs
   }
 
-  /** Predictions made before the service began are history, and no figure of it. */
+  /** Predictions made before the service began are excluded. */
   add(predictions: PredictionBatch, atMs: number): void {
     if (predictions.origin.predictedAtMs < this.#startedAtMs) return
     const figures = toFigures(predictions, atMs)
@@ -104,7 +104,7 @@ function toFigures(predictions: PredictionBatch, atMs: number): BatchFigures {
     errorSum += angle
     withTruth++
   }
-  // Producers that do not say when leave it 0; clocks of two machines may differ.
+  // It is 0 if the producer does not set it; the clocks of two machines may differ.
   const latencyMs = emittedAtMs > 0 ? Math.max(0, predictedAtMs - emittedAtMs) : undefined
   return { atMs, predictions: predictions.eventIds.length, latencyMs, errorSum, withTruth }
 }

@@ -1,14 +1,14 @@
 /**
- * Everything that a browser gets from the display service, as JSON. Page and service compile against this one file. Angles are radians in detector coordinates and say where the neutrino came from; azimuth 0 to 2π
- * anticlockwise from +x, zenith 0 (straight down-going) to π. Clocks (`…AtMs`) are Unix milliseconds. JSON has no NaN:
- * what is not known is null.
+ * All messages from the display service to a browser, as JSON. Page and service compile against this one file. Angles
+ * are radians in detector coordinates and give the direction to the source: azimuth 0 to 2π anticlockwise from +x,
+ * zenith 0 (straight down-going) to π. Times (`…AtMs`) are Unix milliseconds. JSON has no NaN: unknown values are null.
  *
  * `GET /api/stream` is server-sent events, named as in `StreamMessages`. `hello` comes first on every connection; the
- * page then fetches `GET /api/snapshot` (`Snapshot`), which holds all that was sent before. A message that came in
- * between is in both: know events by `key`, strips by `atMs`.
- * `GET /api/events/:key` (`DrawnEvent`) opens one event of the window, 404 where it has left it; a bare event id
- * gives the newest event of that id. The sensors are those of `src/event/sensors.ts`.
- * Where a token is configured every path under /api/ answers 401 without it: `POST /api/token` with `TokenRequest`
+ * page then fetches `GET /api/snapshot` (`Snapshot`), which holds everything sent before. A message that arrives in
+ * between is in both: identify events by `key`, strips by `atMs`.
+ * `GET /api/events/:key` (`DrawnEvent`) returns one event of the window, or 404 once it has left the window; a bare event
+ * id returns the newest event of that id. The sensors are those of `src/event/sensors.ts`.
+ * If a token is configured, every path under /api/ returns 401 without it: `POST /api/token` with `TokenRequest`
  * sets the cookie (204) or refuses (401). Errors have the body `Refusal`.
  */
 export interface StreamMessages {
@@ -25,21 +25,21 @@ export type StreamMessageName = keyof StreamMessages
 
 /** First on every connection: fetch the snapshot now. */
 export interface Hello {
-  /** Changes when the service was started anew. */
+  /** Changes when the service restarts. */
   readonly service: string
   readonly atMs: number
 }
 
-/** Once after start and after every `hello`. */
+/** Fetched once after start and after every `hello`. */
 export interface Snapshot {
   /** As in `hello`. */
   readonly service: string
-  /** Clock of the service when this was made: ages are measured against it, not against the browser's clock. */
+  /** Time of the service when this was made: ages are measured against it, not against the browser's clock. */
   readonly atMs: number
   readonly settings: DisplaySettings
   /** Newest last, at most `eventsMax`; pulses come from /api/events/:key. */
   readonly events: readonly EventRow[]
-  /** The newest event, to be drawn at once; null before the first. */
+  /** The newest event, to draw at once; null before the first. */
   readonly newest: DrawnEvent | null
   /** At most `skyMax` points, newest last. */
   readonly sky: SkyPoints
@@ -52,17 +52,17 @@ export interface Snapshot {
 export interface DisplaySettings {
   /** Version of nustream. */
   readonly version: string
-  /** Events that can be opened; older ones leave the window. */
+  /** Number of events that can be opened; older ones leave the window. */
   readonly eventsMax: number
   readonly skyMax: number
   readonly stripsMax: number
-  /** Pulses sent of one event at most. */
+  /** Most pulses sent per event. */
   readonly pulsesMax: number
-  /** Pause between two sampled batches: what is drawn is a sample, the counts are of everything. */
+  /** Pause between two sampled batches. Drawn events are a sample; counts include all events. */
   readonly sampleEveryMs: number
 }
 
-/** The service's settings unless it is told otherwise; the page assumes them until it has the snapshot. */
+/** The service's default settings; the page assumes them until it has the snapshot. */
 export const DISPLAY_DEFAULTS: Omit<DisplaySettings, 'version'> = {
   eventsMax: 500,
   skyMax: 5_000,
@@ -79,7 +79,7 @@ export interface DirectionRad {
 export interface DrawnPrediction extends DirectionRad {
   /** Concentration of the von Mises-Fisher distribution; null where the model gives none. */
   readonly kappa: number | null
-  /** True where the event fixed no direction and a last resort was taken: draw it as uncertain. */
+  /** True if the event determines no direction and a fallback was used: draw it as uncertain. */
   readonly degenerate: boolean
   readonly model: string
   readonly modelVersion: string
@@ -87,36 +87,36 @@ export interface DrawnPrediction extends DirectionRad {
 
 /** One line of the table of recent events. */
 export interface EventRow {
-  /** Names the event in links and in /api/events/:key; unique, and made of letters, digits, `-`, `_`, `.`, `~`. */
+  /** Identifies the event in links and in /api/events/:key; unique, with letters, digits, `-`, `_`, `.`, `~` only. */
   readonly key: string
   /** int64 in decimal digits. */
   readonly eventId: string
   readonly batchId: string
   readonly prediction: DrawnPrediction
-  /** What the line fit says of the same pulses, for comparison; null where it fixes no direction. */
+  /** The line fit of the same pulses, for comparison; null if it determines no direction. */
   readonly lineFit: DirectionRad | null
   readonly truth: DirectionRad | null
   /** Opening angle between prediction and truth, 0 to π; null without truth. */
   readonly errorRad: number | null
-  /** All pulses of the event, those that are not sent included. */
+  /** All pulses of the event, including those that are not sent. */
   readonly pulsesTotal: number
   /** Sum of all charges, photo-electrons. */
   readonly chargeTotal: number
   /** When the first event of its batch was due to leave the emitter. */
   readonly emittedAtMs: number
   readonly predictedAtMs: number
-  /** When the event happened, where the stream says so; then the sky can be drawn in equatorial coordinates. */
+  /** Time of the event, if the stream carries it; then the sky can be drawn in equatorial coordinates. */
   readonly utcMs?: number
 }
 
-/** An event to draw. Sent for a sample of the stream, a few a second. */
+/** An event to draw. A few per second are sampled from the stream. */
 export interface DrawnEvent extends EventRow {
   readonly pulses: DrawnPulses
 }
 
 /**
- * Pulses as columns of one length, in order of time, at most `pulsesMax`; where there are more (`pulsesTotal`), the
- * strongest of each sensor are kept first, then the strongest of all, those that are not auxiliary before the others.
+ * Pulses as columns of equal length, in order of time, at most `pulsesMax`. If the event has more (`pulsesTotal`), the
+ * strongest pulse of each sensor is kept first, then the strongest of all, non-auxiliary pulses before auxiliary ones.
  */
 export interface DrawnPulses {
   /** 0 to 5159: string index × 60 + position on the string from the top. */
@@ -129,36 +129,36 @@ export interface DrawnPulses {
   readonly auxiliary: readonly number[]
 }
 
-/** Predicted directions for the sky map, as columns of one length, in the order in which they were predicted. */
+/** Predicted directions for the sky map, as columns of equal length, in order of prediction. */
 export interface SkyPoints {
   readonly azimuth: readonly number[]
   readonly zenith: readonly number[]
   readonly kappa: readonly (number | null)[]
   readonly predictedAtMs: readonly number[]
-  /** Key of a drawn event where the point is one that can be opened, otherwise null. */
+  /** Key of the drawn event if the point can be opened, otherwise null. */
   readonly key: readonly (string | null)[]
-  /** Present where the stream carries UTC for all of these points. */
+  /** Present if the stream carries UTC for all of these points. */
   readonly utcMs?: readonly number[]
 }
 
 /** The figures of one second. */
 export interface Strip {
   readonly atMs: number
-  /** Predicted and dead-lettered events per second, counted in the broker: of everything, not of a sample. */
+  /** Predicted and dead-lettered events per second, counted in the broker over all events, not over a sample. */
   readonly eventsPerSecond: number
   readonly emittedPerSecond: number
   readonly lag: {
-    /** Events that wait, unread or on loan. */
+    /** Waiting events, unread or leased. */
     readonly events: number
     readonly batches: number
-    /** Age of the oldest batch that waits, 0 when none does. */
+    /** Age of the oldest waiting batch; 0 when no batch waits. */
     readonly oldestAgeMs: number
   }
-  /** From due to stored, over the last ten seconds; null while nothing was predicted. */
+  /** From due time to stored prediction, over the last ten seconds; null while nothing was predicted. */
   readonly latencyMs: Quantiles | null
   /** Mean opening angle to the truth over the last ten seconds; null without truth. Chance is π/2. */
   readonly meanAngularErrorRad: number | null
-  /** The account of the stream since it began, counted in the same steps that publish and settle. */
+  /** The account of the stream since it began, counted in the transactions that publish and settle. */
   readonly account: Account
   /** The same figures since this service began to watch. */
   readonly watched: Watched
@@ -180,17 +180,17 @@ export interface Account {
 export interface Watched {
   readonly latencyMs: Quantiles | null
   readonly meanAngularErrorRad: number | null
-  /** Predictions that the two figures above are made of. */
+  /** Number of predictions in the two figures above. */
   readonly predictions: number
-  /** Batches of predictions that passed by unread because there were too many; 0: the figures are of everything. */
+  /** Batches of predictions that were skipped because there were too many; 0: the figures include all predictions. */
   readonly skippedBatches: number
 }
 
-/** Heartbeats of all parts, once a second and whenever one changes. */
+/** Heartbeats of all processes, once a second and whenever one changes. */
 export interface Health {
-  /** Clock of the service. */
+  /** Time of the service. */
   readonly atMs: number
-  /** False while the broker does not answer: then everything shown is old. */
+  /** False while the broker does not answer: then all figures are stale. */
   readonly brokerUp: boolean
   /** In order of role and instance. */
   readonly parts: readonly PartHealth[]
@@ -203,12 +203,12 @@ export interface PartHealth {
   readonly beatAtMs: number
   /** `atMs` of the message less `beatAtMs`, never below 0. */
   readonly ageMs: number
-  /** Beats are expected this often; three missed ones and `alive` is false. */
+  /** Interval of the heartbeats; after three missed ones `alive` is false. */
   readonly everyMs: number
   readonly alive: boolean
 }
 
-/** The newest dead letters. Sent whole whenever the list changes: a replayed or dropped letter leaves it. */
+/** The newest dead letters. The whole list is sent whenever it changes; replayed and dropped letters leave it. */
 export interface DeadLetters {
   /** Newest first, at most 50. */
   readonly newest: readonly DeadLetterRow[]
@@ -217,18 +217,18 @@ export interface DeadLetters {
 export interface DeadLetterRow {
   readonly id: string
   readonly batchId: string
-  /** Null where a whole batch could not be read. */
+  /** Null if the whole batch could not be read. */
   readonly eventId: string | null
   /** One of docs/errors.md. */
   readonly code: string
   readonly message: string
   readonly attempts: number
-  /** Events that it stands for in the account. */
+  /** Number of events that it counts as in the account. */
   readonly events: number
   readonly diedAtMs: number
 }
 
-/** This browser was too slow: so many messages were not sent to it since the last `dropped`. Fetch the snapshot again. */
+/** This browser was too slow: messages not sent to it since the last `dropped`. Fetch the snapshot again. */
 export interface Dropped {
   readonly messages: number
   /** Since this connection began. */

@@ -2,35 +2,35 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 
 export type DisplayMetrics = ReturnType<typeof displayMetrics>
 
-/** Every metric that the display exports. Labels are closed sets. */
+/** All metrics of the display. Labels have a fixed set of values. */
 export function displayMetrics(registry: Registry) {
   const registers = [registry]
   const metrics = {
     browsers: new Gauge({
       name: 'nustream_display_browsers',
-      help: 'Browsers that are connected to the stream of the page.',
+      help: 'Browsers connected to the stream of the page.',
       registers,
     }),
     messages: new Counter({
       name: 'nustream_display_messages_total',
-      help: 'Messages to browsers by outcome; dropped ones were for a browser that was too slow.',
+      help: 'Messages to browsers by outcome; a message to a browser that is too slow is dropped.',
       labelNames: ['outcome'] as const,
       registers,
     }),
     drawnEvents: new Counter({
       name: 'nustream_display_drawn_events_total',
-      help: 'Sampled events that were sent to be drawn.',
+      help: 'Sampled events sent to browsers for drawing.',
       registers,
     }),
     batches: new Counter({
       name: 'nustream_display_prediction_batches_total',
-      help: 'Batches of predictions that passed, by outcome; skipped ones are left out of latency and error on the page.',
+      help: 'Batches of predictions by outcome; skipped ones are excluded from latency and error on the page.',
       labelNames: ['outcome'] as const,
       registers,
     }),
     unreadable: new Counter({
       name: 'nustream_display_unreadable_batches_total',
-      help: 'Batches of events or predictions that could not be decoded, and are not shown.',
+      help: 'Batches of events or predictions that could not be decoded and are not shown.',
       registers,
     }),
   }

@@ -23,7 +23,7 @@ describe('sampleEvents()', () => {
     expect(sampled.map((event) => event.eventId)).toEqual(['102', '101', '77'])
   })
 
-  it('gives each event once, and all of a batch that has few', () => {
+  it('gives each event once, and all events of a small batch', () => {
     for (const [events, ids] of [
       [1, ['1']],
       [2, ['2', '1']],
@@ -46,7 +46,7 @@ describe('sampleEvents()', () => {
     expect(event.truth).toEqual({ azimuth: 5, zenith: 2 })
   })
 
-  it('keeps the strongest pulse of each sensor where there are too many, and says how many there are', () => {
+  it('keeps the strongest pulse of each sensor if there are too many, and gives the total', () => {
     const events = makeEvents(1, 5, { pulsesPerEvent: 1_000 })
     for (const row of events.sensorIds.keys()) {
       events.sensorIds[row] = row < 900 ? 7 : 8 + (row % 10)
@@ -60,19 +60,19 @@ describe('sampleEvents()', () => {
     expect(event.chargeTotal).toBe(900 * 50 + 100)
   })
 
-  it('leaves out events that are faulty', () => {
+  it('leaves out invalid events', () => {
     const events = makeEvents(2, 1)
     events.charges[0] = Number.NaN
     expect(sampleEvents(toMessage('b', events), choice(0)).map((event) => event.eventId)).toEqual(['2'])
   })
 
-  it('gives keys that differ for the same event in two batches, and fit into a URL', () => {
+  it('gives one event different keys in two batches, all valid in a URL', () => {
     const keys = ['a:1', 'a:2'].map((id) => sampleEvents(toMessage(id, makeEvents(1)), choice(0))[0].key)
     expect(new Set(keys).size).toBe(2)
     for (const key of keys) expect(key).toMatch(/^[\w.~-]+$/)
   })
 
-  it('throws on bytes that are no events', () => {
+  it('throws on bytes that do not decode to events', () => {
     const message = { ...toMessage('b', makeEvents(1)), payload: new Uint8Array([1, 2, 3]) }
     expect(() => sampleEvents(message, choice(0))).toThrow()
   })
@@ -105,7 +105,7 @@ function predictions(batchId: string): PredictionBatch {
 const stored = (batchId: string) => ({ cursor: '1', partition: 0, batchId, payload: new Uint8Array() })
 
 describe('Join', () => {
-  it('puts the prediction of the same event to a sample, once', () => {
+  it('joins a sample with the prediction of the same event, once', () => {
     const join = new Join()
     join.addSample('b', samples('b'), 0)
     const drawn = join.take('b', predictions('b'))
@@ -123,7 +123,7 @@ describe('Join', () => {
     expect(join.take('b', predictions('b'))).toEqual([])
   })
 
-  it('says when an event happened where its prediction does', () => {
+  it('gives the time of an event if its prediction carries it', () => {
     const join = new Join()
     join.addSample('b', samples('b'), 0)
     // Of the events 4, 3, 2 and 1; 1, 2 and 3 are drawn.
@@ -136,14 +136,14 @@ describe('Join', () => {
     })
   })
 
-  it('finds predictions that came before the sample, among the last few', () => {
+  it('finds predictions that arrived before the sample, among the last few', () => {
     const join = new Join()
     for (let i = 0; i < 100; i++) join.addPredictions(stored(`b${i}`))
     expect(join.addSample('b0', samples('b0'), 0)).toBeUndefined()
     expect(join.addSample('b99', samples('b99'), 0)).toEqual(stored('b99'))
   })
 
-  it('is full at its bound, and has room again when samples were waited for too long', () => {
+  it('is full at its limit, and has room again once samples have waited too long', () => {
     const join = new Join()
     const events = samples('b')
     for (let i = 0; i < 1_000 && !join.isFull(i); i++) join.addSample(`b${i}`, events, i)

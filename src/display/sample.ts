@@ -8,7 +8,7 @@ import { decodeEvents } from '../event/wire.ts'
 import type { LineFit } from '../inference/linefit/linefit.ts'
 import type { DrawnEvent, DrawnPrediction, DrawnPulses } from './messages.ts'
 
-/** An event that was seen on its way to the model and waits for its prediction. */
+/** A sampled event that waits for its prediction. */
 export type SampledEvent = Omit<
   DrawnEvent,
   'prediction' | 'errorRad' | 'emittedAtMs' | 'predictedAtMs' | 'utcMs'
@@ -17,17 +17,17 @@ export type SampledEvent = Omit<
 export interface SampleChoice {
   readonly pulsesMax: number
   readonly lineFit: (batch: EventBatch, event: number) => LineFit
-  /** From 0 up to and without 1. */
+  /** A number from 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number
 }
 
-/** Events of one batch that are drawn. */
+/** Events drawn per batch. */
 const AT_RANDOM = 2
 
 /**
- * Sound events of a batch: two at random, and last the one with the most pulses, because it is worth looking at and
- * most events are not like that. Fewer where the batch has fewer.
- * @throws EventError where nothing of the batch can be read
+ * Valid events of a batch: two at random, and last the one with the most pulses, which shows more than a typical event.
+ * Fewer if the batch has fewer.
+ * @throws EventError if the batch cannot be decoded
  */
 export function sampleEvents({ batchId, payload }: BatchMessage, choice: SampleChoice): SampledEvent[] {
   const { batch, faults } = decodeEvents(payload)
@@ -44,7 +44,7 @@ export function sampleEvents({ batchId, payload }: BatchMessage, choice: SampleC
   return [...random, brightest].map((event) => toSampled(batchId, batch, event, choice))
 }
 
-/** Names an event in links: its id and eight characters that its batch gives. */
+/** Identifies an event in links: its id and eight characters from a hash of the batch id. */
 export function eventKey(batchId: string, eventId: bigint): string {
   return `${eventId}~${createHash('sha256').update(batchId).digest('base64url').slice(0, 8)}`
 }
@@ -92,12 +92,12 @@ function chooseRows(batch: EventBatch, event: number, pulsesMax: number): Int32A
   return rows.sort((a, b) => times[a] - times[b])
 }
 
-/** What comes before the charge of a pulse that is not auxiliary; no charge comes near it. */
+/** Added to the charge of a non-auxiliary pulse, so that it ranks above all auxiliary ones; larger than any charge. */
 const GOOD = 1e7
 
 /**
- * The strongest of each sensor first, so that the shape of a bright event is not cut down to its core; then the
- * strongest of all. Loops over numbers alone, for the largest event known has 178,250 pulses.
+ * The strongest pulse of each sensor first, so that the shape of a bright event is kept; then the strongest of all.
+ * Loops over numbers only, since the largest known event has 178,250 pulses.
  */
 function strongestRows({ offsets, ...batch }: EventBatch, event: number, count: number): Int32Array {
   const from = offsets[event]
@@ -109,7 +109,7 @@ function strongestRows({ offsets, ...batch }: EventBatch, event: number, count: 
     const best = strongestOf[sensorIds[i]]
     if (best < 0 || strengths[i] > strengths[best]) strongestOf[sensorIds[i]] = i
   }
-  // Beyond every other strength: these come first.
+  // Above every other strength: these rank first.
   for (const i of strongestOf) if (i >= 0) strengths[i] += 4 * GOOD
   const weakest = Float32Array.from(strengths).sort()[strengths.length - count]
   const rows = new Int32Array(count)
@@ -128,7 +128,7 @@ function toPulses({ sensorIds, times, charges, auxiliary }: EventBatch, rows: In
   }
 }
 
-/** Angles to a hundred-thousandth of a radian (2 arc seconds): what is drawn needs no more. */
+/** Angles rounded to 10⁻⁵ rad (2 arc seconds), which is enough for drawing. */
 export function roundedDirection({ azimuth, zenith }: { readonly azimuth: number; readonly zenith: number }) {
   return { azimuth: roundedAngle(azimuth), zenith: roundedAngle(zenith) }
 }
@@ -137,16 +137,16 @@ export function roundedAngle(angle: number): number {
   return rounded(angle, 1e5)
 }
 
-/** To 1 ÷ `parts`. JSON would carry all sixteen digits otherwise. */
+/** Rounds to 1 ÷ `parts`. JSON would carry sixteen digits otherwise. */
 function rounded(value: number, parts: number): number {
   return Math.round(value * parts) / parts
 }
 
-/** Batches of sampled events that may wait for their predictions; beyond it nothing more is sampled. */
+/** Most batches of sampled events that may wait for their predictions; at this number sampling stops. */
 const WAITING_MAX = 256
-/** A sampled batch whose predictions have not come by then became dead letters, or was taken apart. */
+/** Predictions that have not come by then will not come: the batch was split, or its events are dead letters. */
 const WAIT_MS = 300_000
-/** Predictions kept for a sample that comes after them: sampling and reading run on two connections. */
+/** Predictions kept for samples that arrive after them: sampling and reading run on two connections. */
 const RECENT_MAX = 64
 
 interface Waiting {
@@ -154,7 +154,7 @@ interface Waiting {
   readonly sinceMs: number
 }
 
-/** Brings sampled events and their predictions together, whichever comes first. Of fixed size. */
+/** Joins sampled events with their predictions, in either order of arrival. Of bounded size. */
 export class Join {
   readonly #waiting = new Map<string, Waiting>()
   readonly #recent = new Map<string, StoredPredictions>()
@@ -168,7 +168,7 @@ export class Join {
     return this.#waiting.size >= WAITING_MAX
   }
 
-  /** Predictions that had come before the sample, if they had. */
+  /** Predictions that arrived before the sample, if any. */
   addSample(batchId: string, events: readonly SampledEvent[], nowMs: number): StoredPredictions | undefined {
     if (events.length > 0) this.#waiting.set(batchId, { events, sinceMs: nowMs })
     return this.#recent.get(batchId)
@@ -186,7 +186,7 @@ export class Join {
     return this.#waiting.has(batchId)
   }
 
-  /** The sampled events of a batch with their predictions; each is given once. */
+  /** The sampled events of a batch with their predictions; each is returned once. */
   take(batchId: string, predictions: PredictionBatch): DrawnEvent[] {
     const waiting = this.#waiting.get(batchId)
     this.#waiting.delete(batchId)
@@ -217,13 +217,13 @@ function toDrawn({ id: _, ...event }: SampledEvent, predictions: PredictionBatch
   }
 }
 
-/** When an event happened, where the stream says so: Unix milliseconds. */
+/** Time of an event if the stream carries it, Unix milliseconds. */
 export function utcOf({ utc }: PredictionBatch, row: number): { utcMs?: number } {
   const utcMs = utc ? toUnixMs(utc[row]) : Number.NaN
   return Number.isNaN(utcMs) ? {} : { utcMs }
 }
 
-/** Four significant digits; null for the NaN of a model that gives none. */
+/** Four significant digits; null for NaN. */
 export function toKappa(kappa: number): number | null {
   return Number.isFinite(kappa) ? Number(kappa.toPrecision(4)) : null
 }

@@ -20,7 +20,7 @@ function open(t: TestContext, options: { readonly token?: string; readonly isBui
     mkdirSync(join(pageFolder, 'assets'), { recursive: true })
     writeFileSync(join(pageFolder, 'index.html'), '<!doctype html><title>page</title>')
     writeFileSync(join(pageFolder, 'assets/index-D4zz_x-1.js'), 'export {}')
-    writeFileSync(join(pageFolder, 'notes.md'), 'no kind of file that a page is made of')
+    writeFileSync(join(pageFolder, 'notes.md'), 'a type of file that a page does not use')
   }
   writeFileSync(join(folder, 'secret.html'), 'secret')
   const registry = new Registry()
@@ -41,7 +41,7 @@ async function get(app: FastifyInstance, url: string, headers: Record<string, st
   return await app.inject({ url, headers })
 }
 
-/** The cookie that a browser stores after it has given the token. */
+/** The cookie that a browser stores after it has sent the token. */
 async function cookieOf(app: FastifyInstance, token: string): Promise<string> {
   const { headers } = await app.inject({ method: 'POST', url: '/api/token', payload: { token } })
   return String(headers['set-cookie']).split(';')[0]
@@ -52,7 +52,7 @@ async function cookieName(app: FastifyInstance, token: string): Promise<string> 
 }
 
 describe('the page', () => {
-  it('comes with a policy that allows no inline script and nobody else', async (t) => {
+  it('has a content security policy without inline scripts and other origins', async (t) => {
     const { app } = open(t)
     for (const url of ['/', '/nowhere', '/api/snapshot']) {
       const { headers } = await get(app, url)
@@ -65,7 +65,7 @@ describe('the page', () => {
     }
   })
 
-  it('is asked for anew each time, its hashed files never', async (t) => {
+  it('is revalidated at each request; its hashed files are cached for ever', async (t) => {
     const { app } = open(t)
     const page = await get(app, '/')
     expect(page.headers).toMatchObject({
@@ -98,7 +98,7 @@ describe('the page', () => {
     expect(answer.body).not.toBe('secret')
   })
 
-  it('says what to do where it is not built', async (t) => {
+  it('names the build command if it is not built', async (t) => {
     const { app } = open(t, { isBuilt: false })
     const page = await get(app, '/')
     expect(page.statusCode).toBe(503)
@@ -106,7 +106,7 @@ describe('the page', () => {
     expect((await get(app, '/api/snapshot')).statusCode).toBe(200)
   })
 
-  it('has /metrics and /health beside it', async (t) => {
+  it('is served together with /metrics and /health', async (t) => {
     const { app } = open(t)
     expect((await get(app, '/metrics')).body).toContain('nustream_display_browsers 0')
     expect((await get(app, '/health')).statusCode).toBe(503)
@@ -129,7 +129,7 @@ describe('/api', () => {
     expect(gone.json().error).toContain('2')
   })
 
-  it('keeps the ages of parts true while the broker is away', async (t) => {
+  it('keeps the ages of processes current while the broker is unreachable', async (t) => {
     const { app, view } = open(t)
     const part = { role: 'up', instance: 'i', beatAtMs: 1_000, ageMs: 0, everyMs: 5_000, alive: true }
     view.setHealth({ atMs: 1_000, brokerUp: true, parts: [part] })
@@ -141,7 +141,7 @@ describe('/api', () => {
     })
   })
 
-  it('needs the token, as cookie or bearer, where one is set', async (t) => {
+  it('requires the token, as cookie or bearer token, if one is set', async (t) => {
     const { app } = open(t, { token: 'owl' })
     for (const url of ['/api/snapshot', '/api/stream', '/api/events/1']) {
       const refused = await get(app, url)
@@ -174,7 +174,7 @@ describe('/api', () => {
     expect((await get(app, '/api/snapshot', { cookie: `a=b; ${cookie.split(';')[0]}` })).statusCode).toBe(200)
   })
 
-  it('takes any of several tokens, so that one can be replaced', async (t) => {
+  it('accepts any of several tokens, so that one can be replaced', async (t) => {
     const { app } = open(t, { token: 'old, new' })
     for (const token of ['old', 'new']) {
       expect((await get(app, '/api/snapshot', { authorization: `Bearer ${token}` })).statusCode).toBe(200)
@@ -183,7 +183,7 @@ describe('/api', () => {
     expect((await get(app, '/api/snapshot', { authorization: 'Bearer old,new' })).statusCode).toBe(401)
   })
 
-  it('answers on a loopback address under its own names alone, and never to pages of other sites', async (t) => {
+  it('answers on a loopback address only under its own names, and never to pages of other sites', async (t) => {
     const { app } = open(t)
     const statusOf = async (url: string, headers: Record<string, string>) =>
       (await get(app, url, headers)).statusCode
@@ -213,7 +213,7 @@ describe('/api', () => {
     expect((await get(cat, '/api/snapshot', { cookie: cookies[0] })).statusCode).toBe(401)
   })
 
-  it('takes the token in the address of the page out of it', async (t) => {
+  it('removes the token from the address of the page', async (t) => {
     const { app } = open(t, { token: 'owl' })
     const right = await get(app, '/?event=5&token=owl')
     expect(right.statusCode).toBe(303)

@@ -14,14 +14,14 @@ import type { View } from './view.ts'
 export interface DisplayServerOptions extends HostRules, Pick<TelemetryOptions, 'registry' | 'health'> {
   readonly view: View
   readonly browsers: Browsers
-  /** Tokens, separated by commas or white space, of which a visitor must know one; open to all where undefined. */
+  /** Tokens, separated by commas or white space. A visitor must know one of them; undefined opens the page to all. */
   readonly token?: string | undefined
-  /** Where the built page lies. */
+  /** Folder of the built page. */
   readonly pageFolder?: string
   readonly log: Logger
 }
 
-/** Sent with everything: the page runs its own files only, and shows nothing of anybody else. */
+/** Sent with every response: the page may load its own files only. */
 const HEADERS = {
   'content-security-policy': [
     "default-src 'none'",
@@ -45,13 +45,13 @@ const HEADERS = {
 const BODY_BYTES_MAX = 4 * 1024
 const CONNECTIONS_MAX = 1_024
 
-/** The page, what it shows, and /metrics and /health, as a value; `listen` makes it a server. */
+/** The page, its API, /metrics and /health as a Fastify instance that does not listen yet. */
 export function buildDisplayServer(options: DisplayServerOptions): FastifyInstance {
   const { log } = options
   const app = fastify({
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
-    // A stream never ends by itself, so closing must not wait for it.
+    // A stream never ends by itself; closing must not wait for it.
     forceCloseConnections: true,
     requestTimeout: 10_000,
     keepAliveTimeout: 10_000,
@@ -61,7 +61,7 @@ export function buildDisplayServer(options: DisplayServerOptions): FastifyInstan
   const refusalOf = createHostCheck(options)
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(HEADERS)
-    // Probes and Prometheus ask under any name, and no secret is in what they are told.
+    // Probes and Prometheus use any host name, and their answers hold no secret.
     const isProbe = TELEMETRY_PATHS.some((path) => path === request.routeOptions.url)
     const refusal = isProbe ? undefined : refusalOf(request.headers)
     if (refusal === undefined) done()
@@ -87,14 +87,14 @@ function apiRoutes(app: FastifyInstance, { view, browsers }: DisplayServerOption
   app.post('/api/token', (request, reply) => {
     const given = tokenOf(request.body)
     if (given === undefined) return refuse(reply, 400, 'expected the JSON object {"token": "…"}')
-    if (!token.isRight(given)) return refuse(reply, 401, 'this is not the right token')
+    if (!token.isRight(given)) return refuse(reply, 401, 'the token is not valid')
     return reply.code(204).header('set-cookie', token.cookie(given)).send()
   })
   app.register((guarded, _options, done) => {
     guarded.addHook('onRequest', (request, reply, next) => {
       reply.header('cache-control', 'no-store')
       if (token.allows(request.headers)) next()
-      else refuse(reply, 401, 'a token is needed')
+      else refuse(reply, 401, 'a token is required')
     })
     guarded.get('/api/snapshot', (_request, reply) => sendJson(reply, view.snapshot()))
     guarded.get<{ Params: { key: string } }>('/api/events/:key', (request, reply) => {
@@ -113,10 +113,10 @@ function apiRoutes(app: FastifyInstance, { view, browsers }: DisplayServerOption
   })
 }
 
-/** Takes the answer out of Fastify's hands: it is written to until one side ends it. */
+/** Detaches the response from Fastify and writes to it until one side ends it. */
 function openStream(reply: FastifyReply): void {
   reply.hijack()
-  // Fastify's headers are written by its own sending only.
+  // Fastify writes its headers only when it sends the response itself.
   for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '')
   reply.raw.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
@@ -168,7 +168,7 @@ function sendPage(
 ): FastifyReply {
   if (!files && request.url.split('?', 1)[0] === '/') return sendNotBuilt(reply)
   const file = files?.get(request.url.split('?', 1)[0])
-  if (!file) return refuse(reply, 404, 'there is no such page; the display is at /')
+  if (!file) return refuse(reply, 404, 'no such page; the display is at /')
   reply.headers({ 'cache-control': file.cacheControl, etag: file.etag })
   if (request.headers['if-none-match'] === file.etag) return reply.code(304).send()
   return reply.type(file.type).send(file.bytes)
@@ -197,7 +197,7 @@ function tokenOf(body: unknown): string | undefined {
   return typeof body.token === 'string' ? body.token : undefined
 }
 
-/** The address without the secret in it, relative, so that it holds below a proxy's path too. */
+/** The address without the token; relative, so that it also works below a proxy's path. */
 function withoutToken(url: string): string {
   const query = new URLSearchParams(url.split('?')[1])
   query.delete('token')
@@ -211,7 +211,7 @@ export interface PageFile {
   readonly cacheControl: string
 }
 
-/** Where the build of the page (`web/`) lies, in a clone as in the package. */
+/** Folder of the built page (`web/`), in a clone and in the package. */
 export const PAGE_FOLDER = fileURLToPath(new URL('../../web/dist', import.meta.url))
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -226,12 +226,12 @@ const TYPES: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
 }
 
-/** Vite puts a hash of the content into these names, so they never change. */
+/** Vite puts a hash of the content into these names, so a file of a name never changes. */
 const HASHED = /^\/assets\/.+-[\w-]{8}\.\w+$/
 
 /**
- * All files of the built page by their path in the URL, held in memory: a few, of about a megabyte. A request names one
- * of them or nothing, so that no path leads out of the folder. Undefined where the page is not built.
+ * All files of the built page by their URL path, held in memory (about 1 MB). Only these paths are served, so no path
+ * leads out of the folder. Undefined if the page is not built.
  */
 export function readPageFiles(folder: string): ReadonlyMap<string, PageFile> | undefined {
   const files = new Map<string, PageFile>()

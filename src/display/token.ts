@@ -1,17 +1,17 @@
 import { createHmac } from 'node:crypto'
 import { createTokenCheck, parseTokens, type TokenCheck } from '../telemetry/access.ts'
 
-/** Its name ends with a digest of the token: cookies know no ports, so displays of one host must not share a name. */
+/** The name ends with a digest of the token: cookies ignore ports, so displays of one host must not share a name. */
 const COOKIE_PREFIX = 'nustream_display_'
 const DIGEST_CHARACTERS = 12
 
-/** What a request carries to prove that it knows a token. */
+/** Headers with which a request shows that it knows a token. */
 export interface Proof {
   readonly authorization?: string | undefined
   readonly cookie?: string | undefined
 }
 
-/** The tokens that guard what the page shows. Without one everything is open. */
+/** The tokens that protect the page. Without a token, access is open. */
 export class PageToken {
   readonly #check: TokenCheck
   /** The cookie of each token: its value is derived from the token, which cannot be derived from it. */
@@ -28,7 +28,7 @@ export class PageToken {
     return !this.#check.isNeeded || this.#check.isRight(given)
   }
 
-  /** By cookie, or as a bearer token for programs. */
+  /** Checks the cookie or, for programs, the bearer token. */
   allows({ authorization, cookie = '' }: Proof): boolean {
     if (this.#check.allows(authorization)) return true
     const given = new Set(cookie.split(';').map((pair) => pair.trim()))

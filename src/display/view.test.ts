@@ -19,7 +19,7 @@ describe('EventWindow', () => {
     expect(window.get('5')?.batchId).toBe('b2')
   })
 
-  it('holds an event that comes again once, as the newest', () => {
+  it('holds a repeated event once, as the newest', () => {
     const window = new EventWindow(2)
     for (const id of ['1', '2', '1']) window.add(drawnEvent(id))
     expect(window.rows().map((row) => row.eventId)).toEqual(['2', '1'])
@@ -27,7 +27,7 @@ describe('EventWindow', () => {
 })
 
 describe('Newest', () => {
-  it('never holds more than twice its bound, and shows its bound', () => {
+  it('never holds more than twice its limit, and shows up to its limit', () => {
     const newest = new Newest<number>(3)
     for (let i = 0; i < 100; i++) newest.add(i)
     expect(newest.all()).toEqual([97, 98, 99])
@@ -37,7 +37,7 @@ describe('Newest', () => {
 })
 
 describe('toSkyPoints()', () => {
-  it('gives columns of one length', () => {
+  it('gives columns of equal length', () => {
     const point = { azimuth: 1, zenith: 2, kappa: null, predictedAtMs: 3, key: 'k' }
     expect(toSkyPoints([point, { ...point, azimuth: 4 }])).toEqual({
       azimuth: [1, 4],
@@ -48,7 +48,7 @@ describe('toSkyPoints()', () => {
     })
   })
 
-  it('carries UTC only where all points have it', () => {
+  it('carries UTC only if all points have it', () => {
     const timed = { azimuth: 1, zenith: 2, kappa: null, predictedAtMs: 3, key: null, utcMs: 5 }
     const { utcMs: _, ...untimed } = timed
     expect(toSkyPoints([timed, timed]).utcMs).toEqual([5, 5])

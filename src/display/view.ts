@@ -16,7 +16,7 @@ import type {
 
 const NO_HEALTH: Health = { atMs: 0, brokerUp: false, parts: [] }
 
-/** All that the page can show, of fixed size: what is added here goes to every browser, and into the next snapshot. */
+/** The data of the page, of bounded size. Additions are sent to every browser and enter the next snapshot. */
 export class View {
   readonly settings: DisplaySettings
   readonly #browsers: Browsers
@@ -36,7 +36,7 @@ export class View {
     this.#strips = new Newest(settings.stripsMax)
   }
 
-  /** A browser is connected. */
+  /** Whether a browser is connected. */
   get isLookedAt(): boolean {
     return this.#browsers.count > 0
   }
@@ -66,7 +66,7 @@ export class View {
     this.#tell('health', health)
   }
 
-  /** The parts as last heard of, with their ages now: the broker does not answer. */
+  /** While the broker does not answer: the last known processes, with their current ages. */
   setBrokerDown(atMs: number): void {
     const parts = this.#health.parts.map((part) => ({ ...part, ageMs: Math.max(0, atMs - part.beatAtMs) }))
     this.setHealth({ atMs, brokerUp: false, parts })
@@ -83,7 +83,7 @@ export class View {
     return this.#events.get(keyOrId)
   }
 
-  /** JSON of a `Snapshot`, written once for all browsers that ask between two messages. */
+  /** JSON of a `Snapshot`, serialised once for all requests between two messages. */
   snapshot(): string {
     this.#snapshot ??= JSON.stringify({
       service: this.#service,
@@ -120,7 +120,7 @@ export class EventWindow {
   }
 
   add(event: DrawnEvent): void {
-    // An event that comes again (a source that was started over) becomes the newest.
+    // An event that is repeated (by a restarted source) becomes the newest.
     this.#events.delete(event.key)
     this.#events.set(event.key, event)
     this.#newest = event
@@ -155,7 +155,7 @@ export interface SkyPoint {
   readonly utcMs?: number
 }
 
-/** The newest `max` of what is added. */
+/** The newest `max` items. */
 export class Newest<T> {
   readonly #max: number
   #items: T[] = []
@@ -166,7 +166,7 @@ export class Newest<T> {
 
   add(...items: readonly T[]): void {
     this.#items.push(...items)
-    // Cut now and then rather than at every call: shifting a long array costs its length.
+    // Trimmed now and then, not at every call: shifting an array costs time in proportion to its length.
     if (this.#items.length > 2 * this.#max) this.#items = this.#items.slice(-this.#max)
   }
 

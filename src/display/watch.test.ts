@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { ReadBudget } from './watch.ts'
 
-it('ReadBudget gives a burst, then so many a second, and a burst again after a quiet while', () => {
+it('ReadBudget allows a burst, then a fixed rate, and another burst after a pause', () => {
   const budget = new ReadBudget(10, 30)
   const takenAt = (nowMs: number) =>
     Array.from({ length: 100 }, () => budget.take(nowMs)).filter(Boolean).length

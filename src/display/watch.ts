@@ -23,29 +23,29 @@ export interface WatchOptions {
   readonly signal: AbortSignal
 }
 
-/** Batches of stored predictions that fill the sky at the start. */
+/** Batches of stored predictions read at the start to fill the sky map. */
 const HISTORY_BATCHES = 20
-/** Batches of predictions that are decoded a second: about half a percent of a core. Beyond it figures are of a sample. */
+/** Batches of predictions decoded per second, about 0.5 % of a core. Above this rate, figures are of a sample. */
 const BATCHES_PER_SECOND = 25
 const BATCHES_AT_ONCE = 100
-/** Predictions are read in strokes: several at once cost the broker as much as one. */
+/** Predictions are read in groups: reading several batches costs the broker as much as reading one. */
 const READ_MS = 20
 const REST_MS = 100
-/** After so long the strokes have come by the last prediction. */
+/** By then, the reads have passed the last prediction. */
 const LAST_READ_MS = 2 * (READ_MS + REST_MS)
-/** Rest of the sampling after each batch while no browser is connected, and how soon it notices one. */
+/** Pause after each sampled batch while no browser is connected, and how soon a new browser is noticed. */
 const ALONE_MS = 4_000
 const ALONE_LOOK_MS = 200
 const SKY_EVERY_MS = 500
 const STRIP_EVERY_MS = 1_000
-/** Points that go to the sky map at most, of one batch and of one message. */
+/** Most points sent to the sky map per batch and per message. */
 const SKY_OF_BATCH_MAX = 12
 const SKY_OF_MESSAGE_MAX = 500
 const DEAD_LETTERS_MAX = 50
-/** A broker that takes longer is shown as away. */
+/** A broker that takes longer is shown as unreachable. */
 const BROKER_WITHIN_MS = 2_000
 
-/** Looks on at a stream and keeps a view of it up to date. It lends nothing and holds up no trimming. */
+/** Reads a stream and keeps a view of it up to date. It leases no batch and delays no trimming. */
 export class Watch {
   readonly #options: WatchOptions
   readonly #join = new Join()
@@ -61,8 +61,8 @@ export class Watch {
   }
 
   /**
-   * Runs until the signal aborts. A broker that is away is waited for and shown as away.
-   * @throws what the broker throws when it cannot be used at all
+   * Runs until the signal aborts. While the broker is unreachable, it waits and shows the broker as unreachable.
+   * @throws the broker's error when it cannot be used at all
    */
   async run(): Promise<void> {
     const stop = new AbortController()
@@ -80,7 +80,7 @@ export class Watch {
     }
   }
 
-  /** Asks for the counts, which are those of now, and sends what there is. Never throws. */
+  /** Reads the current counts and sends the strip. Never throws. */
   async look(): Promise<void> {
     await this.#asking
     this.#asking ??= this.#look().finally(() => {
@@ -90,7 +90,7 @@ export class Watch {
     this.#sendSky()
   }
 
-  /** The last look at a stream that has been drained: its predictions, too, have been read by then. Never throws. */
+  /** Sends the last figures of a drained stream, after its predictions have been read. Never throws. */
   async lastLook(): Promise<void> {
     await sleep(LAST_READ_MS, this.#options.signal)
     await this.look()
@@ -108,11 +108,11 @@ export class Watch {
     const { batchId } = message
     const before = this.#join.addSample(batchId, this.#sampled(message), performance.now())
     const predictions = before && this.#decoded(before)
-    // Their batch has been on its way to the sky map before they were known to be drawn.
+    // Their batch may have been sent to the sky map before they were chosen for drawing.
     if (predictions) this.#sky.add(...this.#draw(batchId, predictions).map(toSkyPoint))
   }
 
-  /** Seldom is enough to have something to show to the first browser; from then on it goes on at once. */
+  /** While no browser is connected, a rare sample is enough; sampling resumes at once when one connects. */
   async #restWhileNobodyLooks(signal: AbortSignal): Promise<void> {
     for (let restedMs = 0; restedMs < ALONE_MS && !signal.aborted; restedMs += ALONE_LOOK_MS) {
       if (this.#options.view.isLookedAt) return
@@ -149,7 +149,7 @@ export class Watch {
     try {
       return sampleEvents(message, { pulsesMax, lineFit: this.#lineFit, random: Math.random })
     } catch {
-      // The consumer says what is wrong with it, in a dead letter.
+      // The consumer reports the fault in a dead letter.
       metrics.unreadable.inc()
       return []
     }
@@ -192,7 +192,7 @@ export class Watch {
     }
   }
 
-  /** The list is asked for when the count has changed: letters carry their events. */
+  /** The list is read only when the count has changed: letters carry their events. */
   async #askForDeadLetters(total: number): Promise<void> {
     if (total === this.#lettersTotal) return
     const { broker, view } = this.#options
@@ -221,7 +221,7 @@ function toSkyPoint({ prediction, predictedAtMs, key, utcMs }: DrawnEvent): SkyP
   return { azimuth, zenith, kappa, predictedAtMs, key, ...(utcMs !== undefined && { utcMs }) }
 }
 
-/** Events spread evenly over a batch, and the drawn ones. */
+/** Evenly spaced events of a batch, and the drawn ones. */
 function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): SkyPoint[] {
   const { eventIds, azimuth, zenith, kappa, origin } = predictions
   const drawnIds = new Set(drawn.map((event) => event.eventId))
@@ -240,7 +240,7 @@ function skyPoints(predictions: PredictionBatch, drawn: readonly DrawnEvent[]): 
   return points
 }
 
-/** So many a second, and after a quiet while up to `burst` at once. */
+/** A token bucket: a rate per second, and up to `burst` at once after a pause. */
 export class ReadBudget {
   readonly #perSecond: number
   readonly #burst: number
@@ -253,7 +253,7 @@ export class ReadBudget {
     this.#left = burst
   }
 
-  /** True where one more is within the budget, which it then takes. */
+  /** True if the budget allows one more, which it then deducts. */
   take(nowMs: number): boolean {
     const gained = ((nowMs - (this.#atMs ?? nowMs)) / 1000) * this.#perSecond
     this.#left = Math.min(this.#burst, this.#left + gained)

@@ -3,7 +3,7 @@ import { vmfRadius } from '../event/direction.ts'
 import { Random } from '../simulator/random.ts'
 import { calibrate } from './calibration.ts'
 
-/** Errors as kappas from 0.5 to 500 promise them. */
+/** Errors drawn from the distributions of kappas from 0.5 to 500. */
 function drawErrors(count: number): { errors: Float64Array; kappas: Float64Array } {
   const random = new Random()
   random.restart(3, 3)
@@ -14,7 +14,7 @@ function drawErrors(count: number): { errors: Float64Array; kappas: Float64Array
 describe('calibrate()', () => {
   const { errors, kappas } = drawErrors(20_000)
 
-  it('finds a model right that is', () => {
+  it('finds a calibrated model calibrated', () => {
     const found = calibrate(errors, kappas)
     expect(found?.events).toBe(20_000)
     expect(found?.coverage50).toBeCloseTo(0.5, 1.7)
@@ -27,19 +27,19 @@ describe('calibrate()', () => {
     for (const bin of found?.byKappa ?? []) expect(Math.abs(bin.radius50.ratio - 1)).toBeLessThan(0.12)
   })
 
-  it('finds a model too sure whose kappa is four times too large', () => {
+  it('finds a model overconfident whose kappa is four times too large', () => {
     const found = calibrate(
       errors,
       kappas.map((kappa) => 4 * kappa),
     )
     expect(found?.coverage50).toBeLessThan(0.25)
-    // At large kappa radii go with the root.
+    // At large kappa, radii scale with 1/√kappa.
     expect(found?.byKappa[9].radius50.ratio).toBeCloseTo(2, 0.5)
     expect(found?.scale50).toBeGreaterThan(1.5)
     expect(found?.scale90).toBeGreaterThan(1.5)
   })
 
-  it('scales radii by the share that must lie within, whatever the shape of the errors', () => {
+  it('scales each radius so that its share of events lies within, for any shape of errors', () => {
     const kappas = new Float64Array(101).fill(1e6)
     const radius = (share: number) => vmfRadius(share, 1e6)
     const twice = calibrate(new Float64Array(101).fill(2 * radius(0.9)), kappas)
@@ -60,13 +60,13 @@ describe('calibrate()', () => {
     expect(bins.map(({ kappaTo }) => kappaTo)).toEqual([10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
   })
 
-  it('leaves out events without a concentration, and has nothing to say of none', () => {
+  it('leaves out events without a concentration, and is undefined if no event is left', () => {
     const some = kappas.map((kappa, i) => (i % 2 === 0 ? kappa : Number.NaN))
     expect(calibrate(errors, some)?.events).toBe(10_000)
     expect(calibrate(errors, new Float64Array(20_000).fill(Number.NaN))).toBeUndefined()
   })
 
-  it('gives the least and the greatest kappa of each range', () => {
+  it('gives the lowest and highest kappa of each range', () => {
     const kappa = Float64Array.from({ length: 20 }, (_, i) => 20 - i)
     const found = calibrate(new Float64Array(20).fill(0.1), kappa)
     expect(found?.byKappa.map(({ kappaFrom, kappaTo }) => [kappaFrom, kappaTo])).toEqual(
@@ -74,7 +74,7 @@ describe('calibrate()', () => {
     )
   })
 
-  it('scales the 50 % and the 90 % radius each by the quantile of its own share', () => {
+  it('scales the 50 % and the 90 % radius by the quantile of its own share', () => {
     // Every second event is twice as far off as its 90 % radius, the others are at a tenth of it.
     const kappa = new Float64Array(1000).fill(1000)
     const radius90 = vmfRadius(0.9, 1000)
@@ -86,7 +86,7 @@ describe('calibrate()', () => {
     expect(found?.scale50).not.toBeCloseTo(2, 1)
   })
 
-  it('does for a few events', () => {
+  it('accepts a few events', () => {
     expect(calibrate(Float64Array.of(0.1, 0.2), Float64Array.of(10, 20))?.byKappa).toHaveLength(2)
   })
 })

@@ -1,13 +1,13 @@
 import { vmfProbability, vmfRadius } from '../event/direction.ts'
 import { meanOf, quantile } from './statistics.ts'
 
-/** A radius about the predicted direction in which a share of the events should lie, and the one in which it does. */
+/** The radius about the predicted direction that should contain a share of the events, and the one that does. */
 export interface RadiusCalibration {
-  /** The share's quantile of the angular error that the concentrations predict for all events together, rad. */
+  /** Quantile of the angular error that the concentrations predict for all events together, rad. */
   readonly predictedRad: number
-  /** That quantile of the errors that there were, rad. */
+  /** The same quantile of the observed errors, rad. */
   readonly observedRad: number
-  /** Observed ÷ predicted: 1 where kappa is right, above 1 where the model is too sure of itself. */
+  /** Observed ÷ predicted: 1 for a calibrated model, above 1 for an overconfident one. */
   readonly ratio: number
 }
 
@@ -23,28 +23,28 @@ export interface KappaBin {
   readonly radius90: RadiusCalibration
 }
 
-/** Whether the concentration that a model gives with a direction means what it says. */
+/** Calibration of the concentration that a model gives with a direction. */
 export interface Calibration {
   /** Events with truth and a concentration. */
   readonly events: number
-  /** Share of events whose error is within their own 50 % radius: 0.5 where kappa is right. */
+  /** Share of events whose error is within their own 50 % radius: 0.5 for a calibrated model. */
   readonly coverage50: number
   readonly coverage90: number
   readonly radius50: RadiusCalibration
   readonly radius90: RadiusCalibration
-  /** Factor by which every event's own 50 % radius must grow so that half of the events lie within. */
+  /** Factor by which every event's 50 % radius must be scaled so that half of the events lie within. */
   readonly scale50: number
   readonly scale90: number
   /** Share of events within their own radius of each predicted share. */
   readonly reliability: readonly { readonly predicted: number; readonly observed: number }[]
-  /** Ten ranges of kappa with as many events each, least sure first. */
+  /** Ten ranges of kappa with equally many events, lowest kappa first. */
   readonly byKappa: readonly KappaBin[]
 }
 
 const BINS = 10
 const RELIABILITY_STEPS = 20
 
-/** Errors and concentrations of the same events; events without either are left out. Undefined where none is left. */
+/** Errors and concentrations of the same events; events without either are left out. Undefined if none is left. */
 export function calibrate(errors: Float64Array, kappas: Float64Array): Calibration | undefined {
   const isKnown = (i: number) => !Number.isNaN(errors[i]) && !Number.isNaN(kappas[i])
   const order = Int32Array.from(errors.keys()).filter(isKnown)
@@ -107,12 +107,12 @@ function shareUpTo(sorted: Float64Array, limit: number): number {
   return count / sorted.length
 }
 
-/** Halving π so often leaves less than a millionth of a degree. */
+/** Halving π this often leaves less than 10⁻⁶ degrees. */
 const HALVINGS = 30
-/** Of more concentrations every k-th stands for its neighbours: sorted as they are, these hardly differ. */
+/** Of more concentrations, every k-th represents its neighbours: in a sorted array they hardly differ. */
 const MIXTURE_MAX = 5000
 
-/** Angle within which a share of draws lies, one draw from the distribution of each concentration. `sorted` ascends. */
+/** Angle that contains a share of draws, with one draw from the distribution of each concentration. `sorted` ascends. */
 function mixtureQuantile(sorted: Float64Array, share: number): number {
   const stride = Math.ceil(sorted.length / MIXTURE_MAX)
   const first = (stride - 1) >> 1

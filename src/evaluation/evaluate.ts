@@ -12,37 +12,37 @@ export interface EvaluatedChunk {
   readonly zenith: Float64Array
 }
 
-/** What is known of the events of a data set, whatever model is asked. All columns [events], in the order of the source. */
+/** The model-independent columns of a data set. All columns [events], in the order of the source. */
 export interface EventFacts {
   readonly pulses: Float64Array
-  /** True zenith, rad; NaN where the true direction is not known. */
+  /** True zenith, rad; NaN if the true direction is not known. */
   readonly zenith: Float64Array
-  /** Index into `TOPOLOGIES`; 0 where it is not known. */
+  /** Index into `TOPOLOGIES`; 0 if it is not known. */
   readonly topology: Float64Array
 }
 
 /** An event that got no direction. */
 export interface FailedEvent {
-  /** Null where not even its id could be read. */
+  /** Null if the id could not be read. */
   readonly eventId: string | null
   readonly code: string
   readonly message: string
 }
 
-/** What one model made of the events of a data set. */
+/** The results of one model on the events of a data set. */
 export interface ModelAnswers {
   readonly model: string
   readonly version: string
-  /** Opening angle to the truth, rad; NaN where there is no answer or no truth. [events] */
+  /** Opening angle to the truth, rad; NaN without an answer or truth. [events] */
   readonly error: Float64Array
-  /** Concentration; NaN where there is no answer or the model gives none. [events] */
+  /** Concentration; NaN without an answer, or if the model gives none. [events] */
   readonly kappa: Float64Array
   readonly predicted: number
-  /** Events without a direction, by the reason's code; those that the source could not read are among them. */
+  /** Events without a direction by error code, including those that the source could not read. */
   readonly failed: Readonly<Record<string, number>>
-  /** The first of them. */
+  /** The first failed events. */
   readonly failedExamples: readonly FailedEvent[]
-  /** Events whose direction is a last resort. */
+  /** Events whose direction is the fallback. */
   readonly degenerate: number
   /** From the first event read to the last one answered. */
   readonly seconds: number
@@ -63,8 +63,8 @@ const CHUNK_EVENTS = 1024
 const EXAMPLES_MAX = 10
 
 /**
- * Answers the events of a source with a model, a bounded number of them at a time, and compares with the truth where
- * that is known. Only numbers per event are kept.
+ * Runs a model on the events of a source, with a bounded number in flight, and compares the answers with the truth if it
+ * is known. Keeps only numbers per event.
  * @throws the signal's reason once it aborts
  */
 export async function answerEvents(
@@ -93,7 +93,7 @@ export async function answerEvents(
     const batch = wanted < eventCount(events) ? selectEvents(events, range(wanted)) : events
     if (inFlight.length > inferrer.concurrency) await takeOldest()
     const answering = answerChunk(inferrer, batch, signal)
-    // The first one that fails is awaited; those behind it must not end the process.
+    // The first failure is awaited here; later ones must not end the process as unhandled rejections.
     answering.catch(() => {})
     inFlight.push(answering)
     if (asked >= eventsMax) break
@@ -106,8 +106,8 @@ export async function answerEvents(
 }
 
 /**
- * That two passes over a data set saw the same events, so that their answers can be compared event by event.
- * @throws UsageError where they did not
+ * Checks that two passes over a data set saw the same events, so that their answers can be compared event by event.
+ * @throws UsageError if they did not
  */
 export function assertSameEvents(first: EventFacts, second: EventFacts): void {
   const isSame =
@@ -125,7 +125,7 @@ interface AnsweredChunk {
   readonly failed: readonly FailedEvent[]
 }
 
-/** Events that fail the checks of the event form are left out of what the model is asked. */
+/** Events that fail the checks of the event form are not sent to the model. */
 async function answerChunk(
   inferrer: Inferrer,
   batch: EventBatch,
@@ -151,7 +151,7 @@ async function answerChunk(
   return { batch, chunk: { eventIds: batch.eventIds, azimuth, zenith }, kappa, degenerate, failed }
 }
 
-/** Events that the source could not read have an id at best. */
+/** Events that the source could not read have at most an id. */
 function unanswered(rejected: readonly { readonly eventId: bigint | undefined }[]): EvaluatedChunk {
   const eventIds = BigInt64Array.from(
     rejected.flatMap(({ eventId }) => (eventId === undefined ? [] : [eventId])),
@@ -218,7 +218,7 @@ function trueZenith({ truth }: EventBatch, event: number): number {
   return truth && !Number.isNaN(truth.azimuth[event]) ? truth.zenith[event] : Number.NaN
 }
 
-/** Numbers that arrive one after the other, in one typed array that doubles when it is full. */
+/** A growing typed array: it doubles its capacity when it is full. */
 export class Column {
   length = 0
   #values: Float64Array

@@ -6,7 +6,7 @@ type Statistic = 'mean' | 'median'
 
 const ERROR_AXIS = { label: 'angular error', unit: 'deg' } as const
 
-/** The figures of a report by file name, without its ending; those that the data cannot fill are left out. */
+/** The figures of a report by file name without extension; figures without data are omitted. */
 export function figuresOf(report: EvaluationReport): Record<string, Figure> {
   const { models } = report
   if (models.every(({ events }) => events === 0)) return {}
@@ -28,8 +28,8 @@ export function figuresOf(report: EvaluationReport): Record<string, Figure> {
   ]
   if (sure.length > 0)
     figures['calibration'] = wide(
-      'Is kappa right?',
-      'Observed against predicted; on the line it is',
+      'Calibration of kappa',
+      'Observed against predicted; a calibrated model lies on the line',
       calibration,
     )
   const overview = [cumulativeChart(models), pulsesChart(models, 'median'), zenithChart(models, 'mean')]
@@ -69,7 +69,7 @@ function cumulativeChart(models: readonly ModelReport[]): Chart {
 function pulsesChart(models: readonly ModelReport[], statistic: Statistic): Chart {
   const top = 2048
   return {
-    title: `${capital(statistic)} error by pulses of the event`,
+    title: `${capital(statistic)} error by pulse count`,
     x: { label: 'pulses', scale: 'log', min: 20, max: top, ticks: [32, 64, 128, 256, 512, 1024].map(toTick) },
     y: { ...ERROR_AXIS, label: `${statistic} error`, min: 0 },
     series: models.flatMap(({ label, byPulseCount }) =>
@@ -90,9 +90,9 @@ function zenithChart(models: readonly ModelReport[], statistic: Statistic): Char
 }
 
 interface BinAxis {
-  /** From the bins' unit to the axis'. */
+  /** Converts the unit of the bins to that of the axis. */
   readonly scale: number
-  /** Where the last bin ends that has no upper end. */
+  /** Upper end at which the open last bin is drawn. */
   readonly top: number
 }
 
@@ -113,7 +113,7 @@ function topologyChart(models: readonly ModelReport[], statistic: Statistic): Ch
   const ticks = names.map((label, value) => ({ value, label }))
   return {
     title: `${capital(statistic)} error by topology`,
-    x: { label: 'what the particles did', min: -0.5, max: names.length - 0.5, ticks },
+    x: { label: 'event topology', min: -0.5, max: names.length - 0.5, ticks },
     y: { ...ERROR_AXIS, label: `${statistic} error`, min: 0 },
     series: models.map(({ label, byTopology }, i): Series => {
       const shift = 0.12 * (i - (models.length - 1) / 2)
@@ -157,7 +157,7 @@ function reliabilityChart(models: readonly ModelReport[]): Chart {
   }
 }
 
-/** Radius that holds a share of the events of each range of kappa. */
+/** Radius that contains a share of the events of each range of kappa. */
 function radiusChart(models: readonly ModelReport[], which: 'radius50' | 'radius90', share: string): Chart {
   const series = models.map(({ label, calibration }) => ({
     kind: 'points' as const,
@@ -169,7 +169,7 @@ function radiusChart(models: readonly ModelReport[], which: 'radius50' | 'radius
   const min = 0.8 * Math.min(100, ...radii)
   const axis = { unit: 'deg', scale: 'log', min, max: 200 } as const
   return {
-    title: `Radius that holds ${share}, by kappa`,
+    title: `Radius that contains ${share}, by kappa`,
     x: { label: 'predicted radius', ...axis },
     y: { label: 'observed radius', ...axis },
     series: [{ kind: 'line', x: [min, 200], y: [min, 200] }, ...series],

@@ -27,7 +27,7 @@ const b = answers('b', [0.2, 0.4, 0.1, Number.NaN, Number.NaN], {
 })
 
 describe('summariseByBin()', () => {
-  it('puts a value on an edge into the upper bin, and the last edge into the last bin', () => {
+  it('counts a value on an edge in the upper bin, and the last edge in the last bin', () => {
     const bins = summariseByBin(Float64Array.of(1, 2, 3), Float64Array.of(0, 5, 10), [0, 5, 10], bootstrap)
     expect(bins.map(({ events }) => events)).toEqual([1, 2])
     expect(bins[1].meanAngularErrorRad).toBe(2.5)
@@ -75,7 +75,7 @@ describe('makeReport()', () => {
     expect(one.byPulseCount[0]).toMatchObject({ meanAngularErrorRad: 0.1, meanAngularErrorIntervalRad: null })
   })
 
-  it('keeps kappa, pulses, zenith and topology with the error of their event where others have none', () => {
+  it('keeps kappa, pulses, zenith and topology with the error of their event when other events have no error', () => {
     const error = [Number.NaN, 0.3, Number.NaN, 0.4, 0.5]
     const kappa = Float64Array.of(1, 20, 3, 40, 50)
     const known = { ...facts, zenith: Float64Array.of(0.1, 0.2, 1.7, 3.1, 1.7) }
@@ -114,7 +114,7 @@ describe('makeReport()', () => {
     expect(difference.meanDifferenceRad).toBeCloseTo(-0.1 / 3, 12)
   })
 
-  it('tells models of one name apart', () => {
+  it('distinguishes models of the same name', () => {
     const label = (...named: [string, ModelAnswers][]) =>
       makeReport(
         'test',
@@ -132,7 +132,7 @@ describe('makeReport()', () => {
     expect(again.models[0]).toEqual(one)
   })
 
-  it('does without truth', () => {
+  it('accepts data without truth', () => {
     const none = { ...facts, zenith: facts.zenith.map(() => Number.NaN) }
     const blind = answers('a', new Array<number>(5).fill(Number.NaN))
     const seen = makeReport('test', none, [{ spec: 'a', answers: blind }], bootstrap)
@@ -142,7 +142,7 @@ describe('makeReport()', () => {
     expect(renderReport(seen).split('\n')).toHaveLength(3)
   })
 
-  it('is written with five digits, and says null where there is nothing', () => {
+  it('is written with five digits, and with null for missing values', () => {
     const written = JSON.parse(toJson(report))
     expect(written.models[0].meanAngularErrorRad).toBe(0.25)
     expect(written.models[0].byPulseCount[2].meanAngularErrorRad).toBeNull()
@@ -156,7 +156,7 @@ describe('makeReport()', () => {
     expect(table).toMatch(/^a − b +3 +−1\.91° /m)
     expect(table).toMatch(/^through-going track +2 /m)
     expect(table).toContain('without a direction by b: 1 model_failed\n  event 4: too steep')
-    // Of one event there is no scatter.
+    // One event has no scatter.
     expect(table).toMatch(/^1 to 31 +1 +5\.7° +11\.5°$/m)
     expect(table).not.toMatch(/calibration/)
     expect(table).not.toMatch(/NaN|undefined/)

@@ -20,25 +20,25 @@ export interface TopologySummary extends ErrorSummary {
   readonly topology: string
 }
 
-/** How well one model did. Radians; the same for the same data and seed, but for `eventsPerSecond`. */
+/** The results of one model. Radians; the same for the same data and seed, except for `eventsPerSecond`. */
 export interface ModelReport extends ErrorSummary {
-  /** Name that tells it from the others of the report. */
+  /** Name that is unique in the report. */
   readonly label: string
-  /** What was given to `--model`. */
+  /** The value of `--model`. */
   readonly spec: string
   readonly model: string
   readonly version: string
-  /** Events that got a direction; `events` are those of them whose truth is known. */
+  /** Events with a direction; `events` counts those of them with known truth. */
   readonly predicted: number
   readonly failed: Readonly<Record<string, number>>
-  /** The first of the failed events, with the reason in words. */
+  /** The first failed events, with a readable reason. */
   readonly failedExamples: readonly FailedEvent[]
   readonly degenerate: number
   readonly eventsPerSecond: number
   readonly quantilesRad: Quantiles | null
   readonly byPulseCount: readonly BinSummary[]
   readonly byZenith: readonly BinSummary[]
-  /** Empty where the data does not say what its events are. */
+  /** Empty if the data has no topologies. */
   readonly byTopology: readonly TopologySummary[]
   /** Share of events with at most each error. */
   readonly cumulative: readonly { readonly angleRad: number; readonly share: number }[]
@@ -46,12 +46,12 @@ export interface ModelReport extends ErrorSummary {
   readonly calibration: Calibration | null
 }
 
-/** Two models on the events that both have answered: much surer than two intervals side by side. */
+/** Two models on the events that both have answered: far more sensitive than comparing two intervals. */
 export interface ModelDifference {
   readonly model: string
   readonly against: string
   readonly events: number
-  /** Mean over events of the error of `model` less that of `against`: below 0 where `model` is better. */
+  /** Mean over events of the error of `model` minus that of `against`: below 0 if `model` is better. */
   readonly meanDifferenceRad: number
   readonly meanDifferenceIntervalRad: Interval
   /** Share of the events on which `model` has the smaller error. */
@@ -100,7 +100,7 @@ export function makeReport(
   }
 }
 
-/** The shortest of name, name and version, spec that tells all models apart; numbered where not even that does. */
+/** The shortest of name, name and version, or spec that distinguishes all models; numbered if none does. */
 function labelsOf(models: readonly NamedAnswers[]): string[] {
   const choices = [
     models.map(({ answers }) => answers.model),
@@ -145,7 +145,7 @@ function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: R
   }
 }
 
-/** Whole where it is large; a large network on a CPU makes a few events/s. */
+/** Rounded to an integer if it is large; a large network on a CPU reaches a few events/s. */
 function rounded(eventsPerSecond: number): number {
   return eventsPerSecond < 100 ? Number(eventsPerSecond.toPrecision(2)) : Math.round(eventsPerSecond)
 }
@@ -162,7 +162,7 @@ function summariseByTopology(
   })
 }
 
-/** Nothing where no event has been answered by both. */
+/** Empty if no event has been answered by both. */
 function differenceOf(
   [one, other]: readonly [ModelAnswers, ModelAnswers],
   [model, against]: readonly [string, string],
@@ -185,7 +185,7 @@ function differenceOf(
   ]
 }
 
-/** Numbers as they are written: five digits after the point, a thousandth of a degree. */
+/** Rounds to five decimals, below 0.001 degrees. */
 export function toJson(report: EvaluationReport, indent?: number): string {
   const round = (_key: string, value: unknown) =>
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toFixed(5)) : value

@@ -11,7 +11,7 @@ function draws(count: number, draw: (random: Random) => number, seed = 5): Float
 }
 
 describe('meanInterval()', () => {
-  it('is as wide as the scatter of the values says', () => {
+  it('is as wide as the scatter of the values predicts', () => {
     const values = draws(4000, (random) => random.normal())
     const [low, high] = meanInterval(values, options)
     expect((high - low) / 2).toBeCloseTo(1.96 / Math.sqrt(4000), 2)
@@ -19,7 +19,7 @@ describe('meanInterval()', () => {
     expect((high + low) / 2).toBeCloseTo(mean, 2)
   })
 
-  it('covers the truth about 95 times in a hundred', () => {
+  it('covers the truth in about 95 % of cases', () => {
     let covered = 0
     for (let trial = 0; trial < 200; trial++) {
       const [low, high] = meanInterval(
@@ -32,13 +32,13 @@ describe('meanInterval()', () => {
     expect(covered).toBeLessThan(199)
   })
 
-  it('is the same for the same seed and another for another', () => {
+  it('is the same for the same seed and differs for another', () => {
     const values = draws(100, (random) => random.normal())
     expect(meanInterval(values, options)).toEqual(meanInterval(values, options))
     expect(meanInterval(values, options)).not.toEqual(meanInterval(values, { ...options, seed: 2 }))
   })
 
-  it('keeps its width where more values are than are drawn', () => {
+  it('keeps its width when there are more values than draws', () => {
     const values = draws(400_000, (random) => random.normal())
     const [low, high] = meanInterval(values, { seed: 1, resamples: 60 })
     const expected = 1.96 / Math.sqrt(400_000)
@@ -46,7 +46,7 @@ describe('meanInterval()', () => {
     expect((high - low) / 2 / expected).toBeLessThan(1.3)
   })
 
-  it('is nothing of nothing, and a point of one value', () => {
+  it('is null without values, and a point for one value', () => {
     expect(meanInterval(new Float64Array(0), options)).toEqual([Number.NaN, Number.NaN])
     expect(meanInterval(Float64Array.of(3), options)).toEqual([3, 3])
   })
@@ -72,7 +72,7 @@ describe('medianInterval()', () => {
     expect(Math.abs(high - plain[1])).toBeLessThan(0.1 * width)
   })
 
-  it('is nothing of nothing, and a point of one value', () => {
+  it('is null without values, and a point for one value', () => {
     expect(medianInterval(new Float64Array(0), options)).toEqual([Number.NaN, Number.NaN])
     expect(medianInterval(Float64Array.of(3), options)).toEqual([3, 3])
   })

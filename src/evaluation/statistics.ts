@@ -1,8 +1,8 @@
 import { Random } from '../simulator/random.ts'
 
 /**
- * Summary of the opening angles between predicted and true directions of some events. Radians; null without events, and
- * intervals also for one event, of whose scatter nothing is known.
+ * Summary of the opening angles between predicted and true directions of some events. Radians; null without events.
+ * Intervals are also null for a single event, which has no scatter.
  */
 export interface ErrorSummary {
   readonly events: number
@@ -23,7 +23,7 @@ export interface Quantiles {
 /** A range of a quantity, and the summary of the events whose value lies in it. */
 export interface BinSummary extends ErrorSummary {
   readonly from: number
-  /** Exclusive, except for the last bin; null where there is no upper end. */
+  /** Exclusive, except for the last bin; null without an upper end. */
   readonly to: number | null
 }
 
@@ -64,8 +64,8 @@ export function cumulativeShares(sorted: Float64Array, angles: readonly number[]
 }
 
 /**
- * Summaries by bins of another quantity of the same events. `edges` ascend, the last may be infinite; values outside are
- * left out.
+ * Summaries by bins of another quantity of the same events. `edges` ascend, the last may be infinite; values outside
+ * the edges are omitted.
  */
 export function summariseByBin(
   errors: Float64Array,
@@ -88,7 +88,7 @@ export function summariseByBin(
 export type Interval = readonly [number, number]
 
 export interface BootstrapOptions {
-  /** Another seed, other resamples; the same seed and data give the same interval. */
+  /** Seed of the resamples; the same seed and data give the same interval. */
   readonly seed: number
   readonly resamples: number
 }
@@ -96,8 +96,8 @@ export interface BootstrapOptions {
 export const DEFAULT_BOOTSTRAP: BootstrapOptions = { seed: 1, resamples: 1000 }
 
 /**
- * A resample of more draws than this would take long. The mean of so many values is normal to all practical ends, so its
- * spread is scaled to what all draws would give.
+ * Most draws per resample. The mean of this many values is practically normal, so its spread can be scaled to that of
+ * all values.
  */
 const DRAWS_MAX = 10_000
 
@@ -123,8 +123,9 @@ export function meanInterval(values: Float64Array, { seed, resamples }: Bootstra
 }
 
 /**
- * The same of the median, of ascending values. A resample need not be drawn: the place of its middle value among the
- * values is an order statistic of uniform numbers, which is beta-distributed (David and Nagaraja, Order Statistics, §2.3).
+ * The same for the median of ascending values. It is sampled exactly, without resampling the data: the rank of the
+ * median of a resample is an order statistic of uniform numbers, which is beta-distributed (David and Nagaraja, Order
+ * Statistics, §2.3).
  */
 export function medianInterval(sorted: Float64Array, { seed, resamples }: BootstrapOptions): Interval {
   const count = sorted.length
@@ -136,7 +137,7 @@ export function medianInterval(sorted: Float64Array, { seed, resamples }: Bootst
   for (let resample = 0; resample < resamples; resample++) {
     const below = random.gamma(lower)
     const share = below / (below + random.gamma(count + 1 - lower))
-    // Of an even number of values the median lies between the middle two: the next one is the least of those above.
+    // For an even number of values the median is between the middle two; the upper one is the minimum of those above.
     const gap = count % 2 === 0 ? 1 - random.uniform() ** (1 / (count - lower)) : 0
     const next = share + (1 - share) * gap
     medians[resample] = (at(sorted, share) + at(sorted, next)) / 2
@@ -159,7 +160,7 @@ export function meanOf(values: Float64Array): number {
   return sum / values.length
 }
 
-/** Quantile of ascending values, interpolated linearly between neighbours; NaN of none. */
+/** Quantile of ascending values, interpolated linearly between neighbours; NaN without values. */
 export function quantile(sorted: Float64Array, fraction: number): number {
   if (sorted.length === 0) return Number.NaN
   const position = (sorted.length - 1) * fraction

@@ -3,19 +3,19 @@ import { UsageError } from '../errors.ts'
 import type { EventListing } from '../source/source.ts'
 import type { EvaluatedChunk } from './evaluate.ts'
 
-/** A file in the form that the Kaggle challenge takes: `event_id,azimuth,zenith`, radians. */
+/** A submission file of the Kaggle challenge: `event_id,azimuth,zenith`, radians. */
 export interface SubmissionFile extends AsyncDisposable {
   write(chunk: EvaluatedChunk): Promise<void>
   /**
-   * Adds those of the `listed` events that were not written because they have no pulses, and gives the file its name;
-   * disposing of it before that leaves no trace. Returns in a sentence why listed events were left out, if any were.
+   * Adds the `listed` events that were not written because they have no pulses, and renames the file to its final name;
+   * disposal before that leaves no file. Returns a sentence that says why listed events were left out, if any were.
    */
   finish(listed?: EventListing): Promise<string | undefined>
 }
 
 /**
- * Tries that a submission can be written to `path`, before hours of work are spent on it.
- * @throws UsageError `flag_invalid` where that is a folder, or cannot be written to
+ * Checks, before hours of work, that a submission can be written to `path`.
+ * @throws UsageError `flag_invalid` if the path is a folder or is not writable
  */
 export async function checkSubmission(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined)
@@ -24,10 +24,10 @@ export async function checkSubmission(path: string): Promise<void> {
 }
 
 /**
- * Events without a direction are written as straight down-going, because the challenge takes no gaps; an id that comes
- * again is left out, because it takes no id twice.
- * The file appears under its name only when it is whole.
- * @throws UsageError `flag_invalid` where it cannot be written
+ * Events without a direction are written as straight down-going, since the challenge requires every event. Repeated ids
+ * are written once.
+ * The file gets its final name only when it is complete.
+ * @throws UsageError `flag_invalid` if it cannot be written
  */
 export async function openSubmission(path: string): Promise<SubmissionFile> {
   const partial = `${path}.partial`
@@ -73,8 +73,8 @@ interface Missing {
 const NOTHING_MISSING: Missing = { missing: new BigInt64Array(0) }
 
 /**
- * Listed events that belong into the file although they were not read. Files that were put together anew hold other events
- * than the listing places in them: what the listing has besides is then in other files, and has no row here.
+ * Listed events that belong in the file although they were not read. Regrouped files hold other events than the listing
+ * assigns to them: the remaining listed events are then in other files and have no row here.
  */
 function missingOf({ eventIds, hasPulses }: EventListing, written: ReadonlySet<bigint>): Missing {
   const listed = new Set(eventIds)

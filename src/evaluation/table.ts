@@ -1,7 +1,7 @@
 import type { EvaluationReport, ModelReport } from './report.ts'
 import type { BinSummary, ErrorSummary, Interval } from './statistics.ts'
 
-/** Failed events that are named below the overview; the JSON report has more. */
+/** Most failed events listed below the overview; the JSON report has more. */
 const FAILED_SHOWN = 5
 const NUMBER = /^[–\d.,±°% −+×()-]*$/
 
@@ -27,7 +27,7 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
   return lines.join('\n')
 }
 
-/** Angular errors of several models side by side, in degrees, with what surrounds them. */
+/** The report as text: angular errors of several models side by side, in degrees, with counts and calibration. */
 export function renderReport(report: EvaluationReport): string {
   const { models } = report
   const parts = [renderOverview(models), ...renderFailed(models)]
@@ -83,7 +83,7 @@ function renderOverview(models: readonly ModelReport[]): string {
   return renderTable([head, ...rows])
 }
 
-/** Which events have no direction, and why; models that failed on the same ones are named together. */
+/** Events without a direction, with reasons; models that failed on the same events are listed together. */
 function renderFailed(models: readonly ModelReport[]): string[] {
   const labels = new Map<string, string[]>()
   for (const model of models) {
@@ -159,7 +159,7 @@ function toCell(summary: ErrorSummary | undefined, statistic: 'mean' | 'median')
   return withHalfWidth(value, interval ?? null, toDegrees)
 }
 
-/** Models that give a concentration: does it hold what it promises? */
+/** Calibration of the models that give a concentration. */
 function renderCalibration(models: readonly ModelReport[]): string[] {
   const rows = models.flatMap(({ label, calibration }) => {
     if (calibration === null) return []

@@ -1,18 +1,18 @@
-/** What a figure shows, as plain data. Every array of a series has one value per point; NaN leaves a gap. */
+/** The content of a figure as plain data. Every array of a series has one value per point; NaN leaves a gap. */
 
 export interface Axis {
-  /** What is drawn, without its unit. */
+  /** Name of the quantity, without its unit. */
   readonly label: string
-  /** Stands in parentheses behind the label, such as `deg`. */
+  /** Unit, printed in parentheses after the label, such as `deg`. */
   readonly unit?: string
-  /** A logarithmic axis leaves out values of 0 and less. */
+  /** A logarithmic axis omits values of 0 and less. */
   readonly scale?: 'linear' | 'log'
-  /** Ends of the axis; where left out they follow from the data. */
+  /** Ends of the axis; by default they follow from the data. */
   readonly min?: number
   readonly max?: number
   /** Distance between labelled ticks of a linear axis, such as 30 for degrees. */
   readonly tickStep?: number
-  /** Labels in place of numbers, for categories. */
+  /** Labels instead of numbers, for categories. */
   readonly ticks?: readonly Tick[]
 }
 
@@ -23,8 +23,8 @@ export interface Tick {
 
 interface Named {
   /**
-   * Series of one label share a colour, dash and marker in all panels of a figure, and one entry of its legend. A series
-   * without a label is grey and in no legend.
+   * Series of one label share a colour, dash and marker in all panels of a figure, and one legend entry. A series without
+   * a label is grey and has no legend entry.
    */
   readonly label?: string
 }
@@ -56,7 +56,7 @@ export interface BandSeries extends Named {
   readonly high: ArrayLike<number>
 }
 
-/** Markers, with error bars from `low` to `high` and bars over the bin that each stands for. */
+/** Markers, with error bars from `low` to `high` and horizontal bars over the bin of each marker. */
 export interface PointSeries extends Named {
   readonly kind: 'points'
   readonly x: ArrayLike<number>
@@ -67,7 +67,7 @@ export interface PointSeries extends Named {
   readonly xHigh?: ArrayLike<number>
 }
 
-/** A thin grey line from edge to edge of the panel at one `x` or one `y`, with its words beside it. */
+/** A thin grey line across the panel at one `x` or one `y`, with its text beside it. */
 export interface RuleSeries {
   readonly kind: 'rule'
   readonly x?: number
@@ -86,15 +86,15 @@ export interface Chart {
   readonly series: readonly Series[]
 }
 
-/** Panels beside and below each other, with one title and one legend. */
+/** A grid of panels with one title and one legend. */
 export interface Figure {
   readonly title?: string
-  /** One line below the title: what was measured, on how much. */
+  /** One line below the title: the measurement and its sample. */
   readonly subtitle?: string
   readonly panels: readonly Chart[]
-  /** Labels in the order in which they take their colours, for figures that go together; others follow. */
+  /** Labels in the order of their colours, for figures that belong together; other labels follow. */
   readonly labels?: readonly string[]
-  /** Panels beside each other; default 1. */
+  /** Number of columns; default 1. */
   readonly columns?: number
   /** Pixels, default 640 × 400. */
   readonly panelWidth?: number

@@ -7,7 +7,7 @@ const draw = (...series: Series[]) => renderFigure({ panels: [{ ...axes, series 
 const count = (svg: string, what: string) => svg.split(what).length - 1
 
 describe('renderFigure()', () => {
-  it('gives one label the same colour in every panel and one entry of the legend', () => {
+  it('gives one label the same colour in every panel and one legend entry', () => {
     const line = (label: string): Series => ({ kind: 'line', label, x: [0, 1], y: [0, 1] })
     const panels: Chart[] = [
       { ...axes, series: [line('a'), line('b')] },
@@ -20,7 +20,7 @@ describe('renderFigure()', () => {
     expect(count(svg, '>b</text>')).toBe(1)
   })
 
-  it('gives a label the place that the figure says', () => {
+  it('orders labels as the figure says', () => {
     const series: Series[] = [{ kind: 'line', label: 'b', x: [0, 1], y: [0, 1] }]
     const svg = renderFigure({ labels: ['a', 'b'], panels: [{ ...axes, series }] })
     expect(svg).toContain('#d55e00')
@@ -33,7 +33,7 @@ describe('renderFigure()', () => {
     expect(count(svg, '<path')).toBe(2)
   })
 
-  it('leaves out what a logarithmic axis cannot show', () => {
+  it('omits values that a logarithmic axis cannot show', () => {
     const x = { label: 'x', scale: 'log' } as const
     const series: Series[] = [{ kind: 'points', x: [-1, 0, 1, 10], y: [1, 1, 1, 1] }]
     const svg = renderFigure({ panels: [{ x, y: axes.y, series }] })
@@ -41,7 +41,7 @@ describe('renderFigure()', () => {
     expect(svg).not.toMatch(/NaN|Infinity/)
   })
 
-  it('draws an empty bin of a histogram on the floor of a logarithmic axis', () => {
+  it('draws an empty bin of a histogram at the lower end of a logarithmic axis', () => {
     const y = { label: 'events', scale: 'log', min: 1, max: 100 } as const
     const series: Series[] = [{ kind: 'step', edges: [0, 5, 10], values: [100, 0] }]
     expect(renderFigure({ panels: [{ x: axes.x, y, series }] })).toMatch(
@@ -49,12 +49,12 @@ describe('renderFigure()', () => {
     )
   })
 
-  it('stands empty data', () => {
+  it('accepts empty data', () => {
     expect(draw({ kind: 'line', x: [], y: [] })).not.toMatch(/NaN|Infinity/)
     expect(renderFigure({ panels: [] })).toMatch(/<\/svg>/)
   })
 
-  it('writes words as words, whatever is in them', () => {
+  it('escapes text', () => {
     const svg = renderFigure({ title: '<b> & "c"', panels: [] })
     expect(svg).toContain('&lt;b&gt; &amp; &quot;c&quot;')
     expect(svg).not.toContain('<b>')

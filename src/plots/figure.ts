@@ -10,8 +10,8 @@ const LEGEND_SIZE = 12.5
 const LEGEND_ROW = 20
 
 /**
- * A figure as a whole SVG file: white background, no scripts, no fonts or files from elsewhere, the same bytes for the
- * same data. At most seven labels are told apart by colour.
+ * A figure as a complete SVG file: white background, no scripts, no external fonts or files, the same bytes for the
+ * same data. At most seven labels are distinguished by colour.
  */
 export function renderFigure(figure: Figure): string {
   const { panels, columns = 1, panelWidth = 640, panelHeight = 400 } = figure
@@ -83,7 +83,7 @@ function drawHead({ title, subtitle }: Figure, width: number): { drawn: string[]
   return { drawn, height: drawn.length > 0 ? y + 8 : MARGIN }
 }
 
-/** Font size at which a line of words fits. */
+/** Font size at which a line of text fits. */
 function fitted(words: string, size: number, width: number): number {
   return Math.min(size, (size * (width - 2 * MARGIN)) / textWidth(words, size))
 }
@@ -93,7 +93,7 @@ interface LegendPlace {
   readonly top: number
 }
 
-/** Entries in rows above the panels, where they hide no data. A single unnamed series needs none. */
+/** Legend entries in rows above the panels, where they hide no data. A single unnamed series has no legend. */
 function drawLegend(
   entries: readonly Entry[],
   style: (label: string) => Style,

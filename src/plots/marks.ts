@@ -61,7 +61,7 @@ function drawStep(series: StepSeries, style: Style, frame: Frame): string[] {
   return drawn
 }
 
-/** An empty bin of a histogram lies on the floor of a logarithmic axis. */
+/** On a logarithmic axis, an empty bin of a histogram is drawn at the lower end. */
 function floored(pixel: number, value: number, { height }: Frame): number {
   return Number.isNaN(pixel) && value <= 0 ? height : pixel
 }
@@ -122,7 +122,7 @@ function drawRule({ x, y, text: words }: RuleSeries, frame: Frame): string[] {
   return drawn
 }
 
-/** Neighbouring points that can be shown; a gap ends a run. */
+/** Runs of neighbouring points that the axes can show; a gap ends a run. */
 function runsOf(count: number, pointAt: PointAt): [number, number][][] {
   const runs: [number, number][][] = [[]]
   for (let i = 0; i < count; i++) {

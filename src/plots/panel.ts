@@ -26,7 +26,7 @@ export function drawPanel(chart: Chart, size: PanelSize, styleOf: (label?: strin
     x: (value) => x.toShare(value) * frame.width,
     y: (value) => (1 - y.toShare(value)) * frame.height,
   }
-  // A nested picture cuts off what lies outside of the axes.
+  // A nested <svg> clips everything outside the axes.
   const inside = element(
     'svg',
     { x: 0, y: 0, width: frame.width, height: frame.height, overflow: 'hidden' },

@@ -5,13 +5,13 @@ const labels = (axis: object, values: number[] = []) =>
   buildScale({ label: 'v', ...axis }, values).ticks.map(({ label }) => label)
 
 describe('buildScale()', () => {
-  it('puts values where they belong', () => {
+  it('maps values to positions between the ends', () => {
     expect(buildScale({ label: 'v', min: 0, max: 4 }, []).toShare(1)).toBeCloseTo(0.25, 12)
     expect(buildScale({ label: 'v', scale: 'log', min: 0.1, max: 1000 }, []).toShare(10)).toBeCloseTo(0.5, 12)
     expect(buildScale({ label: 'v', scale: 'log', min: 1, max: 10 }, []).toShare(0)).toBeNaN()
   })
 
-  it('takes its ends from the data, with a margin', () => {
+  it('derives its ends from the data, with a margin', () => {
     const scale = buildScale({ label: 'v' }, [0, 10, Number.NaN])
     expect(scale.toShare(0)).toBeCloseTo(0.5 / 11, 12)
     expect(scale.toShare(10)).toBeCloseTo(10.5 / 11, 12)

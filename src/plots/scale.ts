@@ -1,6 +1,6 @@
 import type { Axis, Series, Tick } from './chart.ts'
 
-/** Where values lie along an axis. */
+/** Maps values to positions along an axis. */
 export interface Scale {
   /** Labelled ticks within the axis. */
   readonly ticks: readonly Tick[]
@@ -10,7 +10,7 @@ export interface Scale {
   toShare(value: number): number
 }
 
-/** @throws RangeError where a logarithmic axis is given an end of 0 or less */
+/** @throws RangeError if an end of a logarithmic axis is 0 or less */
 export function buildScale(axis: Axis, values: Iterable<number>): Scale {
   const isLog = axis.scale === 'log'
   const [min, max] = domainOf(axis, values)
@@ -44,7 +44,7 @@ function domainOf(axis: Axis, values: Iterable<number>): [number, number] {
   return max > min ? [min, max] : [min, isLog ? min * 10 : min + 1]
 }
 
-/** All values that the series have along one axis. */
+/** All values of the series along one axis. */
 export function* valuesAlong(axis: 'x' | 'y', series: readonly Series[]): Iterable<number> {
   for (const each of series) {
     if (each.kind === 'rule') {
@@ -86,7 +86,7 @@ function linearTicks(min: number, max: number, given?: number): Tick[] {
   })
 }
 
-/** Powers of ten; with fewer than three of them also 2 and 5 times each. */
+/** Powers of ten; if there are fewer than three, also 2 and 5 times each. */
 function logTicks(min: number, max: number): Tick[] {
   const from = Math.floor(Math.log10(min))
   const to = Math.ceil(Math.log10(max))
@@ -101,7 +101,7 @@ function logTicks(min: number, max: number): Tick[] {
   return ticks
 }
 
-/** Plain numbers on an axis that stays between a thousandth and ten thousand, powers of ten otherwise. */
+/** Plain numbers on an axis between 0.001 and 10,000, powers of ten otherwise. */
 function powerLabel(factor: number, power: number, from: number, to: number): string {
   if (from >= -3 && to <= 5)
     return power < 0 ? (factor * 10 ** power).toFixed(-power) : String(factor * 10 ** power)

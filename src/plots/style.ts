@@ -1,4 +1,4 @@
-/** How the series of one label look: told apart by colour, by dash and by marker, so also in grey print. */
+/** Style of the series of one label: colour, dash and marker differ, so labels also differ in grey print. */
 export interface Style {
   readonly color: string
   /** SVG's stroke-dasharray; undefined for a solid line. */
@@ -6,7 +6,7 @@ export interface Style {
   readonly marker: 'circle' | 'square' | 'triangle' | 'diamond'
 }
 
-/** Colours that people with any common colour vision tell apart on white: Okabe and Ito, jfly.uni-koeln.de/color. */
+/** Colours that are distinguishable on white with any common colour vision: Okabe and Ito, jfly.uni-koeln.de/color. */
 const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000']
 const DASHES = [undefined, '7 3', '2 2.5', '9 3 2 3', '12 4']
 const MARKERS = ['circle', 'square', 'triangle', 'diamond'] as const

@@ -13,7 +13,7 @@ export function text(words: string, attributes: Attributes): string {
   return element('text', attributes, [escapeText(words)])
 }
 
-/** Enough digits for print, few enough that files stay small and do not change with the last bit. */
+/** Two decimals: enough for print, and few enough that files stay small and do not change with the last bit. */
 export function pixels(value: number): string {
   return String(Math.round(value * 100) / 100)
 }
@@ -26,7 +26,7 @@ export function escapeText(words: string): string {
     .replaceAll('"', '&quot;')
 }
 
-/** About how wide text is; fonts differ, so it is meant generously. */
+/** Estimated width of text. Fonts differ, so the estimate is generous. */
 export function textWidth(words: string, size: number): number {
   return words.length * size * 0.57
 }

@@ -6,7 +6,7 @@
  * where UT1 = UTC. The true UT1 - UTC is below 0.9 s, which moves right ascension by at most 0.0038°.
  */
 
-/** Where a detector stands and how its axes lie. */
+/** Position of a detector and orientation of its axes. */
 export interface Site {
   /** Geodetic latitude, degrees, north positive. */
   readonly latitude: number
@@ -16,10 +16,10 @@ export interface Site {
   readonly axis: number
 }
 
-/** Where the neutrino came from, in the frame of a detector, radians. Azimuth runs anticlockwise from +x, seen from above. */
+/** Direction to the source in the frame of a detector, radians. Azimuth is anticlockwise from +x, seen from above. */
 export interface LocalDirection {
   readonly azimuth: number
-  /** 0 is straight above. */
+  /** 0 is vertically above. */
   readonly zenith: number
 }
 
@@ -54,7 +54,7 @@ const CENTURY_DAYS = 36_525
 
 /**
  * ICRS coordinates of a direction.
- * @param utcMs Unix time in milliseconds, with a fraction where it is known
+ * @param utcMs Unix time in milliseconds, with a fraction if it is known
  */
 export function toEquatorial(direction: LocalDirection, utcMs: number, site: Site): Equatorial {
   const earth = earthAt(utcMs)
@@ -65,7 +65,7 @@ export function toEquatorial(direction: LocalDirection, utcMs: number, site: Sit
   return { rightAscension: longitude, declination: latitude }
 }
 
-/** The direction in which a detector sees a place of the sky: the inverse of `toEquatorial`. */
+/** The direction of a sky position in the frame of a detector: the inverse of `toEquatorial`. */
 export function toLocal(
   { rightAscension, declination }: Equatorial,
   utcMs: number,
@@ -114,7 +114,7 @@ function earthAt(utcMs: number): Earth {
   const days = (utcMs - J2000_MS) / DAY_MS
   const t = days / CENTURY_DAYS
   const { x, y } = poleOfDate(t)
-  // The whole turns are dropped first, so that double precision is enough.
+  // Whole turns are dropped first, so that double precision is enough.
   const turns = (days % 1) + 0.779057273264 + 0.00273781191135448 * days
   return {
     rotation: TAU * (turns % 1) + (x * y) / 2,
@@ -204,7 +204,7 @@ function fromTerrestrial([x, y, z]: Vector, { latitude, longitude }: Site): Vect
   ]
 }
 
-/** Turns Earth-fixed axes into those of the ICRS. */
+/** Rotates Earth-fixed axes to those of the ICRS. */
 function toCelestial([x, y, z]: Vector, { rotation, poleX, poleY }: Earth): Vector {
   const [sin, cos] = [Math.sin(rotation), Math.cos(rotation)]
   const [c1, c2, c3] = [x * cos - y * sin, x * sin + y * cos, z]

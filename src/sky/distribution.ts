@@ -4,7 +4,7 @@ import type { SkyPlace } from './healpix.ts'
 export interface VmfComponent extends SkyPlace {
   /** Above 0; the weights of a mixture are divided by their sum. */
   readonly weight: number
-  /** Concentration, 0 (the whole sky alike) or more. */
+  /** Concentration, 0 (uniform over the sky) or more. */
   readonly kappa: number
 }
 
@@ -17,7 +17,7 @@ export class Mixture {
   /** Logarithms of weight and normalisation of each component. */
   readonly #logNorms: Float64Array
 
-  /** @throws RangeError where there is no component, or a weight or concentration is not a number of the range */
+  /** @throws RangeError if there is no component, or a weight or concentration is out of range */
   constructor(components: readonly VmfComponent[]) {
     const sum = components.reduce((total, { weight }) => total + weight, 0)
     for (const { weight, kappa } of components) {
@@ -57,7 +57,7 @@ export class Mixture {
   }
 }
 
-/** Below it a distribution is the whole sky alike to double precision. */
+/** Below it a distribution is uniform over the sky to double precision. */
 const KAPPA_MIN = 1e-12
 
 function logNorm(kappa: number): number {

@@ -31,7 +31,7 @@ describe('HEALPix', () => {
     expect(centre.declination / DEGREE).toBeCloseTo(centreDec, 8)
   })
 
-  it('has every pixel hold its own centre', () => {
+  it('finds every pixel from its centre', () => {
     for (const order of [0, 1, 2, 3, 4])
       for (let pixel = 0; pixel < pixelCount(order); pixel++)
         expect(pixelOf(centreOf(order, pixel), order)).toBe(pixel)
@@ -42,13 +42,13 @@ describe('HEALPix', () => {
     }
   })
 
-  it('takes right ascension beyond a turn', () => {
+  it('accepts right ascension outside 0 to 2π', () => {
     const place = { rightAscension: 1, declination: 0.5 }
     for (const turns of [-2, -1, 1, 3])
       expect(pixelOf({ ...place, rightAscension: 1 + turns * 2 * Math.PI }, 8)).toBe(pixelOf(place, 8))
   })
 
-  it('names a pixel by one number', () => {
+  it('identifies a pixel by one number', () => {
     expect(toUniq(0, 11)).toBe(15)
     expect(toUniq(1, 0)).toBe(16)
     for (const [order, pixel] of [

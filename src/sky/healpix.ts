@@ -12,10 +12,10 @@ const TAU = 2 * Math.PI
 /** Row of each base pixel, counted from the north, and its place within the row. */
 const FACE_ROW = [2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4] as const
 const FACE_PLACE = [1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7] as const
-/** Nearer to a pole than this (sine of declination) another form keeps more digits. */
+/** Closer to a pole than this (sine of declination) another formula keeps more digits. */
 const POLAR_Z = 0.99
 
-/** A place of the sky, radians. */
+/** A sky position, radians. */
 export interface SkyPlace {
   readonly rightAscension: number
   readonly declination: number
@@ -35,7 +35,7 @@ export function toUniq(order: number, pixel: number): number {
   return 4 * 4 ** order + pixel
 }
 
-/** @throws RangeError for a number that no pixel has */
+/** @throws RangeError for a number that is not the UNIQ of a pixel */
 export function fromUniq(uniq: number): { readonly order: number; readonly pixel: number } {
   for (let order = 0; order <= ORDER_MAX; order++) {
     const pixel = uniq - 4 * 4 ** order
@@ -44,7 +44,7 @@ export function fromUniq(uniq: number): { readonly order: number; readonly pixel
   throw new RangeError(`${uniq} is the UNIQ number of no pixel up to order ${ORDER_MAX}`)
 }
 
-/** The nested index of the pixel that holds a place. */
+/** The nested index of the pixel that contains a position. */
 export function pixelOf({ rightAscension, declination }: SkyPlace, order: number): number {
   const n = 2 ** order
   const z = Math.sin(declination)

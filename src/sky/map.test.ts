@@ -27,7 +27,7 @@ describe('Mixture', () => {
     expect(sum).toBeCloseTo(1, 4)
   })
 
-  it('divides weights by their sum', () => {
+  it('normalises weights by their sum', () => {
     const two = new Mixture([
       { ...centre, weight: 3, kappa: 5 },
       { ...centre, weight: 1, kappa: 5 },
@@ -41,7 +41,7 @@ describe('Mixture', () => {
   it.each([
     ['no component', [], /at least one/],
     ['a weight of 0', [{ ...centre, weight: 0, kappa: 1 }], /weight of 0/],
-    ['a kappa that is no number', [{ ...centre, weight: 1, kappa: Number.NaN }], /kappa of NaN/],
+    ['a kappa of NaN', [{ ...centre, weight: 1, kappa: Number.NaN }], /kappa of NaN/],
     ['a negative kappa', [{ ...centre, weight: 1, kappa: -1 }], /kappa of -1/],
   ])('refuses %s', (_, components, message) => {
     expect(() => new Mixture(components)).toThrow(message)
@@ -63,7 +63,7 @@ describe('toSkyMap()', () => {
       expect((regionArea(map, share) * SQUARE_DEGREES) / exactArea(kappa, share)).toBeCloseTo(1, 2)
   })
 
-  it('finds a narrow component anywhere, beside a wide one', () => {
+  it('finds a narrow component next to a wide one at any position', () => {
     for (let i = 0; i < 20; i++) {
       const narrow = { rightAscension: 0.31 * i, declination: Math.asin(-0.95 + 0.1 * i) }
       const mixture = new Mixture([
@@ -78,7 +78,7 @@ describe('toSkyMap()', () => {
 describe('writeFits()', () => {
   const map = toSkyMap(new Mixture([{ ...centre, weight: 1, kappa: 100 }]))
 
-  it('writes whole blocks, cards of 80 characters and rows in the order of bytes of the network', () => {
+  it('writes whole blocks, cards of 80 characters and big-endian rows', () => {
     const bytes = writeFits(map, { OBJECT: "event '1'", RADIUS90: 1.5e-9 })
     expect(bytes.length % 2_880).toBe(0)
     const text = new TextDecoder().decode(bytes.subarray(0, 3 * 2_880))
@@ -98,7 +98,7 @@ describe('writeFits()', () => {
     ['a name of nine characters', { LONGNAMES: 1 }, /cannot be named "LONGNAMES"/],
     ['text that is not ASCII', { OBJECT: 'ν' }, /not ASCII/],
     ['text that is too long', { OBJECT: 'x'.repeat(70) }, /longer than 80/],
-    ['a number that is none', { RA: Number.NaN }, /cannot hold NaN/],
+    ['a value of NaN', { RA: Number.NaN }, /cannot hold NaN/],
   ])('refuses %s', (_, notes, message) => {
     expect(() => writeFits(map, notes)).toThrow(message)
   })

@@ -27,10 +27,10 @@ const ORDERS_BEYOND = 3
 const SIDE_DEGREES = 58.6
 /** A pixel's density is the mean over 4^this places in it. */
 const SUB_ORDERS = 2
-/** Beyond this many widths a component adds nothing that is worth a division. */
+/** Beyond this many widths, a component's contribution justifies no further division. */
 const NEAR_WIDTHS = 6
 
-/** Divides the sky until no pixel holds much probability. */
+/** Divides the sky until no pixel holds more than the given share of the probability. */
 export function toSkyMap(mixture: Mixture, options: MapOptions = {}): SkyMap {
   const { probabilityMax = PROBABILITY_MAX } = options
   const orderMax = finestOrder(mixture)
@@ -83,8 +83,8 @@ function meanDensity(mixture: Mixture, order: number, pixel: number): number {
 }
 
 /**
- * Whether a pixel is large beside a component that lies in or near it: the density changes too much within it to be known
- * from a few places.
+ * Whether a pixel is large compared with a component in or near it: the density varies too much within the pixel to be
+ * estimated from a few points.
  */
 function isCoarse({ axes, components }: Mixture, order: number, pixel: number): boolean {
   const [x, y, z] = toVector(centreOf(order, pixel))

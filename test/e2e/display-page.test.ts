@@ -266,7 +266,7 @@ describe('the page', () => {
     const { page } = await open(t, { token: 'right' })
     await page.getByLabel('Whoever started nustream').fill('wrong')
     await page.getByRole('button', { name: 'Open' }).click()
-    await page.getByText('this is not the right token').waitFor()
+    await page.getByText('the token is not valid').waitFor()
     expect(await axeFindings(page)).toEqual([])
     await page.getByLabel('Whoever started nustream').fill('right')
     await page.getByRole('button', { name: 'Open' }).click()

@@ -183,7 +183,7 @@ describe('Stream', () => {
       }
       return isAllowed
         ? Response.json(SNAPSHOT)
-        : Response.json({ error: 'a token is needed' }, { status: 401 })
+        : Response.json({ error: 'a token is required' }, { status: 401 })
     })
     sources[0].fail(2)
     await vi.advanceTimersByTimeAsync(1_500)
@@ -195,10 +195,8 @@ describe('Stream', () => {
   })
 
   it('says why a token is refused', async () => {
-    const { stream } = openStream(() =>
-      Response.json({ error: 'this is not the right token' }, { status: 401 }),
-    )
-    expect(await stream.giveToken('wrong')).toBe('this is not the right token')
+    const { stream } = openStream(() => Response.json({ error: 'the token is not valid' }, { status: 401 }))
+    expect(await stream.giveToken('wrong')).toBe('the token is not valid')
   })
 
   it('gives an event that it has, asks for one that it has not, and knows that one has left', async () => {
