@@ -1,9 +1,10 @@
-import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { access, constants, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { sleep } from '../async/deadline.ts'
 import { tryLockFile } from '../broker/sqlite/lock.ts'
 import { UsageError } from '../errors.ts'
+import { makeFolders } from '../folders.ts'
 
 /** Which predictions one file holds. */
 export interface FileSpan {
@@ -52,7 +53,7 @@ function toName(cursor: string): string {
  */
 export async function makeFolder(dir: string): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true })
+    await makeFolders(dir)
     await access(dir, constants.W_OK)
   } catch (cause) {
     const message = `cannot write to the archive's folder ${dir}: ${cause instanceof Error ? cause.message : cause}`

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rmdir, writeFile } from 'node:fs/promises'
+import { mkdtemp, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
+import { makeFolders } from '../folders.ts'
 
 /**
  * Creates the folder of a report and checks, before hours of work, that files can be created in it.
@@ -8,7 +9,7 @@ import { UsageError } from '../errors.ts'
  */
 export async function makeReportFolder(folder: string): Promise<void> {
   await writing(folder, async () => {
-    await mkdir(folder, { recursive: true })
+    await makeFolders(folder)
     await rmdir(await mkdtemp(join(folder, '.nustream-')))
   })
 }

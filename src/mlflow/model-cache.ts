@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { UnavailableError, UsageError } from '../errors.ts'
+import { makeFolders } from '../folders.ts'
 
 const index = z.object({
   source: z.string(),
@@ -129,22 +130,6 @@ export class ModelCache {
   }
 }
 
-/**
- * Makes a folder and those above it. Not `mkdir` with `recursive`: where a file system answers ENOENT for a folder whose
- * parent is there, as /proc does, Node tries for ever.
- */
-async function makeFolders(path: string): Promise<void> {
-  const make = () => mkdir(path).catch((error: NodeJS.ErrnoException) => error)
-  const failure = await make()
-  if (failure?.code === 'ENOENT' && dirname(path) !== path) {
-    await makeFolders(dirname(path))
-    const again = await make()
-    if (again && again.code !== 'EEXIST') throw again
-    return
-  }
-  if (failure && failure.code !== 'EEXIST') throw failure
-}
-
 /** Length and SHA-256 of a file. */
 export async function digestOf(path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256')
@@ -164,7 +149,7 @@ export function folderDigest(files: CachedFiles): string {
 
 /** Makes the folder that a file is to lie in. */
 export async function makeFolderOf(path: string): Promise<string> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolders(dirname(path))
   return path
 }
 

@@ -1,8 +1,9 @@
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError } from '../errors.ts'
 import { type EventBatch, eventCount, pulseCount, TOPOLOGIES, TRUTH_DETAILS } from '../event/event-batch.ts'
 import { sensorPositions } from '../event/sensors.ts'
+import { makeFolders } from '../folders.ts'
 import {
   openParquetWriter,
   type ParquetColumn,
@@ -69,7 +70,7 @@ const META_COLUMNS: ParquetColumn[] = [
 export async function writeKaggle(options: WriteKaggleOptions): Promise<WriteKaggleReport> {
   const { dir, events, eventsPerFile = 200_000, signal } = options
   const train = join(dir, 'train')
-  await mkdir(train, { recursive: true }).catch((cause: unknown) => {
+  await makeFolders(train).catch((cause: unknown) => {
     throw unwritable(dir, cause)
   })
   await makeRoom(dir, options.overwrite ?? false)
