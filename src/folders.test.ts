@@ -18,6 +18,12 @@ describe('makeFolders()', () => {
     expect(statSync(path).isDirectory()).toBe(true)
   })
 
+  it('fails where the path is a file', async (t) => {
+    const file = join(folder(t), 'file')
+    writeFileSync(file, '')
+    await expect(makeFolders(file)).rejects.toThrow(/EEXIST/)
+  })
+
   it('fails below a file', async (t) => {
     const file = join(folder(t), 'file')
     writeFileSync(file, '')
