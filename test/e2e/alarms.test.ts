@@ -8,7 +8,6 @@ const QUICK = ['consumer-gone', 'redis-killed', 'redis-full', 'source-silent', '
 
 /** Alerts whose cause takes too long, or cannot be made on purpose, and why. */
 const UNTRIED: Readonly<Record<string, string>> = {
-  NustreamModelServerErrors: 'needs a fault in the server itself',
   NustreamModelRefused: 'test/integration/mlflow-registry.test.ts holds its metric to a real registry',
   NustreamModelRegistryAway: 'test/integration/mlflow-registry.test.ts holds its metric to a real registry',
   NustreamMlflowBufferFull: 'fifty thousand points take five minutes',

@@ -178,6 +178,27 @@ const flow: readonly Cause[] = [
   },
 ]
 
+/** Sixteen callers that each send a request after the other to a model server with one thread. */
+async function askedBySixteen(stage: Stage, ...flags: string[]): Promise<Trial> {
+  stage.start('server', '--model', 'nano', '--threads', '1', ...flags)
+  await stage.flows('nustream_server_model_info')
+  const pulses = Array.from({ length: 200 }, (_, i) => {
+    return { sensor_id: (i * 61) % 5160, time: 10_000 + 20 * i, charge: 1, auxiliary: false }
+  })
+  const body = JSON.stringify({ events: Array.from({ length: 16 }, () => ({ pulses })) })
+  const headers = { 'content-type': 'application/json' }
+  const ask = (signal: AbortSignal) =>
+    again(1, signal, async () => {
+      const options = { method: 'POST', headers, body, signal }
+      const answer = await fetch(`${stage.urlOf('server')}/predict`, options).catch(() => undefined)
+      await answer?.arrayBuffer().catch(() => undefined)
+    })
+  return {
+    make: async (signal) => void (await Promise.all(Array.from({ length: 16 }, () => ask(signal)))),
+    mend: nothing,
+  }
+}
+
 const faults: readonly Cause[] = [
   {
     name: 'bad-events',
@@ -199,26 +220,13 @@ const faults: readonly Cause[] = [
     name: 'server-overloaded',
     what: 'sixteen callers ask a model server whose queue holds 32 events',
     alerts: ['NustreamModelOverloaded'],
-    async open(stage) {
-      stage.start('server', '--model', 'nano', '--threads', '1', '--queue-max', '32')
-      await stage.flows('nustream_server_model_info')
-      const pulses = Array.from({ length: 200 }, (_, i) => {
-        return { sensor_id: (i * 61) % 5160, time: 10_000 + 20 * i, charge: 1, auxiliary: false }
-      })
-      const body = JSON.stringify({ events: Array.from({ length: 16 }, () => ({ pulses })) })
-      const ask = async (signal: AbortSignal) => {
-        const headers = { 'content-type': 'application/json' }
-        await again(1, signal, async () => {
-          const options = { method: 'POST', headers, body, signal }
-          const answer = await fetch(`${stage.urlOf('server')}/predict`, options).catch(() => undefined)
-          await answer?.arrayBuffer().catch(() => undefined)
-        })
-      }
-      return {
-        make: async (signal) => void (await Promise.all(Array.from({ length: 16 }, () => ask(signal)))),
-        mend: nothing,
-      }
-    },
+    open: (stage) => askedBySixteen(stage, '--queue-max', '32'),
+  },
+  {
+    name: 'deadline-missed',
+    what: 'sixteen callers ask a model server whose deadline is too short for them',
+    alerts: ['NustreamModelServerErrors'],
+    open: (stage) => askedBySixteen(stage, '--deadline', '100'),
   },
   {
     name: 'mlflow-away',
