@@ -54,12 +54,15 @@ export async function openStage(owner: Owner, redisOptions: StartRedisOptions = 
     targets: [],
   })
   const listed = new Set<PartName>()
+  const started: NustreamProcess[] = []
   const list = () => prometheus.setTargets([...listed].map((part) => toTarget(part, ports.get(part) ?? 0)))
   const start: Stage['start'] = (part, ...flags) => {
     listed.add(part)
     list()
     const words = [PORT_FLAGS[part], '--broker', redis.url, '--port', `${ports.get(part)}`]
-    return startNustream([...words, '--log-level', 'warn', ...flags], owner)
+    const process = startNustream([...words, '--log-level', 'warn', ...flags], owner)
+    started.push(process)
+    return process
   }
   return {
     owner,
@@ -75,7 +78,12 @@ export async function openStage(owner: Owner, redisOptions: StartRedisOptions = 
     publish: (events) => publish(redis.url, events),
     flows: async (query) => {
       const isAboveZero = async () => Number((await prometheus.query(`sum(${query})`))[0]?.value[1]) > 0
-      await until(isAboveZero, { withinMs: READY_WITHIN_MS, everyMs: 250, what: query })
+      await until(isAboveZero, { withinMs: READY_WITHIN_MS, everyMs: 250, what: query }).catch(
+        (cause: unknown) => {
+          const words = started.map((part) => part.stderr().slice(-500))
+          throw new Error(`${query} did not rise above 0\n${words.join('\n')}`, { cause })
+        },
+      )
     },
   }
 }
