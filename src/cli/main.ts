@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ add(program: Command): v
   simulate: () => import('./simulate.ts'),
   evaluate: () => import('./evaluate.ts'),
   'dead-letters': () => import('./dead-letters.ts'),
+  inspect: () => import('./inspect.ts'),
   skymap: () => import('./skymap.ts'),
   models: () => import('./models.ts'),
   doctor: () => import('./doctor.ts'),

@@ -14,6 +14,8 @@ export interface MessageFit {
 export interface AlertMessage {
   /** DAQ frame and physics frame, and others where the message has them. In order. */
   readonly frames: readonly Frame[]
+  /** Letters of all its frames, also of those that are not read: geometry, calibration and detector status. */
+  readonly letters: readonly string[]
   /** Names of the streams that chose the event, such as `neutrino` or `HESE`. */
   readonly streams: readonly string[]
   /** Reconstructions that the message lists beside its frames. */
@@ -47,6 +49,7 @@ export function readMessage(bytes: Uint8Array): AlertMessage {
   const isCleaned = typeof nch === 'number' && typeof npulses === 'number' && typeof qtot === 'number'
   return {
     frames: frames.flatMap(toFrame),
+    letters: frames.map((frame) => String(Array.isArray(frame) ? frame[0] : frame)),
     streams: Array.isArray(value['streams'])
       ? value['streams'].filter((name) => typeof name === 'string')
       : [],

@@ -68,7 +68,13 @@ export const DEFAULT_SERIES = [
 ] as const
 
 /** Splitters that repeat the whole readout, or look at IceTop alone: their frames would give an event twice. */
-const LEFT_OUT_SPLITTERS = new Set(['NullSplit', 'nullsplit', 'IceTopSplit', 'ice_top', 'icetopsplit'])
+export const LEFT_OUT_SPLITTERS: ReadonlySet<string> = new Set([
+  'NullSplit',
+  'nullsplit',
+  'IceTopSplit',
+  'ice_top',
+  'icetopsplit',
+])
 /** Fits of IceCube, the most trusted first; of high-energy starting events that of their own selection. */
 const REFERENCE_FITS = ['l2_online_SplineMPE', 'HESE_SPEFit2', 'OnlineL2_SplineMPE', 'SplineMPE'] as const
 /** Sub-events begin so long after the event's own clock in IceCube's usual events. */
@@ -158,11 +164,13 @@ function onOwnClock(
   }
 }
 
+/** Key of the primary of a simulated event. */
+export const PRIMARY_KEY = 'MCInIcePrimary'
+
 /** The direction of the primary. The first of a tree that has an energy: MuonGun's head has none. */
 function truthOf(frame: WholeFrame): NamedDirection | undefined {
-  const primary = frame.entry('MCInIcePrimary')
-  if (primary && classOf(primary) === 'I3Particle')
-    return directionOf('MCInIcePrimary', readParticle(primary))
+  const primary = frame.entry(PRIMARY_KEY)
+  if (primary && classOf(primary) === 'I3Particle') return directionOf(PRIMARY_KEY, readParticle(primary))
   const tree = frame.entry('I3MCTree')
   if (!tree || classOf(tree) !== 'I3MCTree') return undefined
   const [first, second] = readParticles(tree)
