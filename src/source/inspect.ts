@@ -99,7 +99,7 @@ function formOf(head: string): string {
   if (head.length === 0) return 'empty'
   const form = FORMS.find(([, magic]) => head.startsWith(magic))
   if (form) return form[0]
-  return /^(\xef\xbb\xbf)?\s*\{/.test(head) ? 'alert' : 'of an unknown form'
+  return head.replace('\u00ef\u00bb\u00bf', '').trimStart().startsWith('{') ? 'alert' : 'of an unknown form'
 }
 
 async function surveyI3(

@@ -1,7 +1,21 @@
+import type { DuckDBConnection } from '@duckdb/node-api'
 import { UsageError } from '../../errors.ts'
-import { openDuckDb, queryRows, toLiteralPath } from './duckdb.ts'
-import { describeParquet, unreadable } from './pulse-columns.ts'
-import { countRows, readEventIds, type SensorSample, sampleSensors } from './read.ts'
+import { SENSOR_COUNT, SENSORS_PER_STRING } from '../../event/sensors.ts'
+import { type DuckDb, openDuckDb, queryRows, toLiteralPath } from './duckdb.ts'
+import { describeParquet, findPulseColumns, PARQUET_ROWS, unreadable } from './pulse-columns.ts'
+import { countRows, readEventIds } from './read.ts'
+
+/** Sensors of the first pulses of a file. */
+export interface SensorSample {
+  readonly pulses: number
+  /** Strings of IceCube-86 with at least one pulse. */
+  readonly strings: number
+  /** Pulses of sensors that IceCube-86 does not have, and how many such sensors. */
+  readonly unknownPulses: number
+  readonly unknownSensors: number
+}
+
+const SAMPLE_ROWS = 65_536
 
 /** What a Parquet file holds. */
 export interface ParquetSurvey {
@@ -35,7 +49,7 @@ export async function surveyParquet(file: string): Promise<ParquetSurvey> {
       if (noPulsesReason !== undefined) return { ...facts, pulses: undefined, noPulsesReason }
       let events = 0
       for await (const _ of readEventIds(db, file, facts.rows)) events++
-      return { ...facts, pulses: { events, sample: await sampleSensors(db, file) }, noPulsesReason }
+      return { ...facts, pulses: { events, sample: await sampleSensors(connection, file) }, noPulsesReason }
     } finally {
       connection.disconnectSync()
     }
@@ -46,10 +60,7 @@ export async function surveyParquet(file: string): Promise<ParquetSurvey> {
   }
 }
 
-async function whyNoPulses(
-  db: Awaited<ReturnType<typeof openDuckDb>>,
-  file: string,
-): Promise<string | undefined> {
+async function whyNoPulses(db: DuckDb, file: string): Promise<string | undefined> {
   try {
     await countRows(db, file)
     return undefined
@@ -57,4 +68,15 @@ async function whyNoPulses(
     if (!(error instanceof UsageError)) throw error
     return error.message.replace(`${file}: `, '')
   }
+}
+
+async function sampleSensors(connection: DuckDBConnection, file: string): Promise<SensorSample> {
+  const [, sensorId] = await findPulseColumns(connection, file)
+  const isKnown = `coalesce(sensor BETWEEN 0 AND ${SENSOR_COUNT - 1}, false)`
+  const sql = `SELECT count(*), count(DISTINCT sensor // ${SENSORS_PER_STRING}) FILTER (${isKnown}),
+    count(*) FILTER (NOT ${isKnown}), count(DISTINCT sensor) FILTER (NOT ${isKnown})
+    FROM (SELECT TRY_CAST(${sensorId.raw} AS HUGEINT) AS sensor FROM ${PARQUET_ROWS} LIMIT ${SAMPLE_ROWS})`
+  const [row] = await queryRows(connection, sql, [toLiteralPath(file)])
+  const [pulses, strings, unknownPulses, unknownSensors] = row.map(Number)
+  return { pulses, strings, unknownPulses, unknownSensors }
 }
