@@ -7,26 +7,37 @@ const window = { startedMs: 0, isBusy: true }
 describe('Pace', () => {
   it('begins with the smallest room where there is a deadline, with the largest where there is none', () => {
     expect(open().room).toBe(4)
-    expect(open(Number.POSITIVE_INFINITY).room).toBe(100)
+    const endless = open(Number.POSITIVE_INFINITY)
+    expect(endless.room).toBe(100)
+    endless.learn({ ...window, events: 0, room: 100, endedMs: 10 })
+    expect(endless.room).toBe(100)
   })
 
-  it('gives room for as many more events as ended in time, up to the largest room', () => {
+  it('doubles the room while what was in hand ended in time, up to the largest room', () => {
     const pace = open()
-    pace.learn({ ...window, events: 4, room: 4, endedMs: 999 })
-    expect(pace.room).toBe(8)
-    pace.learn({ ...window, events: 500, room: 8, endedMs: 999 })
-    expect(pace.room).toBe(100)
+    const rooms = Array.from({ length: 6 }, () => {
+      pace.learn({ ...window, events: pace.room, room: pace.room, endedMs: 100, isBusy: false })
+      return pace.room
+    })
+    expect(rooms).toEqual([8, 16, 32, 64, 100, 100])
   })
 
-  it('gives no more room where nothing waits', () => {
+  it('gives no more room than for what would end in an eighth of the deadline', () => {
     const pace = open()
-    pace.learn({ ...window, events: 4, room: 4, endedMs: 10, isBusy: false })
+    // One event in 160 ms: six in a second.
+    pace.learn({ ...window, events: 1, room: 4, endedMs: 160 })
+    expect(pace.room).toBe(6)
+  })
+
+  it('gives no more room for a window that nobody waited for', () => {
+    const pace = open()
+    pace.learn({ ...window, events: 0, room: 4, endedMs: 1 })
     expect(pace.room).toBe(4)
   })
 
   it('keeps what is in hand within an eighth of the deadline', () => {
     const pace = open()
-    pace.learn({ ...window, events: 96, room: 4, endedMs: 1000 })
+    for (let i = 0; i < 5; i++) pace.learn({ ...window, events: 96, room: 4, endedMs: 10 })
     expect(pace.room).toBe(100)
     pace.learn({ ...window, events: 100, room: 100, endedMs: 2000 })
     expect(pace.room).toBe(50)

@@ -52,7 +52,9 @@ export class Pace {
     const { deadlineMs, roomMin, roomMax } = this.#options
     const fits = (IN_HAND_OF_DEADLINE * deadlineMs) / Math.max(endedMs - startedMs, 1e-3)
     if (fits < 1) this.#room = Math.max(roomMin, Math.min(this.#room, Math.floor(room * fits)))
-    else if (isBusy) this.#room = Math.min(roomMax, this.#room + events)
+    // A room smaller than what ends in time would only split the runs of a fast model, so it grows also while nothing waits.
+    else if (events > 0)
+      this.#room = Math.max(this.#room, Math.min(roomMax, 2 * this.#room, Math.floor(fits * events)))
     // Windows end one after the other, so that while more waits the time between two ends is what one takes.
     if (isBusy && events > 0) {
       const ms = Math.max(endedMs - Math.max(startedMs, this.#endedMs), 1e-3)
