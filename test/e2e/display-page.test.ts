@@ -264,11 +264,11 @@ describe('the page', () => {
 
   it('asks for the token where one is set', async (t) => {
     const { page } = await open(t, { token: 'right' })
-    await page.getByLabel('Whoever started nustream').fill('wrong')
+    await page.getByLabel('Ask the person who runs nustream').fill('wrong')
     await page.getByRole('button', { name: 'Open' }).click()
     await page.getByText('the token is not valid').waitFor()
     expect(await axeFindings(page)).toEqual([])
-    await page.getByLabel('Whoever started nustream').fill('right')
+    await page.getByLabel('Ask the person who runs nustream').fill('right')
     await page.getByRole('button', { name: 'Open' }).click()
     await untilShown(page, CASCADE.key)
   })

@@ -35,7 +35,7 @@ export function App() {
   )
 }
 
-/** Commands of the whole page; those of the view are heard where the view is. Returns the function that ends it. */
+/** Handles the commands of the page; the scene handles those of its view. Returns a function that stops it. */
 function listenForKeys(page: Page): () => void {
   const { playback } = page
   const onKey = (event: KeyboardEvent) => {

@@ -4,7 +4,7 @@ import { type Rgb, scaleColour, toCss, toOklab } from './colour.ts'
 const STEPS = 64
 const scale = Array.from({ length: STEPS }, (_, i) => scaleColour(i / (STEPS - 1)))
 
-/** How the severest forms of colour blindness see it, in linear light. Source: Machado, Oliveira & Fernandes 2009. */
+/** Simulation of the strongest forms of colour blindness, in linear light. Source: Machado, Oliveira & Fernandes 2009. */
 const BLINDNESS = {
   protanopia: [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
   deuteranopia: [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881],
@@ -27,26 +27,26 @@ function distances(colours: readonly Rgb[]): number[] {
 }
 
 describe('scaleColour()', () => {
-  it('takes equal steps for the eye', () => {
+  it('has perceptually equal steps', () => {
     const steps = distances(scale)
     const mean = steps.reduce((sum, step) => sum + step, 0) / steps.length
     for (const step of steps) expect(Math.abs(step / mean - 1)).toBeLessThan(0.35)
   })
 
-  it('gets darker all the way, and never as dark as the page', () => {
+  it('darkens monotonically and stays lighter than the page', () => {
     const lightness = scale.map((colour) => toOklab(colour)[0])
     for (let i = 1; i < STEPS; i++) expect(lightness[i]).toBeLessThan(lightness[i - 1])
     expect(lightness[STEPS - 1]).toBeGreaterThan(0.48)
   })
 
-  it.each(Object.entries(BLINDNESS))('keeps its order for eyes with %s', (_, matrix) => {
+  it.each(Object.entries(BLINDNESS))('keeps its order with %s', (_, matrix) => {
     const seen = scale.map((colour) => seenWith(matrix, colour))
     const lightness = seen.map((colour) => toOklab(colour)[0])
     for (let i = 4; i < STEPS; i++) expect(lightness[i]).toBeLessThan(lightness[i - 4])
     expect(lightness[0] - lightness[STEPS - 1]).toBeGreaterThan(0.3)
   })
 
-  it('holds its ends beyond them, and takes no number for early', () => {
+  it('clamps at its ends, and treats NaN as early', () => {
     expect(scaleColour(-3)).toEqual(scaleColour(0))
     expect(scaleColour(7)).toEqual(scaleColour(1))
     expect(scaleColour(Number.NaN)).toEqual(scaleColour(0))
@@ -54,7 +54,7 @@ describe('scaleColour()', () => {
 })
 
 describe('toCss()', () => {
-  it('writes what CSS reads', () => {
+  it('writes a CSS colour', () => {
     expect(toCss([1, 0.5, 0])).toBe('rgb(255 128 0)')
   })
 })

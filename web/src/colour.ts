@@ -5,7 +5,7 @@ const STEPS = 256
 
 /**
  * The path of the scale through OKLCH: lightness, chroma, hue (degrees). Early is light and yellow, late is dim and
- * violet; lightness falls all the way, so that it can be read without seeing hues, and ends well above the dark page.
+ * violet. Lightness falls monotonically, so that the scale can be read without hues, and ends above that of the dark page.
  */
 const PATH: readonly (readonly [number, number, number])[] = [
   [0.95, 0.11, 100],
@@ -18,7 +18,7 @@ const PATH: readonly (readonly [number, number, number])[] = [
 
 const SCALE: readonly Rgb[] = buildScale()
 
-/** Colour of a share, 0 (early) to 1 (late), beyond which it is held. Equal steps look equally far apart (OKLab). */
+/** Colour of a share, 0 (early) to 1 (late), clamped outside. Equal steps look equally far apart (OKLab). */
 export function scaleColour(share: number): Rgb {
   const step = Number.isNaN(share) ? 0 : Math.round(Math.min(1, Math.max(0, share)) * (STEPS - 1))
   return SCALE[step]
@@ -41,7 +41,7 @@ export function toOklab(rgb: Rgb): [number, number, number] {
   ]
 }
 
-/** Walks the path in steps of equal length in OKLab. */
+/** Samples the path in steps of equal length in OKLab. */
 function buildScale(): Rgb[] {
   const fine = Array.from({ length: 2_001 }, (_, i) => pathPoint(i / 2_000))
   const lengths = [0]
@@ -54,7 +54,7 @@ function buildScale(): Rgb[] {
   })
 }
 
-/** OKLab of a share of the path, without corners at its points (Catmull-Rom). */
+/** OKLab of a share of the path, smooth at its points (Catmull-Rom). */
 function pathPoint(share: number): [number, number, number] {
   const last = PATH.length - 1
   const i = Math.min(last - 1, Math.floor(share * last))

@@ -1,2 +1,2 @@
-/** Style sheets are gathered by Vite; importing them gives nothing. */
+/** Vite bundles style sheets; importing them gives no value. */
 declare module '*.css'

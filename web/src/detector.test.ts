@@ -9,7 +9,7 @@ describe('the detector', () => {
     for (const [from, to] of lines) expect(from[2]).toBeGreaterThan(to[2] + 300)
   })
 
-  it('has an outline that holds every sensor', () => {
+  it('has an outline that contains every sensor', () => {
     const corners = outline()
     expect(corners.length).toBeGreaterThanOrEqual(6)
     for (let i = 0; i < sensorPositions.length; i += 180) {

@@ -1,7 +1,7 @@
 import { CENTRE_DEPTH_M, SENSORS_PER_STRING, STRING_COUNT, sensorPositions } from '../../src/event/sensors.ts'
 import type { Vector } from './vector.ts'
 
-/** Depths that are written beside the detector, m below the surface of the ice. */
+/** Depths labelled beside the detector, m below the surface of the ice. */
 const DEPTHS_M = [1500, 2000, 2400]
 
 /** The cables, from top to bottom sensor. */
@@ -19,7 +19,7 @@ export function outline(): Vector[] {
   return [...halfHull(sorted), ...halfHull(sorted.toReversed())]
 }
 
-/** Heights of the depths that are written beside the detector, in its coordinates. */
+/** Heights of the labelled depths in detector coordinates. */
 export function depthTicks(): { readonly label: string; readonly z: number }[] {
   return DEPTHS_M.map((depth) => ({
     label: `${depth.toLocaleString('en')}\u2009m deep`,

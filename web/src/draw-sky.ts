@@ -17,14 +17,14 @@ export interface SkyPicture {
   readonly shown: DrawnEvent | undefined
   readonly width: number
   readonly height: number
-  /** Pixels that are drawn for each pixel of CSS. */
+  /** Device pixels per CSS pixel. */
   readonly ratio: number
 }
 
-/** Places of the points in the picture, CSS pixels; null for those that cannot be opened. */
+/** Positions of the points in the picture, CSS pixels; null for points that cannot be opened. */
 export type SkyTargets = readonly (readonly [number, number] | null)[]
 
-/** Newest points that are drawn with their error circles; older ones are dots. */
+/** Number of newest points drawn with their error circles; older points are dots. */
 export const CIRCLES_MAX = 20
 
 const INK = {
@@ -39,7 +39,7 @@ const INK = {
   truth: '#57c8ee',
 }
 
-/** Draws the map; gives back where the points are that can be clicked. */
+/** Draws the map. Returns the positions of the points that can be clicked. */
 export function drawSky(context: CanvasRenderingContext2D, picture: SkyPicture): SkyTargets {
   const { points, shown, width, height, ratio } = picture
   const frame = frameOf(points)
@@ -88,7 +88,7 @@ function drawPoints(
     const place = projection(placeOf(points, i))
     targets.push(place && points.key[i] !== null ? place : null)
     if (!place) continue
-    // The newest tenth stands out; what is older fills the map up.
+    // The newest tenth is drawn bright, older points dim.
     const isNew = i >= count * 0.9
     context.globalAlpha = isNew ? 0.95 : 0.4
     const size = isNew ? 2.4 : 1.6
@@ -111,7 +111,7 @@ function drawCircles(context: CanvasRenderingContext2D, projection: GeoProjectio
   context.globalAlpha = 1
 }
 
-/** The drawn event: ring with its circle, and a cross for the truth. */
+/** The drawn event: a ring with its error circle, and a cross for the truth. */
 function drawShown(
   context: CanvasRenderingContext2D,
   projection: GeoProjection,
@@ -139,7 +139,7 @@ function drawShown(
 function drawNames(context: CanvasRenderingContext2D, projection: GeoProjection, frame: SkyFrame): void {
   context.fillStyle = INK.text
   context.font = `${Math.max(10, Math.round(projection.scale() / 9))}px ${getComputedStyle(document.body).fontFamily}`
-  // Points end at a dark rim round the letters.
+  // A dark outline separates the letters from the points.
   context.strokeStyle = INK.sphere
   context.lineWidth = 3
   context.lineJoin = 'round'

@@ -5,7 +5,7 @@ import { dot, minus, times, type Vector } from './vector.ts'
 
 const LIGHT_M_PER_NS = 0.2998
 
-/** Events for tests, made of nothing but geometry. */
+/** Events for tests, computed from geometry only. */
 export function exampleTrack(direction: DirectionRad, through: Vector = [0, 0, 0]): DrawnEvent {
   const travel = times(toSourceVector(direction.azimuth, direction.zenith), -1)
   const hits = sensors().flatMap(({ id, position }) => {

@@ -1,4 +1,4 @@
-/** Between number and unit, as typesetting asks. */
+/** Thin space between number and unit. */
 const THIN = '\u2009'
 const NONE = '–'
 
@@ -11,7 +11,7 @@ export function formatRate(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: value >= 100 ? 0 : value >= 10 ? 1 : 2 })
 }
 
-/** A mark of a scale: 250, 20k, 3M. */
+/** An axis tick: 250, 20k, 3M. */
 export function formatShort(value: number): string {
   if (value >= 1_000_000) return `${value / 1_000_000}M`
   return value >= 1_000 ? `${value / 1_000}k` : String(value)
@@ -35,12 +35,12 @@ export function formatDuration(ms: number | null): string {
   return minutes < 99.5 ? `${Math.round(minutes)}${THIN}min` : `${Math.round(minutes / 60)}${THIN}h`
 }
 
-/** Whole seconds, and now for less than one. */
+/** Whole seconds, or "now" for less than one. */
 export function formatAge(ms: number): string {
   return ms < 1_000 ? 'now' : formatDuration(Math.round(ms / 1_000) * 1_000)
 }
 
-/** Age of a heartbeat, to a tenth of a second while it is young. */
+/** Age of a heartbeat, to a tenth of a second below ten seconds. */
 export function formatBeat(ms: number): string {
   return ms < 9_950 ? `${(Math.max(0, ms) / 1_000).toFixed(1)}${THIN}s` : formatDuration(ms)
 }

@@ -1,15 +1,15 @@
-/** Draws one frame of so many milliseconds since the last. */
+/** Draws a frame, given the milliseconds since the last one. */
 export type DrawFrame = (elapsedMs: number) => {
-  /** More frames must follow. */
+  /** True if more frames must follow. */
   readonly isMoving: boolean
-  /** The time of this frame is of interest. */
+  /** True if the time of this frame is to be measured. */
   readonly isMeasured: boolean
 }
 
 const FRAMES_OF_A_MEASURE = 10
-/** A pause longer than this is no frame: the page was hidden, or nothing moved. */
+/** A longer pause is not counted as a frame: the page was hidden, or nothing moved. */
 const PAUSE_MS = 250
-/** Of an animation after a rest, as nothing is known of when it began. */
+/** Assumed time of the first frame after a rest, whose start is not known. */
 const FIRST_FRAME_MS = 16
 
 /** Frames on demand: none while nothing moves. */
@@ -25,7 +25,7 @@ export class FrameLoop {
     this.#draw = draw
   }
 
-  /** Something has changed: draw a frame, once, however often this is called before it. */
+  /** Requests one frame, however often it is called before that frame. */
   request(): void {
     this.#handle ??= requestAnimationFrame((nowMs) => this.#frame(nowMs))
   }
@@ -37,7 +37,7 @@ export class FrameLoop {
 
   #frame(nowMs: number): void {
     const elapsedMs = this.#lastMs === undefined ? FIRST_FRAME_MS : nowMs - this.#lastMs
-    // Stays defined while drawing, so that what drawing changes asks for no second frame.
+    // Stays defined while drawing, so that changes made by drawing request no second frame.
     const { isMoving, isMeasured } = this.#draw(Math.min(elapsedMs, PAUSE_MS))
     this.#handle = undefined
     this.#lastMs = isMoving ? nowMs : undefined

@@ -9,7 +9,7 @@ function command(key: string, tag = 'BODY', type = '') {
 }
 
 describe('commandOf()', () => {
-  it('knows its keys, in capitals too', () => {
+  it('knows its keys, also as capitals', () => {
     expect(command(' ')).toBe('toggle')
     expect(command('f')).toBe('follow')
     expect(command('F')).toBe('follow')
@@ -22,7 +22,7 @@ describe('commandOf()', () => {
     expect(commandOf({ key: 'f', ...NO_MODIFIER, metaKey: true }, { tag: 'BODY' })).toBeUndefined()
   })
 
-  it('leaves keys to what is focused', () => {
+  it('leaves keys to the focused element', () => {
     expect(command('f', 'INPUT', 'password')).toBeUndefined()
     expect(command(' ', 'BUTTON')).toBeUndefined()
     expect(command('f', 'BUTTON')).toBe('follow')
@@ -37,7 +37,7 @@ describe('addresses of events', () => {
     expect(eventOfHash('#/event/1396')).toBe('1396')
   })
 
-  it('are nothing else', () => {
+  it('have no other form', () => {
     for (const hash of ['', '#', '#/event/', '#/event/a/b', '#/event/<b>', `#/event/${'9'.repeat(200)}`])
       expect(eventOfHash(hash)).toBeUndefined()
   })

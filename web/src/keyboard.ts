@@ -1,4 +1,4 @@
-/** What a key asks for. */
+/** A command of a key. */
 export type Command =
   | 'toggle'
   | 'follow'
@@ -41,12 +41,12 @@ const COMMANDS = new Map(
   Object.entries(KEYS).flatMap(([command, keys]) => keys.map((key) => [key, command as Command])),
 )
 
-/** What is said in the help, in this order. */
+/** Texts of the help, in this order. */
 export const HELP: readonly { readonly keys: string; readonly does: string }[] = [
-  { keys: 'Space', does: 'pause, go on, or play again' },
-  { keys: ', .', does: 'step back and on in the time of the event' },
+  { keys: 'Space', does: 'pause, continue, or play again' },
+  { keys: ', .', does: 'step back and forward in the time of the event' },
   { keys: '[ ]', does: 'slower, faster' },
-  { keys: 'J K', does: 'next older, next newer event' },
+  { keys: 'J K', does: 'older event, newer event' },
   { keys: 'F', does: 'follow the newest events' },
   { keys: '← → ↑ ↓', does: 'turn the detector' },
   { keys: '+ −', does: 'zoom' },
@@ -61,7 +61,7 @@ interface Press {
   readonly altKey: boolean
 }
 
-/** What a key press asks for; undefined where it belongs to the browser, or to what is focused. */
+/** The command of a key press; undefined if the key belongs to the browser or to the focused element. */
 export function commandOf(
   press: Press,
   focused: { readonly tag: string; readonly type?: string },

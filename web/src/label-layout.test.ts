@@ -7,13 +7,13 @@ function word(changes: Partial<Word> = {}): Word {
   return { x: 400, y: 200, width: 80, height: 16, isLeftwards: false, ...changes }
 }
 
-it('layOut() puts a word beside its place, on the side that it wants', () => {
+it('layOut() puts a label beside its position, on its preferred side', () => {
   const [right, left] = [false, true].map((isLeftwards) => layOut([word({ isLeftwards })], ROOM)[0])
   expect(right).toEqual({ left: 414, top: 192, width: 80, height: 16 })
   expect(left).toEqual({ left: 306, top: 192, width: 80, height: 16 })
 })
 
-it('layOut() takes the other side of a place rather than another word, and then the next line', () => {
+it('layOut() tries the other side of the position first, and then the next line', () => {
   const boxes = layOut([word(), word(), word()], ROOM)
   expect(boxes.map(({ left, top }) => [left, top])).toEqual([
     [414, 192],
@@ -22,7 +22,7 @@ it('layOut() takes the other side of a place rather than another word, and then 
   ])
 })
 
-it('layOut() keeps clear of the edge of the picture and of what is taken', () => {
+it('layOut() avoids the edge of the picture and obstacles', () => {
   const [atEdge] = layOut([word({ x: 780 })], ROOM)
   expect(atEdge.left).toBe(686)
   const facts = { left: 0, top: 0, width: 300, height: 160 }
@@ -30,7 +30,7 @@ it('layOut() keeps clear of the edge of the picture and of what is taken', () =>
   expect(besideFacts).toMatchObject({ left: 334, top: 92 })
 })
 
-it('layOut() leaves a word without room beside its place', () => {
+it('layOut() leaves a label without room beside its position', () => {
   const everything = { left: 0, top: 0, width: 800, height: 400 }
   expect(layOut([word()], { ...ROOM, taken: [everything] })[0]).toMatchObject({ left: 414, top: 192 })
 })

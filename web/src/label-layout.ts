@@ -6,31 +6,31 @@ export interface Box {
   readonly height: number
 }
 
-/** A word and the place that it belongs to. */
+/** The size of a label and the position that it belongs to. */
 export interface Word {
   readonly x: number
   readonly y: number
   readonly width: number
   readonly height: number
-  /** Rather to the left of its place than to the right. */
+  /** Prefers the left side of its position. */
   readonly isLeftwards: boolean
 }
 
 export interface Room {
   readonly width: number
   readonly height: number
-  /** Where other words are. */
+  /** Boxes of other text. */
   readonly taken: readonly Box[]
 }
 
 const GAP_PX = 14
 const EDGE_PX = 4
-/** Tried one after the other, in heights of the word: beside its place first, then up and down. */
+/** Offsets in heights of the label, tried in this order: beside its position first, then up and down. */
 const SHIFTS = [0, 1, -1, 2, -2, 3, -3]
 
 /**
- * Boxes of words beside their places, in the order of the words: none lies on another or on what is taken, as long as
- * there is room within three lines of its place. A word without room stays beside its place.
+ * Boxes of labels beside their positions, in the order of the labels. No box overlaps another or an obstacle if there is
+ * room within three lines of its position. A label without room stays beside its position.
  */
 export function layOut(words: readonly Word[], { width, height, taken }: Room): Box[] {
   const boxes: Box[] = []

@@ -5,6 +5,6 @@ export const PageContext = createContext<Page | undefined>(undefined)
 
 export function usePage(): Page {
   const page = useContext(PageContext)
-  if (!page) throw new Error('a part of the page was drawn outside it')
+  if (!page) throw new Error('a component was rendered outside the page')
   return page
 }

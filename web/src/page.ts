@@ -7,16 +7,16 @@ import { Stream } from './stream.ts'
 
 const CLOCK_MS = 1_000
 
-/** The parts of the page that are no elements, and how they are connected. */
+/** The state of the page outside its components, and the connections between its parts. */
 export class Page {
   readonly stream = new Store<StreamState>(EMPTY_STATE)
   readonly playback = new Playback()
-  /** What the reader should know and can take away; undefined when there is nothing. */
+  /** A notice that the user can dismiss; undefined without one. */
   readonly notice = new Store<string | undefined>(undefined)
-  /** Clock of the service, Unix ms, once a second. */
+  /** Time of the service, Unix ms, updated once a second. */
   readonly nowMs = new Store(Date.now())
   readonly isHelpOpen = new Store(false)
-  /** Rows as the table shows them, newest first: what previous and next go along. */
+  /** Rows as the table shows them, newest first; previous and next move along them. */
   readonly rows = new Store<readonly EventRow[]>([])
   readonly #source: Stream
   #offered: string | undefined
@@ -44,7 +44,7 @@ export class Page {
     this.#source.open()
   }
 
-  /** Draws an event; its address can be passed on. */
+  /** Draws an event and puts it into the address, which can be shared. */
   choose(key: string): void {
     const hash = hashOfEvent(key)
     if (location.hash === hash) this.#openNamed()
@@ -79,7 +79,7 @@ export class Page {
   async #draw(key: string): Promise<void> {
     try {
       const event = await this.#source.event(key)
-      // The reader may have gone on in the meantime.
+      // The user may have chosen another event meanwhile.
       if (eventOfHash(location.hash) !== key) return
       if (event) {
         this.notice.set(undefined)
@@ -108,7 +108,7 @@ export class Page {
       this.playback.offer(newest)
     }
     const cameBack = state.connection === 'live' && before.connection !== 'live'
-    // An address that was opened before the token was given, or while the service was away.
+    // The address was opened before the token was given, or while the service was unreachable.
     if (cameBack && this.playback.store.get().event === undefined) this.#openNamed()
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Pictures that change once a second are drawn by the processor: where the graphics card is emulated, lines drawn by it
- * cost a hundred times as much, and would hold up the frames of the detector.
+ * The CPU draws pictures that change once a second: on an emulated graphics card, lines cost a hundred times as much and
+ * would delay the frames of the detector.
  */
 const BY_PROCESSOR: CanvasRenderingContext2DSettings = { willReadFrequently: true }
 
@@ -8,11 +8,11 @@ export function plainContext(canvas: HTMLCanvasElement): CanvasRenderingContext2
   return canvas.getContext('2d', BY_PROCESSOR)
 }
 
-/** The same for canvases that a library makes inside `make`, which asks for their contexts without saying how. */
+/** The same for canvases that a library creates inside `make` with default context settings. */
 export function withPlainCanvases<T>(make: () => T): T {
   const { prototype } = HTMLCanvasElement
   const { getContext } = prototype
-  // The overloads of the type say more than can be passed through.
+  // The overloads of the type cannot be passed through.
   prototype.getContext = function (this: HTMLCanvasElement) {
     return getContext.call(this, '2d', BY_PROCESSOR)
   } as typeof getContext

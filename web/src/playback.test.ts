@@ -15,7 +15,7 @@ function shown(playback: Playback) {
 }
 
 describe('Playback', () => {
-  it('draws the first event at once and the next when its turn comes', () => {
+  it('draws the first event at once and the next when it is due', () => {
     const playback = new Playback()
     playback.offer(event('1'))
     expect(shown(playback)).toBe('1')
@@ -27,7 +27,7 @@ describe('Playback', () => {
     expect(playback.player.share).toBe(0)
   })
 
-  it('follows with the brightest of those that have come', () => {
+  it('continues with the brightest event that has arrived', () => {
     const playback = new Playback()
     playback.offer(event('1'))
     for (const next of [event('2', 3), event('3', 9), event('4', 2)]) playback.offer(next)
@@ -36,7 +36,7 @@ describe('Playback', () => {
     expect(shown(playback)).toBe('3')
   })
 
-  it('keeps an event that was chosen until it is told to follow', () => {
+  it('keeps a chosen event until it is told to follow', () => {
     const playback = new Playback()
     playback.offer(event('1'))
     playback.choose(event('old'))
@@ -47,7 +47,7 @@ describe('Playback', () => {
     expect(shown(playback)).toBe('2')
   })
 
-  it('keeps what is drawn while it is paused', () => {
+  it('keeps the drawn event while it is paused', () => {
     const playback = new Playback()
     playback.offer(event('1'))
     playback.toggle()
@@ -56,14 +56,14 @@ describe('Playback', () => {
     expect(shown(playback)).toBe('1')
   })
 
-  it('waits for an event that was asked for rather than drawing another', () => {
+  it('waits for a requested event and draws no other', () => {
     const playback = new Playback()
     playback.stopFollowing()
     playback.offer(event('1'))
     expect(shown(playback)).toBeUndefined()
   })
 
-  it('tells only of changes', () => {
+  it('reports only changes', () => {
     const playback = new Playback()
     playback.offer(event('1'))
     playback.toggle()

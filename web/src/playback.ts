@@ -17,15 +17,15 @@ import { Store } from './store.ts'
 
 export interface PlaybackState {
   readonly player: Player
-  /** What is drawn. */
+  /** The drawn event. */
   readonly event: DrawnEvent | undefined
   readonly scene: Scene | undefined
 }
 
-/** Which event is drawn, and how far it has come: the one place where clock, reader and stream meet. */
+/** Decides which event is drawn and at which time, from the clock, the user and the stream. */
 export class Playback {
   readonly store = new Store<PlaybackState>({ player: PLAYER_AT_START, event: undefined, scene: undefined })
-  /** What is drawn next: the one with the most pulses of those that have come since an event was last drawn. */
+  /** The next event: the one with the most pulses among those that arrived since the last change. */
   #next: DrawnEvent | undefined
   #isMotionReduced = false
 
@@ -41,7 +41,7 @@ export class Playback {
     return this.store.get().player
   }
 
-  /** An event has come: it may be drawn when the one that is drawn has been seen, or at once when none is. */
+  /** Offers a new event. It is drawn at once if no event is drawn, otherwise after the current one has been shown. */
   offer(event: DrawnEvent): void {
     if (!this.#next || event.pulsesTotal >= this.#next.pulsesTotal) this.#next = event
     const { event: shown, player } = this.store.get()
@@ -49,7 +49,7 @@ export class Playback {
     else this.#moveOn()
   }
 
-  /** Time has passed. */
+  /** Advances the time. */
   tick(elapsedMs: number): void {
     this.#setPlayer(advance(this.player, elapsedMs, this.#isMotionReduced))
     this.#moveOn()
@@ -65,7 +65,7 @@ export class Playback {
     else this.#setPlayer(player)
   }
 
-  /** What is drawn stays. */
+  /** Keeps the drawn event. */
   stopFollowing(): void {
     this.#setPlayer({ ...this.player, isFollowing: false })
   }

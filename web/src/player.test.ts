@@ -34,14 +34,14 @@ describe('advance()', () => {
     expect(advance(paused, 10_000, false)).toBe(paused)
   })
 
-  it('shows the whole event at once where motion is reduced, for as long as it would have played', () => {
+  it('with reduced motion, shows the whole event at once for its playing time', () => {
     const shown = advance(PLAYER_AT_START, 16, true)
     expect(shown.share).toBe(1)
     expect(isDue(advance(shown, HOLD_MS, true), true)).toBe(false)
     expect(isDue(advance(shown, HOLD_MS + PLAY_MS, true), true)).toBe(true)
   })
 
-  it('stops at the end of an event that the reader chose', () => {
+  it('stops at the end of an event that the user chose', () => {
     const end = advance(chosen(PLAYER_AT_START), 2 * PLAY_MS, false)
     expect(end).toMatchObject({ share: 1, isPlaying: false, isFollowing: false })
     expect(isDue(advance(end, 60_000, false), false)).toBe(false)
@@ -49,13 +49,13 @@ describe('advance()', () => {
 })
 
 describe('toggled()', () => {
-  it('pauses and goes on from there', () => {
+  it('pauses and continues from there', () => {
     const paused = toggled(advance(PLAYER_AT_START, 1_000, false))
     expect(paused.isPlaying).toBe(false)
     expect(toggled(paused)).toMatchObject({ isPlaying: true, share: paused.share })
   })
 
-  it('plays again what has ended', () => {
+  it('plays a finished event again', () => {
     const end = advance(chosen(PLAYER_AT_START), 2 * PLAY_MS, false)
     expect(toggled(end)).toMatchObject({ isPlaying: true, share: 0 })
   })
@@ -73,7 +73,7 @@ describe('stepped() and movedTo()', () => {
 })
 
 describe('atSpeed()', () => {
-  it('stays within the speeds there are', () => {
+  it('stays within the available speeds', () => {
     const fastest = SPEEDS.reduce((player) => atSpeed(player, 1), PLAYER_AT_START)
     expect(fastest.speed).toBe(SPEEDS.at(-1))
     expect(SPEEDS.reduce((player) => atSpeed(player, -1), fastest).speed).toBe(SPEEDS[0])
@@ -81,7 +81,7 @@ describe('atSpeed()', () => {
 })
 
 describe('following()', () => {
-  it('goes on by itself', () => {
+  it('continues by itself', () => {
     expect(following(toggled(chosen(PLAYER_AT_START)))).toMatchObject({ isFollowing: true, isPlaying: true })
   })
 })

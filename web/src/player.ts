@@ -3,29 +3,29 @@
  * event's window.
  */
 export interface Player {
-  /** Newest events one after the other; false after the reader chose one. */
+  /** Shows the newest events one after the other; false after the user chose one. */
   readonly isFollowing: boolean
   readonly isPlaying: boolean
   readonly share: number
-  /** Since the end of the event's window, ms; 0 before. */
+  /** Time since the end of the event's window, ms; 0 before it. */
   readonly heldMs: number
-  /** Times the usual speed. */
+  /** Factor on the normal speed. */
   readonly speed: number
 }
 
 export const SPEEDS = [0.25, 0.5, 1, 2, 4] as const
-/** The window of an event is played in so long at speed 1. */
+/** Playing time of an event's window at speed 1. */
 export const PLAY_MS = 4_500
-/** The whole event stays before the next one comes, at speed 1. */
+/** Time for which the complete event is shown before the next one, at speed 1. */
 export const HOLD_MS = 1_500
-/** Steps of a hand-moved clock in the window of an event. */
+/** Steps of the window when the user moves the time. */
 export const STEPS = 50
 
 export const PLAYER_AT_START: Player = { isFollowing: true, isPlaying: true, share: 0, heldMs: 0, speed: 1 }
 
 /**
- * Time goes on. With reduced motion the whole event is there at once, for as long as it would have played. An event that
- * the reader chose stops at its end.
+ * Advances the time. With reduced motion the complete event is shown at once, for its playing time. An event that the
+ * user chose stops at its end.
  */
 export function advance(player: Player, elapsedMs: number, isMotionReduced: boolean): Player {
   if (!player.isPlaying) return player
@@ -36,17 +36,17 @@ export function advance(player: Player, elapsedMs: number, isMotionReduced: bool
   return { ...player, share: 1, heldMs, isPlaying: player.isFollowing }
 }
 
-/** The event has been seen long enough: a newer one may take its place. */
+/** True if the event has been shown long enough to be replaced by a newer one. */
 export function isDue({ isFollowing, isPlaying, heldMs }: Player, isMotionReduced: boolean): boolean {
   return isFollowing && isPlaying && heldMs >= HOLD_MS + (isMotionReduced ? PLAY_MS : 0)
 }
 
-/** Another event is drawn, from its beginning. */
+/** Starts another event from its beginning. */
 export function restarted(player: Player): Player {
   return { ...player, share: 0, heldMs: 0 }
 }
 
-/** The reader chose an event: it plays, and stays. */
+/** The user chose an event: it plays and stays. */
 export function chosen(player: Player): Player {
   return { ...restarted(player), isFollowing: false, isPlaying: true }
 }
@@ -55,13 +55,13 @@ export function following(player: Player): Player {
   return { ...player, isFollowing: true, isPlaying: true }
 }
 
-/** Pause, or go on; from the beginning where the event has ended. */
+/** Pauses or continues; restarts an event that has ended. */
 export function toggled(player: Player): Player {
   if (player.isPlaying) return { ...player, isPlaying: false }
   return player.share === 1 ? { ...restarted(player), isPlaying: true } : { ...player, isPlaying: true }
 }
 
-/** The clock is moved by hand, which stops it. */
+/** The user moves the time, which pauses it. */
 export function movedTo(player: Player, share: number): Player {
   return { ...player, isPlaying: false, share: Math.min(1, Math.max(0, share)), heldMs: 0 }
 }

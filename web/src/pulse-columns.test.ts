@@ -11,7 +11,7 @@ function pulsesOf(hits: { id: number; timeNs: number; charge: number; isAuxiliar
 }
 
 describe('timeWindow()', () => {
-  it('leaves noise out and holds the light', () => {
+  it('excludes noise and contains the light', () => {
     const light = Array.from({ length: 100 }, (_, i) => ({ id: i, timeNs: 10_000 + 20 * i, charge: 1 }))
     const noise = [0, 5_000, 25_000].map((timeNs) => ({ id: 9, timeNs, charge: 50, isAuxiliary: true }))
     const { fromNs, toNs } = timeWindow(pulsesOf([...light, ...noise]))
@@ -21,7 +21,7 @@ describe('timeWindow()', () => {
     expect(toNs).toBeLessThan(13_000)
   })
 
-  it('takes the brighter of two particles that are too far apart to be one', () => {
+  it('chooses the brighter of two particles that are too far apart in time to be one', () => {
     const at = (fromNs: number, count: number) =>
       Array.from({ length: count }, (_, i) => ({ id: i, timeNs: fromNs + 20 * i, charge: 1 }))
     const { fromNs, toNs } = timeWindow(pulsesOf([...at(9_000, 30), ...at(20_000, 90)]))
@@ -29,14 +29,14 @@ describe('timeWindow()', () => {
     expect(toNs).toBeLessThan(23_000)
   })
 
-  it('is never too short to watch', () => {
+  it('has a minimum length', () => {
     const { fromNs, toNs } = timeWindow(pulsesOf([{ id: 1, timeNs: 500, charge: 1 }]))
     expect(toNs - fromNs).toBeGreaterThanOrEqual(600)
   })
 })
 
 describe('pulseMarks()', () => {
-  it('puts a mark where its sensor hangs, in the order of time', () => {
+  it('puts a mark at the position of its sensor, in order of time', () => {
     const marks = pulseMarks(pulsesOf([{ id: 4_000, timeNs: 250, charge: 1 }]), WINDOW)
     expect([...marks.positions]).toEqual([...sensorPositions.subarray(12_000, 12_003)])
     expect(marks.shares[0]).toBeCloseTo(0.25)
@@ -45,7 +45,7 @@ describe('pulseMarks()', () => {
     )
   })
 
-  it('grows a sensor with its charge, one mark taking the place of the last', () => {
+  it('grows a sensor with its charge, each mark replacing the previous one', () => {
     const hits = [
       { id: 3, timeNs: 100, charge: 1 },
       { id: 3, timeNs: 600, charge: 4 },
@@ -59,7 +59,7 @@ describe('pulseMarks()', () => {
     expect([...colours.subarray(0, 3)]).toEqual([...colours.subarray(3, 6)])
   })
 
-  it('does not let noise before the light choose the colour', () => {
+  it('ignores noise before the light when it chooses the colour', () => {
     const hits = [
       { id: 3, timeNs: 50, charge: 0.3, isAuxiliary: true },
       { id: 3, timeNs: 900, charge: 4 },
@@ -69,26 +69,26 @@ describe('pulseMarks()', () => {
     expect([...isFaint]).toEqual([0, 0])
   })
 
-  it('marks sensors with nothing but auxiliary pulses', () => {
+  it('marks sensors that have only auxiliary pulses', () => {
     const { isFaint } = pulseMarks(pulsesOf([{ id: 3, timeNs: 50, charge: 1, isAuxiliary: true }]), WINDOW)
     expect([...isFaint]).toEqual([1])
   })
 
-  it('shows what is before and after the window at its ends', () => {
+  it('shows pulses before and after the window at its ends', () => {
     expect(shareOf(WINDOW, -5_000)).toBe(0)
     expect(shareOf(WINDOW, 99_000)).toBe(1)
   })
 })
 
 describe('chargeRadius()', () => {
-  it('grows with the charge, and has an end', () => {
+  it('grows with the charge up to a maximum', () => {
     expect(chargeRadius(10)).toBeGreaterThan(chargeRadius(1))
     expect(chargeRadius(1e6)).toBe(chargeRadius(1e5))
   })
 })
 
 describe('chargeOverTime()', () => {
-  it('adds up the charge of the window that is not auxiliary', () => {
+  it('adds up the non-auxiliary charge of the window', () => {
     const hits = [
       { id: 1, timeNs: 10, charge: 2 },
       { id: 2, timeNs: 20, charge: 3 },

@@ -11,43 +11,43 @@ export interface TimeWindow {
 /** One mark per pulse, in order of time, as columns for the graphics card. */
 export interface PulseMarks {
   readonly count: number
-  /** Of the sensor, m. [count × 3] */
+  /** Position of the sensor, m. [count × 3] */
   readonly positions: Float32Array
-  /** Of the sensor's charge up to and with this pulse, m. [count] */
+  /** Radius for the sensor's charge up to and including this pulse, m. [count] */
   readonly radii: Float32Array
-  /** When the mark appears, as a share of the window, 0 to 1. [count] */
+  /** Time at which the mark appears, as a share of the window, 0 to 1. [count] */
   readonly shares: Float32Array
-  /** When the next mark of the same sensor takes its place; 9 for the last. [count] */
+  /** Time at which the next mark of the same sensor replaces it; 9 for the last. [count] */
   readonly untils: Float32Array
   /** [count × 3] */
   readonly colours: Float32Array
-  /** 1 where all of the sensor's pulses are auxiliary: drawn as a ring. [count] */
+  /** 1 if all of the sensor's pulses are auxiliary: drawn as a ring. [count] */
   readonly isFaint: Float32Array
 }
 
-/** Beyond every share of a window. */
+/** Larger than every share of a window. */
 const NEVER = 9
 const WINDOW_MIN_NS = 600
-/** A particle crosses the detector in 3.3 µs at most; its light takes up to about as long again. */
+/** A particle crosses the detector in at most 3.3 µs; its light takes up to about the same time in addition. */
 const CROSSING_NS = 6_000
 const RADIUS_OF_ONE_PE_M = 9
 const RADIUS_MAX_M = 40
 
-/** Radius of a sensor that has measured a charge (photo-electrons), m: grows slower than the charge, and has an end. */
+/** Radius of a sensor that has measured a charge (photo-electrons), m: grows more slowly than the charge, up to a maximum. */
 export function chargeRadius(charge: number): number {
   return Math.min(RADIUS_MAX_M, RADIUS_OF_ONE_PE_M * charge ** 0.33)
 }
 
 /**
- * Where most of an event's light is. Noise is left out (auxiliary pulses, unless there are no others), long afterglow is
- * cut, and of light that is too far apart to be one particle's the brighter part is taken. Pulses outside are shown from
- * the start, or at the end.
+ * The time window with most of an event's light. It excludes noise (auxiliary pulses, unless there are no others) and
+ * long afterglow; of light too far apart in time to come from one particle, it takes the brighter part. Pulses outside
+ * the window are shown at its start or end.
  */
 export function timeWindow(pulses: DrawnPulses): TimeWindow {
   const { timesNs, charges, auxiliary } = pulses
   const all = timesNs.map((_, i) => ({ timeNs: timesNs[i], isGood: auxiliary[i] === 0, charge: charges[i] }))
   const good = all.filter(({ isGood }) => isGood)
-  // The root keeps one very bright sensor from being the whole event.
+  // The square root keeps one very bright sensor from dominating the event.
   const light = (good.length > 0 ? good : all).map(({ timeNs, charge }) => ({
     timeNs,
     weight: Math.sqrt(charge),
@@ -64,7 +64,7 @@ interface Light {
   readonly weight: number
 }
 
-/** The part within the longest time that one particle takes that has the most light. In order of time, as is `light`. */
+/** The part with the most light within the longest time that one particle takes. In order of time, as is `light`. */
 function brightest(light: readonly Light[]): readonly Light[] {
   let best = { from: 0, to: 0, weight: 0 }
   let weight = 0
@@ -77,7 +77,7 @@ function brightest(light: readonly Light[]): readonly Light[] {
   return light.slice(best.from, best.to + 1)
 }
 
-/** When a share of the light has come. */
+/** Time at which a share of the light has arrived. */
 function timeAt(light: readonly Light[], share: number): number {
   const total = light.reduce((sum, { weight }) => sum + weight, 0)
   let left = share * total
@@ -92,7 +92,7 @@ export function shareOf({ fromNs, toNs }: TimeWindow, timeNs: number): number {
   return Math.min(1, Math.max(0, (timeNs - fromNs) / (toNs - fromNs)))
 }
 
-/** A sensor has the colour of its first pulse that is not auxiliary, so that noise before it does not hide the light. */
+/** A sensor has the colour of its first non-auxiliary pulse, so that earlier noise does not hide the light. */
 export function pulseMarks(pulses: DrawnPulses, window: TimeWindow): PulseMarks {
   const { sensorIds, timesNs, charges, auxiliary } = pulses
   const count = sensorIds.length
@@ -122,7 +122,7 @@ export function pulseMarks(pulses: DrawnPulses, window: TimeWindow): PulseMarks 
   return { count, positions, radii, shares, untils, colours, isFaint }
 }
 
-/** Charge of the pulses that are not auxiliary in equal steps of the window, photo-electrons; those outside left out. */
+/** Charge of the non-auxiliary pulses in equal steps of the window, photo-electrons; pulses outside are excluded. */
 export function chargeOverTime(
   pulses: DrawnPulses,
   { fromNs, toNs }: TimeWindow,

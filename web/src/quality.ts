@@ -1,8 +1,8 @@
-/** How many of the sensors are drawn while the view turns; at rest it is all of them. */
+/** Shares of the sensors drawn while the view turns; at rest all are drawn. */
 export interface Quality {
   /** Index into `SENSOR_SHARES`. */
   readonly level: number
-  /** Measures in a row that were as fast as the screen. */
+  /** Consecutive measurements at the speed of the screen. */
   readonly fastMeasures: number
 }
 
@@ -10,14 +10,14 @@ export const SENSOR_SHARES = [1, 0.5, 0.25, 0.12] as const
 
 export const FINEST: Quality = { level: 0, fastMeasures: 0 }
 
-/** A frame of 30 a second may take no longer. */
+/** Longest frame at 30 frames per second. */
 const SLOW_MS = 32
-/** A frame of 60 a second, with a little patience. */
+/** A frame at 60 frames per second, with some tolerance. */
 const FAST_MS = 18
-/** As many fast measures before more sensors are tried. */
+/** Fast measurements before more sensors are drawn. */
 const FAST_ENOUGH = 4
 
-/** After a measure of the median time of a frame while the view turned. */
+/** The quality after a measurement of the median frame time while the view turned. */
 export function withMeasure({ level, fastMeasures }: Quality, frameMs: number): Quality {
   if (frameMs > SLOW_MS) return { level: Math.min(SENSOR_SHARES.length - 1, level + 1), fastMeasures: 0 }
   if (frameMs > FAST_MS || level === 0) return { level, fastMeasures: 0 }

@@ -11,7 +11,7 @@ const DIRECTIONS = [
   { name: 'upwards, aslant', azimuth: 4, zenith: 2.2 },
 ]
 
-/** How place and time of the marks go together along a direction, -1 to 1. */
+/** Correlation of position and time of the marks along a direction, -1 to 1. */
 function correlation(scene: ReturnType<typeof buildScene>, way: Vector): number {
   const { positions, shares, count } = scene.marks
   const along = Array.from({ length: count }, (_, i) =>
@@ -33,13 +33,13 @@ describe('buildScene()', () => {
     expect(correlation(scene, unit(minus(head, tail)))).toBeGreaterThan(0.9)
   })
 
-  it('travels against the direction that the particle came from', () => {
+  it('points opposite to the direction of the source', () => {
     const [{ tail, head }] = buildScene(exampleTrack({ azimuth: 0.3, zenith: 0.4 })).lines
     expect(dot(unit(minus(head, tail)), toSourceVector(0.3, 0.4))).toBeCloseTo(-1, 6)
     expect(head[2]).toBeLessThan(tail[2])
   })
 
-  it('puts all lines through the centre of the light', () => {
+  it('draws all lines through the centre of the light', () => {
     const event = exampleCascade([100, -50, -200])
     const scene = buildScene({
       ...event,
@@ -54,18 +54,18 @@ describe('buildScene()', () => {
     }
   })
 
-  it('says once where the model is the line fit', () => {
+  it('draws one line if the model is the line fit', () => {
     const direction = { azimuth: 2, zenith: 1 }
     const scene = buildScene({ ...exampleTrack(direction), lineFit: { azimuth: 2.001, zenith: 1 } })
     expect(scene.lines.map(({ label }) => label)).toEqual(['reconstructed = line fit'])
   })
 
-  it('says that a last resort is no direction', () => {
+  it('labels the fallback direction as not determined', () => {
     const scene = buildScene(exampleEvent({ prediction: { azimuth: 0, zenith: 0, degenerate: true } }))
     expect(scene.lines[0].label).toBe('not determined')
   })
 
-  it('opens cones of 50 % and 90 % towards where the particle came from', () => {
+  it('opens cones of 50 % and 90 % towards the source', () => {
     const direction = { azimuth: 5, zenith: 2, kappa: 40 }
     const { cones, anchor } = buildScene(exampleEvent({ prediction: direction }))
     expect(cones.map(({ share }) => share)).toEqual([0.5, 0.9])
@@ -78,7 +78,7 @@ describe('buildScene()', () => {
     }
   })
 
-  it('has no cone where the model gives no uncertainty', () => {
+  it('has no cone if the model gives no uncertainty', () => {
     expect(buildScene(exampleEvent({})).cones).toEqual([])
   })
 
@@ -103,7 +103,7 @@ describe('buildScene()', () => {
 })
 
 describe('particleAt()', () => {
-  it('flies at the speed of light and no further than the arrow', () => {
+  it('moves at the speed of light and no further than the arrow', () => {
     const scene = buildScene(exampleTrack({ azimuth: 1, zenith: 2 }))
     const { anchorNs } = scene.flight
     const step = minus(particleAt(scene, anchorNs + 1_000), particleAt(scene, anchorNs))
@@ -117,7 +117,7 @@ describe('particleAt()', () => {
 })
 
 describe('isInFlight()', () => {
-  it('is so between the ends of the line alone, so that nothing hides the head of the arrow at the end', () => {
+  it('is visible only between the ends of the line, so that the head of the arrow is visible at the end', () => {
     const scene = buildScene(exampleTrack({ azimuth: 1, zenith: 2 }))
     const { anchorNs, headM, tailM } = scene.flight
     const at = (metres: number) => anchorNs + metres / 0.299792458

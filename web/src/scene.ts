@@ -4,7 +4,7 @@ import { sensorPositions } from '../../src/event/sensors.ts'
 import { chargeOverTime, type PulseMarks, pulseMarks, type TimeWindow, timeWindow } from './pulse-columns.ts'
 import { across, dot, plus, times, type Vector } from './vector.ts'
 
-/** All that is drawn of one event, as plain data in the detector's coordinates (m, ns). */
+/** The drawing of one event as plain data in detector coordinates (m, ns). */
 export interface Scene {
   readonly key: string
   readonly window: TimeWindow
@@ -21,12 +21,12 @@ export interface Scene {
 export interface SceneLine {
   readonly role: 'reconstructed' | 'truth' | 'line-fit'
   readonly label: string
-  /** The particle comes from `tail` and travels towards `head`: against the direction that it came from. */
+  /** The particle travels from `tail` to `head`, away from the source. */
   readonly tail: Vector
   readonly head: Vector
 }
 
-/** Where the particle came from, with a probability: from `apex` out through `rim`. */
+/** Cone of source directions with a given probability: from `apex` out through `rim`. */
 export interface SceneCone {
   readonly share: number
   readonly radiusRad: number
@@ -35,7 +35,7 @@ export interface SceneCone {
   readonly rim: Float32Array
 }
 
-/** The particle on the reconstructed line, at the speed of light; it passes the anchor when the light is on average seen. */
+/** The particle on the reconstructed line, at the speed of light; it passes the anchor at the mean time of the light. */
 export interface Flight {
   readonly anchorNs: number
   readonly travel: Vector
@@ -44,20 +44,20 @@ export interface Flight {
   readonly tailM: number
 }
 
-/** Shares of probability of the cones. */
+/** Probabilities of the cones. */
 export const CONE_SHARES = [0.5, 0.9] as const
 export const TIME_BINS = 120
 
 const LIGHT_M_PER_NS = 0.299792458
 /** Lines end on a sphere of this radius about the detector's centre, so that the picture holds all of them. */
 const REACH_M = 700
-/** The centre of the light is at least so far from the ends of a line. */
+/** Smallest distance from the centre of the light to the ends of a line. */
 const LINE_MIN_M = 150
-/** The cones open up to this share of the way to that sphere. */
+/** Length of the cones as a share of the distance to that sphere. */
 const CONE_REACH = 0.82
 const CONE_MIN_M = 280
 const RIM_POINTS = 64
-/** Lines closer than this are one line to the eye. */
+/** Lines closer than this look like one line. */
 const SAME_LINE_RAD = 0.01
 
 export function buildScene(event: DrawnEvent): Scene {
@@ -82,14 +82,14 @@ export function travelVector({ azimuth, zenith }: DirectionRad): Vector {
   return times(toSourceVector(azimuth, zenith), -1)
 }
 
-/** Where the particle is at a time, no further out than the arrow reaches. */
+/** Position of the particle at a time, limited to the length of the arrow. */
 export function particleAt({ anchor, flight }: Scene, timeNs: number): Vector {
   const along = (timeNs - flight.anchorNs) * LIGHT_M_PER_NS
   const { headM, tailM } = flight
   return plus(anchor, times(flight.travel, Math.min(headM, Math.max(-tailM, along))))
 }
 
-/** False before the particle has come to its line, and after it has left it: then the arrow's head is seen. */
+/** False before the particle reaches its line and after it leaves it; then the arrow's head is visible. */
 export function isInFlight({ flight }: Scene, timeNs: number): boolean {
   const along = (timeNs - flight.anchorNs) * LIGHT_M_PER_NS
   return along > -flight.tailM && along < flight.headM
@@ -121,7 +121,7 @@ function buildLine(
   return { role, label, tail: end(times(travel, -1)), head: end(travel) }
 }
 
-/** From a point along a unit vector to the sphere of reach, or to a larger one where the point is near it or outside. */
+/** From a point along a unit vector to the limiting sphere, or to a larger one if the point is near or outside it. */
 function reach(from: Vector, way: Vector): number {
   const away = dot(from, from)
   const radius = Math.max(REACH_M, Math.sqrt(away) + LINE_MIN_M)
@@ -146,7 +146,7 @@ function buildCones(direction: DirectionRad, kappa: number, apex: Vector): Scene
   })
 }
 
-/** Mean place and time of the light, by charge; of pulses in the window that are not auxiliary, if there are any. */
+/** Charge-weighted mean position and time of the light: of non-auxiliary pulses in the window, if there are any. */
 function centreOfLight(
   pulses: DrawnPulses,
   { fromNs, toNs }: TimeWindow,

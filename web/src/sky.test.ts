@@ -50,7 +50,7 @@ describe('skyProjection()', () => {
     expect((400 - left) / (200 - top)).toBeCloseTo(2, 3)
   })
 
-  it('has straight down-going at the top, and azimuth growing to the right', () => {
+  it('has straight down-going at the top, and azimuth increasing to the right', () => {
     const [, top] = projection([180, 90]) ?? [0, 0]
     const [, bottom] = projection([180, -90]) ?? [0, 0]
     const [left] = projection([90, 0]) ?? [0, 0]
@@ -60,14 +60,14 @@ describe('skyProjection()', () => {
     expect(projection([180, 0])).toEqual([400, 200])
   })
 
-  it('has right ascension growing to the left, as the sky is seen from inside', () => {
+  it('has right ascension increasing to the left, as the sky is seen from inside', () => {
     const equatorial = skyProjection(800, 400, 'equatorial')
     const [left] = equatorial([90, 0]) ?? [0, 0]
     const [right] = equatorial([270, 0]) ?? [0, 0]
     expect(left).toBeGreaterThan(right)
   })
 
-  it('holds the whole sky', () => {
+  it('contains the whole sky', () => {
     for (let lon = 1; lon < 360; lon += 13) {
       for (let lat = -90; lat <= 90; lat += 15) {
         const [x, y] = projection([lon, lat]) ?? [-1, -1]
@@ -77,15 +77,15 @@ describe('skyProjection()', () => {
   })
 })
 
-describe('places on the map', () => {
-  it('are where the neutrino came from', () => {
+describe('positions on the map', () => {
+  it('are the directions of the source', () => {
     expect(toLonLat({ azimuth: 0, zenith: 0 })).toEqual([0, 90])
     const [lon, lat] = toLonLat({ azimuth: 3.5, zenith: Math.PI / 2 })
     expect(lon).toBeCloseTo(3.5 * DEGREES - 360, 9)
     expect(lat).toBeCloseTo(0, 9)
   })
 
-  it('are equatorial only where the stream carries UTC', () => {
+  it('are equatorial only if the stream carries UTC', () => {
     expect(frameOf(pointsOf())).toBe('detector')
     const withUtc = pointsOf({ utcMs: [Date.UTC(2026, 0, 1)] })
     expect(frameOf(withUtc)).toBe('equatorial')
@@ -100,7 +100,7 @@ describe('places on the map', () => {
     expect(lat).toBeCloseTo(0.1418, 3)
   })
 
-  it('have a circle that holds half of the probability, where it is known', () => {
+  it('have a circle that contains half of the probability, if it is known', () => {
     expect(circleOf([0, 0], null)).toBeUndefined()
     const circle = circleOf([10, 20], 0)
     const area = geoArea(
@@ -113,7 +113,7 @@ describe('places on the map', () => {
 })
 
 describe('nearest()', () => {
-  it('finds what is within reach, and only what can be opened', () => {
+  it('finds points within reach that can be opened', () => {
     const places = [[10, 10], null, [20, 10]] as const
     expect(nearest(places, [17, 10], 12)).toBe(2)
     expect(nearest(places, [100, 10], 12)).toBeUndefined()
@@ -122,7 +122,7 @@ describe('nearest()', () => {
 })
 
 describe('circleLine()', () => {
-  it('goes round its centre at its radius, as a line and not as a shape', () => {
+  it('surrounds its centre at its radius, as a line and not as a filled shape', () => {
     const centre: [number, number] = [170, -50]
     const { type, coordinates } = circleLine({ centre, radiusDegrees: 72 })
     expect(type).toBe('LineString')
@@ -132,7 +132,7 @@ describe('circleLine()', () => {
 })
 
 describe('circleOpacity()', () => {
-  it('is stronger for newer events and for those that are better known', () => {
+  it('is stronger for newer events and for smaller uncertainties', () => {
     const of = (radiusDegrees: number, newness: number) =>
       circleOpacity({ centre: [0, 0], radiusDegrees }, newness)
     expect(of(5, 1)).toBeCloseTo(0.95)

@@ -9,10 +9,10 @@ import type { DirectionRad, SkyPoints } from '../../src/display/messages.ts'
 import { vmfRadius } from '../../src/event/direction.ts'
 import { ICECUBE_SITE, toEquatorial } from '../../src/sky/coordinates.ts'
 
-/** Place on the map's sphere, degrees: longitude -180 to 180, latitude -90 to 90. */
+/** Position on the map's sphere, degrees: longitude -180 to 180, latitude -90 to 90. */
 export type LonLat = [number, number]
 
-/** Whose sky the map shows: that of the detector unless the stream carries UTC. */
+/** Frame of the map: detector coordinates unless the stream carries UTC. */
 export type SkyFrame = 'detector' | 'equatorial'
 
 export interface SkyCircle {
@@ -21,10 +21,10 @@ export interface SkyCircle {
 }
 
 const DEGREES = 180 / Math.PI
-/** Circles up to this radius are drawn with their full strength. */
+/** Circles up to this radius are drawn at full strength. */
 const WELL_KNOWN_DEGREES = 20
 const CIRCLE_STEP_DEGREES = 3
-/** The circle of each event: the share of probability that it holds. */
+/** Probability within the circle of each event. */
 export const CIRCLE_SHARE = 0.5
 
 /** Hammer's equal-area projection of the whole sphere onto an ellipse twice as wide as high. */
@@ -38,7 +38,7 @@ export function skyProjection(width: number, height: number, frame: SkyFrame): G
   const marginPx = 2
   const projection = geoProjection(hammerRaw)
     .rotate([-180, 0])
-    // Right ascension grows to the left, as the sky is seen from inside.
+    // Right ascension increases to the left, as the sky is seen from inside.
     .reflectX(frame === 'equatorial')
     .precision(0.3)
   // √8 wide and √2 high at scale 1 on either side of the centre.
@@ -46,7 +46,7 @@ export function skyProjection(width: number, height: number, frame: SkyFrame): G
   return projection.scale(scale).translate([width / 2, height / 2])
 }
 
-/** Where the neutrino came from on the detector's own sphere: azimuth along, straight down-going at the top. */
+/** Direction to the source on the detector's sphere: azimuth as longitude, straight down-going at the top. */
 export function toLonLat({ azimuth, zenith }: DirectionRad): LonLat {
   return [wrap(azimuth * DEGREES), 90 - zenith * DEGREES]
 }
@@ -55,14 +55,14 @@ export function frameOf(points: SkyPoints): SkyFrame {
   return points.utcMs && points.utcMs.length > 0 ? 'equatorial' : 'detector'
 }
 
-/** Where a point is on the map, in whichever frame the whole stream allows. */
+/** Position of a point on the map, in the frame that the whole stream allows. */
 export function placeOf(points: SkyPoints, i: number): LonLat {
   const direction = { azimuth: points.azimuth[i], zenith: points.zenith[i] }
   const utcMs = points.utcMs?.[i]
   return utcMs === undefined ? toLonLat(direction) : equatorialLonLat(direction, utcMs)
 }
 
-/** As `placeOf`, of one event; undefined where the map needs a time that it lacks. */
+/** As `placeOf`, of one event; undefined if the map needs a time that the event lacks. */
 export function placeIn(
   frame: SkyFrame,
   direction: DirectionRad,
@@ -72,14 +72,14 @@ export function placeIn(
   return utcMs === undefined ? undefined : equatorialLonLat(direction, utcMs)
 }
 
-/** The error circle of a point; undefined where the model gives no uncertainty. */
+/** The error circle of a point; undefined if the model gives no uncertainty. */
 export function circleOf(centre: LonLat, kappa: number | null): SkyCircle | undefined {
   if (kappa === null) return undefined
   return { centre, radiusDegrees: vmfRadius(CIRCLE_SHARE, kappa) * DEGREES }
 }
 
 /**
- * A circle as a line: as a shape, one that crosses the edge of the map would take the edge itself for a part of it.
+ * A circle as a line: a filled shape that crosses the edge of the map would include parts of the edge.
  */
 export function circleLine({ centre, radiusDegrees }: SkyCircle): {
   readonly type: 'LineString'
@@ -90,14 +90,14 @@ export function circleLine({ centre, radiusDegrees }: SkyCircle): {
 }
 
 /**
- * How strongly a circle is drawn, 0 to 1; `newness` runs from 0 (oldest that has one) to 1. A circle that holds half the
- * sky says little, and lies on all others: it is drawn faintly.
+ * Strength with which a circle is drawn, 0 to 1; `newness` runs from 0 (the oldest circle) to 1. A very large circle
+ * carries little information and covers all others: it is drawn faintly.
  */
 export function circleOpacity({ radiusDegrees }: SkyCircle, newness: number): number {
   return (0.35 + 0.6 * newness) * Math.min(1, WELL_KNOWN_DEGREES / radiusDegrees)
 }
 
-/** Index of the point nearest to a place in the picture, within a reach in its pixels; undefined where none is. */
+/** Index of the point nearest to a position in the picture, within a distance in pixels; undefined without one. */
 export function nearest(
   places: readonly (readonly [number, number] | null)[],
   [x, y]: readonly [number, number],

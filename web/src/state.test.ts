@@ -61,7 +61,7 @@ describe('withMessage()', () => {
     expect(state.events.every((row) => !('pulses' in row))).toBe(true)
   })
 
-  it('keeps few events with their pulses', () => {
+  it('keeps a few events with their pulses', () => {
     const many = Array.from({ length: DRAWN_MAX + 5 }, (_, i): StreamMessage => {
       return { name: 'event', data: exampleEvent({ key: `${i}` }) }
     })
@@ -75,35 +75,35 @@ describe('withMessage()', () => {
     expect(sky.azimuth).toEqual([2, 0, 1, 2])
   })
 
-  it('has UTC of the sky only where every point has it', () => {
+  it('has UTC of the sky only if every point has it', () => {
     expect(withMessage(loaded, skyMessage(2, true)).sky.utcMs).toHaveLength(2)
     expect([skyMessage(2, true), skyMessage(1)].reduce(withMessage, loaded).sky.utcMs).toBeUndefined()
   })
 
-  it('takes figures once and in order', () => {
+  it('adds figures once and in order', () => {
     const messages = [1, 2, 2, 3, 1, 4].map(
       (atMs): StreamMessage => ({ name: 'strip', data: exampleStrip(atMs) }),
     )
     expect(messages.reduce(withMessage, loaded).strips.map(({ atMs }) => atMs)).toEqual([2, 3, 4])
   })
 
-  it('adds up what was skipped', () => {
+  it('adds up the skipped messages', () => {
     const message: StreamMessage = { name: 'dropped', data: { messages: 4, total: 4 } }
     expect([message, message].reduce(withMessage, loaded).droppedMessages).toBe(8)
   })
 })
 
 describe('withSnapshot()', () => {
-  it('is the whole state, live', () => {
+  it('replaces the whole state and makes it live', () => {
     expect(loaded).toMatchObject({ connection: 'live', isLoaded: true, service: 'a' })
   })
 
-  it('measures how far the clock of the service is ahead', () => {
+  it('measures the offset of the clock of the service', () => {
     const state = withSnapshot(EMPTY_STATE, snapshotOf({ atMs: 9_000 }), { since: [], nowMs: 5_000 })
     expect(state.clockAheadMs).toBe(4_000)
   })
 
-  it('counts nothing twice that came while it was on its way', () => {
+  it('counts no message twice that arrived together with the snapshot', () => {
     const newest = exampleEvent({ key: '2' })
     const snapshot = snapshotOf({
       events: [rowOf('1'), rowOf('2')],
@@ -128,7 +128,7 @@ describe('withSnapshot()', () => {
     expect(state.health.atMs).toBe(1_000)
   })
 
-  it('forgets events that a service that was started anew does not know', () => {
+  it('forgets events that a restarted service does not know', () => {
     const before = withMessage(loaded, { name: 'event', data: exampleEvent({ key: '1' }) })
     const state = withSnapshot(before, snapshotOf({ service: 'b' }), { since: [], nowMs: 0 })
     expect(state.events).toEqual([])

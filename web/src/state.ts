@@ -12,18 +12,18 @@ import {
   type Strip,
 } from '../../src/display/messages.ts'
 
-/** How the page is connected. `refused`: the service wants a token. */
+/** State of the connection. `refused`: the service requires a token. */
 export type Connection = 'connecting' | 'live' | 'lost' | 'refused'
 
-/** All that the page knows of the stream. Bounded by the service's own settings. */
+/** The state of the stream in the page. Bounded by the service's settings. */
 export interface StreamState {
   readonly connection: Connection
-  /** The first snapshot has come. */
+  /** True after the first snapshot. */
   readonly isLoaded: boolean
-  /** Changes when the service was started anew. */
+  /** Changes when the service restarts. */
   readonly service: string | undefined
   readonly settings: DisplaySettings
-  /** Clock of the service less that of this browser, ms. */
+  /** Clock of the service minus that of this browser, ms. */
   readonly clockAheadMs: number
   /** Newest last, each key once. */
   readonly events: readonly EventRow[]
@@ -33,11 +33,11 @@ export interface StreamState {
   readonly strips: readonly Strip[]
   readonly health: Health
   readonly deadLetters: DeadLetters
-  /** Messages that this browser was too slow for, since the page was opened. */
+  /** Messages skipped because this browser was too slow, since the page was opened. */
   readonly droppedMessages: number
 }
 
-/** Events that are kept with their pulses; others are asked for. */
+/** Number of events kept with their pulses; others are fetched. */
 export const DRAWN_MAX = 40
 
 const NO_SKY: SkyPoints = { azimuth: [], zenith: [], kappa: [], predictedAtMs: [], key: [] }
@@ -57,7 +57,7 @@ export const EMPTY_STATE: StreamState = {
   droppedMessages: 0,
 }
 
-/** A message of the stream, as it came. */
+/** A message of the stream, as received. */
 export type StreamMessage = {
   readonly [Name in StreamMessageName]: { readonly name: Name; readonly data: StreamMessages[Name] }
 }[StreamMessageName]
@@ -83,7 +83,7 @@ export function withMessage(state: StreamState, message: StreamMessage): StreamS
 }
 
 /**
- * The state after a snapshot, which holds all that was sent before it. Messages that came since the connection began
+ * The state after a snapshot, which includes everything sent before it. Messages received since the connection began
  * (`since`) may or may not be in it, so they are applied again.
  */
 export function withSnapshot(
@@ -112,7 +112,7 @@ export function withSnapshot(
   return after.reduce(withMessage, loaded)
 }
 
-/** A message that came between `hello` and the snapshot may be in both. Events and figures are taken once anyway. */
+/** A message between `hello` and the snapshot may be in both. Events and figures are added only once. */
 function isNews({ name, data }: StreamMessage, snapshot: Snapshot): boolean {
   switch (name) {
     case 'event':
@@ -122,7 +122,7 @@ function isNews({ name, data }: StreamMessage, snapshot: Snapshot): boolean {
       return (data.predictedAtMs[0] ?? 0) > (snapshot.sky.predictedAtMs.at(-1) ?? 0)
     case 'health':
       return data.atMs > snapshot.health.atMs
-    // The list is sent when it changes; the newer one has the newer letter or came after the snapshot was made.
+    // The list is sent when it changes; the newer list has the newer letter or arrived after the snapshot was made.
     case 'dead-letters':
       return (data.newest[0]?.diedAtMs ?? 0) > (snapshot.deadLetters.newest[0]?.diedAtMs ?? 0)
     case 'hello':
@@ -144,7 +144,7 @@ function withStrip(strips: readonly Strip[], strip: Strip, max: number): readonl
 }
 
 function joinedSky(a: SkyPoints, b: SkyPoints): SkyPoints {
-  // Without points there is nothing that would lack UTC.
+  // Without points, no point lacks UTC.
   const utcMs = a.azimuth.length === 0 ? b.utcMs : a.utcMs && b.utcMs && [...a.utcMs, ...b.utcMs]
   return {
     azimuth: [...a.azimuth, ...b.azimuth],

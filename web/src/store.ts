@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react'
 
-/** A value that changes, and who wants to know. */
+/** A value with subscribers. */
 export class Store<T> {
   #value: T
   readonly #listeners = new Set<() => void>()
@@ -17,14 +17,14 @@ export class Store<T> {
     for (const listener of this.#listeners) listener()
   }
 
-  /** Returns the function that ends it. */
+  /** Returns the function that unsubscribes. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 }
 
-/** Part of a store's value, in a component that is drawn again only when this part changes. */
+/** Part of a store's value; the component renders again only when this part changes. */
 export function useStore<T, Part>(store: Store<T>, choose: (value: T) => Part): Part {
   return useSyncExternalStore(store.subscribe, () => choose(store.get()))
 }

@@ -4,14 +4,14 @@ import { exampleEvent } from './example-events.ts'
 import { EMPTY_STATE, type StreamState } from './state.ts'
 import { type Source, Stream } from './stream.ts'
 
-/** A server-sent event source whose other end is the test. */
+/** A server-sent event source that the test controls. */
 class FakeSource implements Source {
   readyState = 0
   isClosed = false
   readonly #listeners = new Map<string, ((event: Event) => void)[]>()
 
   addEventListener(name: string, listener: unknown): void {
-    // Only functions are given by the stream.
+    // The stream passes functions only.
     const listeners = [...(this.#listeners.get(name) ?? []), listener as (event: Event) => void]
     this.#listeners.set(name, listeners)
   }
@@ -81,7 +81,7 @@ describe('Stream', () => {
     vi.useRealTimers()
   })
 
-  it('is live once the greeting came and the snapshot after it', async () => {
+  it('is live after the greeting and the snapshot', async () => {
     const { stream, sources, asked } = openStream()
     expect(stream.state.connection).toBe('connecting')
     sources[0].send('hello', HELLO)
@@ -90,7 +90,7 @@ describe('Stream', () => {
     expect(stream.state.connection).toBe('live')
   })
 
-  it('loses nothing that comes while the snapshot is on its way', async () => {
+  it('loses no message that arrives before the snapshot', async () => {
     const { promise, resolve } = Promise.withResolvers<Response>()
     const { stream, sources } = openStream(() => promise)
     sources[0].send('hello', HELLO)
@@ -100,7 +100,7 @@ describe('Stream', () => {
     expect(stream.state.events.map(({ key }) => key)).toEqual(['9~x'])
   })
 
-  it('says that the connection is lost, and takes a fresh snapshot when it is back', async () => {
+  it('shows that the connection is lost, and fetches a new snapshot when it is back', async () => {
     const { stream, sources, asked } = openStream()
     sources[0].send('hello', HELLO)
     await settle()
@@ -112,7 +112,7 @@ describe('Stream', () => {
     expect(asked).toHaveLength(2)
   })
 
-  it('takes no snapshot that a newer greeting has overtaken', async () => {
+  it('ignores a snapshot older than the newest greeting', async () => {
     const late = Promise.withResolvers<Response>()
     const answers = [late.promise, Promise.resolve(Response.json({ ...SNAPSHOT, service: 'b' }))]
     const { stream, sources } = openStream(() => answers.shift() ?? Response.error())
@@ -124,7 +124,7 @@ describe('Stream', () => {
     expect(stream.state.service).toBe('b')
   })
 
-  it('opens anew what has ended for good', async () => {
+  it('reopens a connection that is closed for good', async () => {
     const { stream, sources } = openStream()
     sources[0].send('hello', HELLO)
     await settle()
@@ -137,7 +137,7 @@ describe('Stream', () => {
     expect(stream.state.connection).toBe('live')
   })
 
-  it('keeps on trying while the service is away', async () => {
+  it('keeps retrying while the service is unreachable', async () => {
     let isAway = true
     const { stream, sources } = openStream(() => {
       if (isAway) throw new TypeError('failed to fetch')
@@ -154,7 +154,7 @@ describe('Stream', () => {
     expect(stream.state.connection).toBe('live')
   })
 
-  it('takes silence for a dead connection', async () => {
+  it('treats silence as a dead connection', async () => {
     const { stream, sources } = openStream()
     sources[0].send('hello', HELLO)
     await settle()
@@ -164,7 +164,7 @@ describe('Stream', () => {
     expect(sources).toHaveLength(2)
   })
 
-  it('asks for the snapshot again when it was too slow for some messages', async () => {
+  it('fetches the snapshot again after it was too slow for some messages', async () => {
     const { stream, sources, asked } = openStream()
     sources[0].send('hello', HELLO)
     await settle()
@@ -174,7 +174,7 @@ describe('Stream', () => {
     expect(stream.state.droppedMessages).toBe(7)
   })
 
-  it('asks for a token where one is needed, and opens with the right one', async () => {
+  it('asks for a token if one is required, and connects with a valid one', async () => {
     let isAllowed = false
     const { stream, sources } = openStream((url) => {
       if (url.endsWith('/token')) {
@@ -194,12 +194,12 @@ describe('Stream', () => {
     expect(stream.state.connection).toBe('live')
   })
 
-  it('says why a token is refused', async () => {
+  it('gives the reason why a token is refused', async () => {
     const { stream } = openStream(() => Response.json({ error: 'the token is not valid' }, { status: 401 }))
     expect(await stream.giveToken('wrong')).toBe('the token is not valid')
   })
 
-  it('gives an event that it has, asks for one that it has not, and knows that one has left', async () => {
+  it('returns an event that it has, fetches one that it lacks, and gives undefined for one that has left', async () => {
     const { stream, sources, asked } = openStream((url) => {
       if (url.endsWith('/snapshot')) return Response.json(SNAPSHOT)
       return url.endsWith('/events/old~1')
@@ -215,7 +215,7 @@ describe('Stream', () => {
     expect(await stream.event('gone~1')).toBeUndefined()
   })
 
-  it('hears nothing of a connection that it has left', async () => {
+  it('ignores messages of a connection that it has left', async () => {
     const { stream, sources } = openStream()
     stream.open()
     sources[0].send('hello', HELLO)

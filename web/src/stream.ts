@@ -1,7 +1,7 @@
 import type { DrawnEvent, Refusal, Snapshot, StreamMessageName } from '../../src/display/messages.ts'
 import { EMPTY_STATE, type StreamMessage, type StreamState, withMessage, withSnapshot } from './state.ts'
 
-/** What the page needs of a browser to hear the stream; a test gives its own. */
+/** The browser functions that the stream needs; tests pass their own. */
 export interface StreamOptions {
   /** Folder of the service's paths, ending in a slash. */
   readonly api: string
@@ -23,17 +23,17 @@ const NAMES = [
   'dead-letters',
   'dropped',
 ] as const satisfies readonly StreamMessageName[]
-/** The service sends something every second; after such a silence the connection is thought dead. */
+/** The service sends messages every second; after this much silence the connection is considered dead. */
 const SILENCE_MS = 6_000
 const AGAIN_MS = 1_000
 const FETCH_WITHIN_MS = 10_000
-/** Messages that are kept while the snapshot is on its way. */
+/** Most messages kept until the snapshot arrives. */
 const SINCE_MAX = 200
 const CLOSED = 2
 
 /**
- * Hears a display service and keeps the state of what it said. Comes back by itself, with a fresh snapshot, when the
- * service was away, was started anew, went silent, or found this browser too slow.
+ * Receives the messages of a display service and keeps their state. Reconnects by itself, with a new snapshot, after the
+ * service was unreachable, restarted, went silent, or skipped messages because this browser was too slow.
  */
 export class Stream {
   readonly #options: StreamOptions
@@ -41,7 +41,7 @@ export class Stream {
   #source: Source | undefined
   #again: ReturnType<typeof setTimeout> | undefined
   #silence: ReturnType<typeof setTimeout> | undefined
-  /** Messages since `hello`, as long as the snapshot that it asks for has not come. */
+  /** Messages since `hello`, until its snapshot arrives. */
   #since: StreamMessage[] | undefined
   #round = 0
 
@@ -76,7 +76,7 @@ export class Stream {
     clearTimeout(this.#silence)
   }
 
-  /** An event with its pulses; undefined when it has left the service's window. @throws where the service is away */
+  /** An event with its pulses; undefined if it has left the service's window. @throws if the service is unreachable */
   async event(key: string): Promise<DrawnEvent | undefined> {
     const known = this.#state.drawn.find((event) => event.key === key)
     if (known) return known
@@ -86,7 +86,7 @@ export class Stream {
     return await response.json()
   }
 
-  /** Undefined when the token is right, otherwise why not; then the stream is opened. */
+  /** Opens the stream if the token is valid and returns undefined; otherwise returns the reason. */
   async giveToken(token: string): Promise<string | undefined> {
     const response = await this.#options.fetch(`${this.#options.api}token`, {
       method: 'POST',
@@ -102,7 +102,7 @@ export class Stream {
 
   #hear(name: StreamMessageName, data: unknown): void {
     this.#expectSomething()
-    // The service is of the same version as the page that it serves, and both compile against one file.
+    // Page and service have the same version and compile against one file.
     const message = { name, data: JSON.parse(String(data)) } as StreamMessage
     if (message.name === 'hello') {
       this.#since = []
@@ -132,7 +132,7 @@ export class Stream {
     }
   }
 
-  /** An `EventSource` tries again by itself unless the answer was no stream at all. */
+  /** An `EventSource` reconnects by itself unless the answer was not an event stream. */
   #lost(isOver: boolean): void {
     this.#set({ ...this.#state, connection: this.#state.isLoaded ? 'lost' : 'connecting' })
     if (!isOver) return
@@ -140,7 +140,7 @@ export class Stream {
     this.#again = setTimeout(() => void this.#askAndOpen(), AGAIN_MS)
   }
 
-  /** An `EventSource` does not say why it was refused: ask for the snapshot, which does. */
+  /** An `EventSource` gives no reason for a refusal; the answer to a snapshot request does. */
   async #askAndOpen(): Promise<void> {
     const round = this.#round
     try {

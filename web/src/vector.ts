@@ -20,12 +20,12 @@ export function cross([ax, ay, az]: Vector, [bx, by, bz]: Vector): Vector {
   return [ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx]
 }
 
-/** A vector of length 1 along one of any length above 0. */
+/** The unit vector along a vector of any length above 0. */
 export function unit(vector: Vector): Vector {
   return times(vector, 1 / Math.hypot(...vector))
 }
 
-/** Two unit vectors that stand on `axis`, a unit vector, and on each other. */
+/** Two unit vectors perpendicular to `axis`, a unit vector, and to each other. */
 export function across(axis: Vector): readonly [Vector, Vector] {
   const first = unit(cross(axis, Math.abs(axis[2]) < 0.9 ? [0, 0, 1] : [1, 0, 0]))
   return [first, cross(axis, first)]

@@ -8,13 +8,13 @@ function endOn(view: typeof HOME_VIEW, travel: Vector): number {
 }
 
 describe('viewForTravel()', () => {
-  it('leaves a view from which the way can be seen', () => {
+  it('keeps a view from which the track is visible', () => {
     const aside: Vector = unit([-Math.sin(HOME_VIEW.turn), Math.cos(HOME_VIEW.turn), 0.2])
     expect(viewForTravel(HOME_VIEW, aside)).toBe(HOME_VIEW)
     expect(viewForTravel(HOME_VIEW, [0, 0, -1])).toBe(HOME_VIEW)
   })
 
-  it('turns so that nothing that travels level is seen end on', () => {
+  it('turns so that no horizontal track is seen end on', () => {
     for (let turn = 0; turn < 2 * Math.PI; turn += 0.1) {
       for (const height of [-0.5, 0, 0.5]) {
         const travel: Vector = unit([Math.cos(turn), Math.sin(turn), height])
@@ -23,7 +23,7 @@ describe('viewForTravel()', () => {
     }
   })
 
-  it.each([-20, 20])('turns no further than it must from a way that is %d° off', (offDegrees) => {
+  it.each([-20, 20])('turns no further than necessary from a track at %d°', (offDegrees) => {
     const turn = HOME_VIEW.turn + (offDegrees * Math.PI) / 180
     const view = viewForTravel(HOME_VIEW, unit([Math.cos(turn), Math.sin(turn), 0]))
     expect(Math.abs(view.turn - HOME_VIEW.turn)).toBeLessThan((40 * Math.PI) / 180)

@@ -1,6 +1,6 @@
 import type { Vector } from './vector.ts'
 
-/** From where the detector is looked at: angles about its vertical axis and above the horizon, radians. */
+/** Direction of view: angles about the detector's vertical axis and above the horizon, radians. */
 export interface ViewAngles {
   readonly turn: number
   readonly height: number
@@ -8,32 +8,32 @@ export interface ViewAngles {
 
 export const HOME_VIEW: ViewAngles = { turn: (-112 * Math.PI) / 180, height: 0.26 }
 
-/** A travel direction nearer than this to the line of sight is seen end on: track and cascade would look alike. */
+/** A track closer than this to the line of sight is seen end on: track and cascade would look alike. */
 const END_ON_RAD = (38 * Math.PI) / 180
 const WANTED_RAD = (58 * Math.PI) / 180
 
-/** Unit vector from the detector to the eye. */
+/** Unit vector from the detector to the camera. */
 export function eyeVector({ turn, height }: ViewAngles): Vector {
   return [Math.cos(turn) * Math.cos(height), Math.sin(turn) * Math.cos(height), Math.sin(height)]
 }
 
 /**
- * The same view, or one turned as little as needed so that what travels along `travel` is not seen end on. What travels
- * near the vertical is seen from the side from everywhere.
+ * The same view, or one turned as little as needed so that a track along `travel` is not seen end on. A near-vertical
+ * track is seen from the side in every view.
  */
 export function viewForTravel(view: ViewAngles, travel: Vector): ViewAngles {
   const level = Math.hypot(travel[0], travel[1])
   const eye = eyeVector(view)
   const cosine = eye[0] * travel[0] + eye[1] * travel[1] + eye[2] * travel[2]
   if (Math.abs(cosine) < Math.cos(END_ON_RAD) || level < 0.5) return view
-  // Whether it comes or goes is the same to the eye: take the end of the axis that is nearer.
+  // Both ends of the axis look the same: take the nearer one.
   const sign = cosine > 0 ? 1 : -1
   const axisTurn = Math.atan2(sign * travel[1], sign * travel[0])
   const off = wrap(view.turn - axisTurn)
   return { ...view, turn: axisTurn + (off < 0 ? -WANTED_RAD : WANTED_RAD) }
 }
 
-/** The view between two, `share` of the way, round the shorter side. */
+/** The view between two, at `share` of the shorter way. */
 export function viewBetween(from: ViewAngles, to: ViewAngles, share: number): ViewAngles {
   const eased = share * share * (3 - 2 * share)
   return {

@@ -4,17 +4,17 @@ import type { Vector } from '../vector.ts'
 import { eyeVector, HOME_VIEW, type ViewAngles, viewBetween, viewForTravel } from '../view.ts'
 
 const FIELD_OF_VIEW = 32
-/** Everything that is drawn fits into a sphere of this radius about the centre, m. */
+/** All drawn objects fit into a sphere of this radius about the centre, m. */
 const FIT_M = 745
-/** Of the width, by which the middle is moved. */
+/** Share of the width by which the centre is shifted. */
 const WORDS_SHARE = 0.075
-/** What is looked at: the picture holds the near lower corner so. */
+/** The point that the camera looks at, chosen so that the near lower corner stays in the picture. */
 const MIDDLE = [0, 0, -25] as const
 const NEAREST_M = 150
 const FURTHEST_M = 8_000
 const TURN_MS = 700
 
-/** The eye: turned by pointer, keys, or, until somebody has done that, so that no event is seen end on. */
+/** The camera. Pointer and keys turn it; until the user has done so, it turns by itself so that no event is seen end on. */
 export class Eye {
   readonly camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 10, 20_000)
   readonly #controls: OrbitControls
@@ -34,7 +34,7 @@ export class Eye {
     this.#controls.addEventListener('change', onChange)
   }
 
-  /** Of the picture. A wide one has its middle a little to the right: on the left there are words. */
+  /** Size of the picture. The centre of a wide picture is shifted to the right, since text is on the left. */
   setSize(width: number, height: number): void {
     const old = this.#fitDistance()
     this.camera.aspect = width / height
@@ -50,7 +50,7 @@ export class Eye {
     this.#place(HOME_VIEW, this.#fitDistance())
   }
 
-  /** Another event is drawn: turns to it, unless somebody has chosen a view. */
+  /** Called for a new event: turns the view to it unless the user has chosen a view. */
   face(travel: Vector, isMotionReduced: boolean): void {
     if (this.#isOwn) return
     const from = this.#angles()
@@ -60,7 +60,7 @@ export class Eye {
     else this.#turn = { from, to, elapsedMs: 0 }
   }
 
-  /** Goes on with a turn; false when there is none. */
+  /** Continues a turn; false if none is in progress. */
   advance(elapsedMs: number): boolean {
     const turn = this.#turn
     if (!turn) return false
@@ -71,7 +71,7 @@ export class Eye {
     return true
   }
 
-  /** By keys: radians to the right and up. */
+  /** Turns by radians to the right and up, for keys. */
   orbit(right: number, up: number): void {
     this.#isOwn = true
     this.#turn = undefined
@@ -83,7 +83,7 @@ export class Eye {
     )
   }
 
-  /** By keys: times the distance. */
+  /** Multiplies the distance, for keys. */
   zoom(factor: number): void {
     this.#isOwn = true
     this.#zoomTo(this.#distance() * factor)

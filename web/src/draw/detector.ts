@@ -22,7 +22,7 @@ export function detectorStrokes(): Stroke[] {
   return [...cables, ...outlines]
 }
 
-/** The 5,160 sensors, mixed so that the first of them are a fair sample: `setDrawRange` draws fewer. */
+/** The 5,160 sensors in mixed order, so that the first N are a uniform sample for `setDrawRange`. */
 export function sensorPoints(pixelScale: { value: number }): Points {
   const geometry = new BufferGeometry()
   geometry.setAttribute('position', new BufferAttribute(mixedPositions(), 3))
@@ -55,7 +55,7 @@ export function sensorPoints(pixelScale: { value: number }): Points {
 function mixedPositions(): Float32Array {
   const mixed = new Float32Array(sensorPositions.length)
   for (let i = 0; i < SENSOR_COUNT; i++) {
-    // A stride without a common divisor with the count comes by every sensor once.
+    // A stride that is coprime to the count visits every sensor once.
     const sensor = (i * STRIDE) % SENSOR_COUNT
     mixed.set(sensorPositions.subarray(3 * sensor, 3 * sensor + 3), 3 * i)
   }

@@ -21,15 +21,15 @@ const DEPTH_LABELS: readonly Label[] = depthTicks().map(({ label, z }) => ({
 
 export interface DrawingElements {
   readonly canvas: HTMLCanvasElement
-  /** A canvas that lies under the other one. */
+  /** The lower of the two canvases. */
   readonly backdrop: HTMLCanvasElement
-  /** For words, above both. */
+  /** The element for labels, above both canvases. */
   readonly labels: HTMLElement
-  /** Other words above the picture, which labels keep clear of. */
+  /** Other text above the picture, which labels avoid. */
   readonly obstacles: () => readonly Element[]
 }
 
-/** Draws scenes. Draws only when told to: whoever changes something asks for `render`. */
+/** Draws scenes. Draws only on request: the caller calls `render` after a change. */
 export class Drawing {
   readonly eye: Eye
   readonly #layers: Layers
@@ -49,7 +49,7 @@ export class Drawing {
   #sensorShare = 1
   #areLabelsNew = true
 
-  /** @throws Error where the browser has no WebGL */
+  /** @throws Error if the browser has no WebGL */
   constructor({ canvas, backdrop, labels, obstacles }: DrawingElements, onView: () => void) {
     this.#layers = new Layers(
       { renderer: openRenderer(backdrop, true), scene: this.#backdrop },
@@ -68,7 +68,7 @@ export class Drawing {
     this.#labels.set(DEPTH_LABELS)
   }
 
-  /** Of the picture in CSS pixels, and pixels of the screen for each. */
+  /** Size of the picture in CSS pixels, and device pixels per CSS pixel. */
   setSize(width: number, height: number, ratio: number): void {
     this.#size = { width, height }
     this.#layers.setSize(width, height, ratio)
@@ -97,9 +97,9 @@ export class Drawing {
     if (scene) this.eye.face(scene.flight.travel, isMotionReduced)
   }
 
-  /** How far into the event, 0 to 1. */
+  /** Sets the time within the event, 0 to 1. */
   setShare(share: number): void {
-    // At the end everything has settled.
+    // At the end no mark flashes.
     this.#uniforms.share.value = share === 1 ? 2 : share
     if (!this.#scene) return
     const { fromNs, toNs } = this.#scene.window
@@ -108,7 +108,7 @@ export class Drawing {
     this.#particle.position.set(...particleAt(this.#scene, timeNs))
   }
 
-  /** With a share of the sensors, all of them unless told. */
+  /** Draws a share of the sensors, by default all. */
   render(sensorShare = 1): void {
     if (sensorShare !== this.#sensorShare) this.#layers.touch()
     this.#sensorShare = sensorShare
@@ -133,7 +133,7 @@ export class Drawing {
   }
 }
 
-/** Frees what the graphics card holds of everything below; materials are used again. */
+/** Frees the GPU buffers of an object and its children; materials are reused. */
 function disposeGeometries(root: Object3D): void {
   root.traverse((object) => {
     if (object instanceof Mesh || object instanceof Points) object.geometry.dispose()

@@ -4,11 +4,11 @@ import type { Vector } from '../vector.ts'
 
 export interface Label {
   readonly text: string
-  /** Where it belongs; of several places the one furthest to the right in the picture. */
+  /** Position of the label; of several positions, the rightmost in the picture is used. */
   readonly positions: readonly Vector[]
-  /** Class of style/. */
+  /** CSS class, see style/. */
   readonly kind: string
-  /** The word lies on the other side of its place than this. */
+  /** The label is on the opposite side of its position from this point. */
   readonly awayFrom: Vector
 }
 
@@ -22,13 +22,13 @@ interface PictureSize {
   readonly height: number
 }
 
-/** Words at places of the picture, as elements above the canvas: sharp, and in the page's own type. */
+/** Labels in the picture, as HTML elements above the canvas: sharp, and in the font of the page. */
 export class Labels {
   readonly #layer: HTMLElement
   readonly #obstacles: () => readonly Element[]
   readonly #placed: Placed[] = []
 
-  /** `obstacles`: other words above the same picture. */
+  /** `obstacles`: other text above the same picture. */
   constructor(layer: HTMLElement, obstacles: () => readonly Element[]) {
     this.#layer = layer
     this.#obstacles = obstacles

@@ -2,8 +2,8 @@ import { type Camera, LinearSRGBColorSpace, type Scene, WebGLRenderer } from 'th
 import { PALETTE } from './palette.ts'
 
 /**
- * Draws a backdrop, seldom, and what moves before it, often, on two canvases that lie on one another. The 5,160 sensors
- * cost a software renderer more than everything else, and change only with the view.
+ * Draws on two stacked canvases: the backdrop seldom, the moving parts often. The 5,160 sensors cost a software renderer
+ * more than everything else, and change only with the view.
  */
 export class Layers {
   readonly backdrop: Layer
@@ -28,7 +28,7 @@ export class Layers {
     this.#isFresh = false
   }
 
-  /** True when the view had changed since the last time. */
+  /** True if the view has changed since the last call. */
   render(camera: Camera): boolean {
     const isMoved = !this.#isFresh
     if (isMoved) this.backdrop.renderer.render(this.backdrop.scene, camera)
@@ -48,9 +48,9 @@ export interface Layer {
   readonly scene: Scene
 }
 
-/** @throws Error where the browser has no WebGL */
+/** @throws Error if the browser has no WebGL */
 export function openRenderer(canvas: HTMLCanvasElement, isOpaque: boolean): WebGLRenderer {
-  // Edges are soft without multisampling, which costs a software renderer half of its time.
+  // Shaders smooth the edges: multisampling would cost a software renderer half of its time.
   const context = canvas.getContext('webgl2', { alpha: !isOpaque, antialias: false })
   if (!context) throw new Error('no WebGL 2')
   const renderer = new WebGLRenderer({ canvas, context })

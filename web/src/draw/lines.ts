@@ -22,7 +22,7 @@ export interface Face {
   readonly opacity: number
 }
 
-/** An arrow in travel direction: whole with a full head, dashed with an open head, or dotted with a diamond. */
+/** An arrow in the direction of travel: solid with a filled head, dashed with an open head, or dotted with a diamond. */
 export function arrowStrokes(line: SceneLine): Stroke[] {
   const style = STYLES[line.role]
   const shaft = polyline([line.tail, line.head], style)
@@ -45,7 +45,7 @@ export function arrowFaces(line: SceneLine): Face[] {
   }))
 }
 
-/** The edge: whole for the narrower cone, dashed for the wider one. */
+/** The edge: solid for the narrower cone, dashed for the wider one. */
 export function coneStrokes({ rim, share }: SceneCone): Stroke[] {
   const points = rimPoints(rim)
   const isNarrow = share <= 0.5
@@ -57,7 +57,7 @@ export function coneStrokes({ rim, share }: SceneCone): Stroke[] {
   })
 }
 
-/** A surface that is hardly there. */
+/** An almost transparent surface. */
 export function coneFaces({ apex, rim }: SceneCone): Face[] {
   const points = rimPoints(rim)
   return points.map((point, i) => ({
@@ -108,7 +108,7 @@ function rimPoints(rim: Float32Array): Vector[] {
   )
 }
 
-/** Four barbs: seen from any side at least two stand out. */
+/** Four barbs: at least two are visible from any side. */
 function openHead({ tail, head }: SceneLine): (readonly [Vector, Vector])[] {
   const travel = unit(minus(head, tail))
   const back = plus(head, times(travel, -HEAD_M))

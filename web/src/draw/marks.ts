@@ -1,18 +1,18 @@
 import { BufferAttribute, BufferGeometry, Points, ShaderMaterial } from 'three'
 import type { PulseMarks } from '../pulse-columns.ts'
 
-/** How far into the event the picture is, 0 to 1; above 1 nothing flashes any more. */
+/** Time within the event, 0 to 1; above 1 no mark flashes. */
 export interface MarkUniforms {
   readonly share: { value: number }
   readonly pixelScale: { value: number }
-  /** 0 where motion is reduced. */
+  /** 0 with reduced motion. */
   readonly flash: { value: number }
 }
 
 export function marksMaterial(uniforms: MarkUniforms): ShaderMaterial {
   return new ShaderMaterial({
     uniforms: { ...uniforms },
-    // Soft edges. Marks still hide one another by their depth, so that they need no sorting.
+    // Soft edges. Marks still use the depth buffer, so that they need no sorting.
     transparent: true,
     depthWrite: true,
     vertexShader: `

@@ -1,9 +1,9 @@
 import { Color, ColorManagement } from 'three'
 
-// Colours are those of the style sheet, and mix as they do there.
+// Colours are those of the style sheet and mix as in CSS.
 ColorManagement.enabled = false
 
-/** Colours of what is not measured light; the same as in style/. */
+/** Colours of everything except measured light; the same as in style/. */
 export const PALETTE = {
   page: new Color('#0a0d12'),
   sensor: new Color('#7d8da5'),

@@ -1,6 +1,6 @@
 import { AdditiveBlending, BufferAttribute, BufferGeometry, Points, ShaderMaterial } from 'three'
 
-/** A small light on the reconstructed line: where the particle is. */
+/** A small light on the reconstructed line at the position of the particle. */
 export function particlePoint(pixelScale: { value: number }): Points {
   const geometry = new BufferGeometry()
   geometry.setAttribute('position', new BufferAttribute(new Float32Array(3), 3))

@@ -11,47 +11,47 @@ import {
 } from 'three'
 import { minus, type Vector } from '../vector.ts'
 
-/** A straight piece of a line, with a width in pixels and soft edges. */
+/** A straight segment with a width in pixels and soft edges. */
 export interface Stroke {
   readonly from: Vector
   readonly to: Vector
   readonly color: Color
   readonly opacity: number
   readonly widthPx: number
-  /** Length of dash and gap, m; a whole line without. */
+  /** Length of dash and gap, m; solid by default. */
   readonly dash?: readonly [number, number] | undefined
-  /** Of the line before this piece, m: where its dashes begin. */
+  /** Length of the line before this segment, m, at which its dashes begin. */
   readonly startM?: number
 }
 
 export interface StrokeUniforms {
-  /** Of the picture, pixels. */
+  /** Size of the picture, pixels. */
   readonly resolution: { readonly value: Vector2 }
-  /** Pixels drawn for each of CSS. */
+  /** Device pixels per CSS pixel. */
   readonly pixelRatio: { value: number }
 }
 
 const CORNERS = [-1, 0, 0, 1, 0, 0, -1, 1, 0, 1, 1, 0]
 const TRIANGLES = [0, 1, 2, 2, 1, 3]
-/** Lines behind measured light shine through it this much. */
+/** Opacity of lines behind measured light. */
 const BEHIND_OPACITY = 0.3
 
 export function strokeUniforms(): StrokeUniforms {
   return { resolution: { value: new Vector2(1, 1) }, pixelRatio: { value: 1 } }
 }
 
-/** Two materials of one program: for what is in front, and for what is behind. */
+/** Two materials of one shader program: for segments in front of and behind measured light. */
 export function strokeMaterials(uniforms: StrokeUniforms): readonly [ShaderMaterial, ShaderMaterial] {
   return [strokeMaterial(uniforms, false), strokeMaterial(uniforms, true)]
 }
 
 /**
- * All strokes in one call of the graphics card per material. WebGL's own lines are one pixel wide, with hard edges. Not
- * instanced: a software renderer takes every instance for a call of its own.
+ * Draws all strokes in one draw call per material. WebGL's own lines are one pixel wide, with hard edges. Not instanced:
+ * a software renderer handles every instance as a separate draw call.
  */
 export function strokeMeshes(strokes: readonly Stroke[], materials: readonly ShaderMaterial[]): Mesh[] {
   const geometry = new BufferGeometry()
-  // Four corners each: side of the line, and which of its ends.
+  // Four corners per segment: side of the line, and end of the segment.
   const column = (size: number, of: (stroke: Stroke) => readonly number[]) =>
     new BufferAttribute(
       Float32Array.from(strokes.flatMap((stroke) => Array(4).fill(of(stroke)).flat())),
@@ -83,7 +83,7 @@ export function strokeMeshes(strokes: readonly Stroke[], materials: readonly Sha
   })
 }
 
-/** Strokes along points, with dashes that run on round the corners. */
+/** Strokes along points, with dashes that continue across the corners. */
 export function polyline(points: readonly Vector[], style: Omit<Stroke, 'from' | 'to' | 'startM'>): Stroke[] {
   let startM = 0
   return points.slice(1).map((to, i) => {
@@ -119,7 +119,7 @@ function strokeMaterial(uniforms: StrokeUniforms, isBehind: boolean): ShaderMate
         colour = tint;
         halfWidth = shape.x * pixelRatio * 0.5;
         float along = position.y;
-        // What is behind the eye has no place in the picture: the line is cut in front of it.
+        // Points behind the camera cannot be projected: the line is clipped in front of it.
         if (a.z > NEAR && b.z > NEAR) {
           gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
           return;

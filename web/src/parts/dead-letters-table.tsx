@@ -2,7 +2,7 @@ import { formatAge } from '../format.ts'
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
 
-/** Events that got no direction, each with its reason. */
+/** Events without a direction, each with its reason. */
 export function DeadLettersTable() {
   const page = usePage()
   const letters = useStore(page.stream, (state) => state.deadLetters.newest)

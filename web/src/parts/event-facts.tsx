@@ -5,10 +5,10 @@ import { formatCharge, formatCount, formatDegrees, formatDuration } from '../for
 import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
 
-/** The line fit is the model, or says the same. */
+/** True if the model is the line fit or agrees with it. */
 const SAME_RAD = 0.01
 
-/** What is known of the drawn event. */
+/** Facts of the drawn event. */
 export function EventFacts() {
   const page = usePage()
   const event = useStore(page.playback.store, (state) => state.event)
@@ -54,7 +54,7 @@ function Fact({ name, children }: { readonly name: string; readonly children: Re
 }
 
 function uncertainty({ prediction }: DrawnEvent): ReactNode {
-  if (prediction.degenerate) return 'not determined: the event fixed no direction'
+  if (prediction.degenerate) return 'not determined: this event has no preferred direction'
   if (prediction.kappa === null) return <span className="quiet">this model gives no uncertainty</span>
   const radius = (share: number) => formatDegrees(vmfRadius(share, prediction.kappa ?? 0))
   return `${radius(0.5)} (50 %), ${radius(0.9)} (90 %)`

@@ -8,7 +8,7 @@ import { useStore } from '../store.ts'
 
 const ROWS_MAX = 50
 
-/** Newest first. The rows stand still while somebody points at them, so that the one that is wanted can be hit. */
+/** Newest first. The rows stand still under the pointer, so that the intended row can be clicked. */
 export function EventsTable() {
   const page = usePage()
   const events = useStore(page.stream, (state) => state.events)
@@ -31,7 +31,7 @@ export function EventsTable() {
           <th scope="col">Pulses</th>
           <th scope="col">Zenith</th>
           <th scope="col">Azimuth</th>
-          <th scope="col" title="radius that holds the direction with a probability of 50 %">
+          <th scope="col" title="radius that contains the true direction with a probability of 50 %">
             50 %
           </th>
           <th scope="col" title="angle between reconstructed direction and truth">

@@ -6,8 +6,8 @@ import { useStore } from '../store.ts'
 const WORDS: Readonly<Record<Connection, string>> = {
   connecting: 'connecting',
   live: 'live',
-  lost: 'connection lost, trying again',
-  refused: 'token needed',
+  lost: 'connection lost, retrying',
+  refused: 'token required',
 }
 
 export function Header() {
@@ -29,7 +29,7 @@ export function Header() {
       </h1>
       <p className={`connection is-${isStale ? 'lost' : state.connection}`} role="status">
         <i aria-hidden="true" />
-        {isStale ? 'the broker does not answer: all values are old' : WORDS[state.connection]}
+        {isStale ? 'the broker does not answer: all values are stale' : WORDS[state.connection]}
       </p>
       <dl className="account" aria-label="Account of the stream">
         <Count name="emitted" value={account?.emitted} />

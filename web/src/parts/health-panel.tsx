@@ -4,7 +4,7 @@ import { usePage } from '../page-context.ts'
 import { useStore } from '../store.ts'
 import { SCROLLING } from './scrolling.ts'
 
-/** Every part that gives a heartbeat, with the age of its last one. */
+/** Every process that sends heartbeats, with the age of its last one. */
 export function HealthPanel() {
   const page = usePage()
   const health = useStore(page.stream, (state) => state.health)
@@ -14,10 +14,10 @@ export function HealthPanel() {
       <header className="panel-head">
         <h2 id="health-title">Health</h2>
         <p className="quiet">
-          {isOneProcess(health.parts) ? 'up: all parts in one process' : 'last heartbeat'}
+          {isOneProcess(health.parts) ? 'up: all roles in one process' : 'last heartbeat'}
         </p>
       </header>
-      {health.parts.length === 0 && <p className="quiet">No part has given a heartbeat yet.</p>}
+      {health.parts.length === 0 && <p className="quiet">No process has sent a heartbeat yet.</p>}
       <ul {...SCROLLING} aria-labelledby="health-title">
         {health.parts.map((part) => (
           <li key={`${part.role} ${part.instance}`} className={part.alive ? 'is-alive' : 'is-silent'}>
@@ -37,7 +37,7 @@ export function HealthPanel() {
   )
 }
 
-/** `nustream up` is emitter, consumer, model and display at once, and beats once for all of them. */
+/** `nustream up` is emitter, consumer, model and display in one process with one heartbeat. */
 function isOneProcess(parts: readonly PartHealth[]): boolean {
   return parts.length > 0 && parts.every(({ role }) => role === 'up')
 }

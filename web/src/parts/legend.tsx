@@ -3,10 +3,10 @@ import { chargeRadius } from '../pulse-columns.ts'
 import { useStore } from '../store.ts'
 
 const CHARGES = [1, 10, 100]
-/** Radius in the legend of the largest sign, of 24 units of height. */
+/** Radius of the largest symbol in the legend, in units of 1/24 of its height. */
 const LARGEST = 10
 
-/** What sizes, lines and heads mean; colours are explained by the time line. */
+/** Explains sizes, lines and arrow heads; the time line explains colours. */
 export function Legend() {
   const page = usePage()
   const roles = useStore(

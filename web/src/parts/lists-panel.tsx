@@ -44,7 +44,7 @@ export function ListsPanel() {
         <p className="sampling quiet">
           {dropped > 0
             ? `${formatCount(dropped)} messages skipped: this browser is too slow`
-            : 'a sample; counts are of everything'}
+            : 'a sample; counts include all events'}
         </p>
       </div>
       <div className="list" role="tabpanel" id={`list-${tab}`} aria-labelledby={`tab-${tab}`} {...SCROLLING}>

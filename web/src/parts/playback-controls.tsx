@@ -83,7 +83,7 @@ export function PlaybackControls() {
 
 function slowness({ window }: Scene, speed: number): string {
   const factor = (PLAY_MS * 1e6) / (window.toNs - window.fromNs) / speed
-  return `${formatRate(factor / 1e6)} million times slowed`
+  return `${formatRate(factor / 1e6)} million times slower`
 }
 
 interface ButtonProps {

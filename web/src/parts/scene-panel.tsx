@@ -6,7 +6,7 @@ import { PlaybackControls } from './playback-controls.tsx'
 import { SceneView } from './scene-view.tsx'
 import { Timeline } from './timeline.tsx'
 
-/** The detector with the event, its time line, and what moves them. */
+/** The detector with the event, its time line and the controls. */
 export function ScenePanel() {
   const page = usePage()
   const notice = useStore(page.notice, (value) => value)

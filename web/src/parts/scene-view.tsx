@@ -9,11 +9,11 @@ import { useSize } from './use-size.ts'
 
 const TURN_RAD = 0.09
 const ZOOM = 1.12
-/** A view that has not changed for so long is at rest. */
+/** A view that has not changed for this long is at rest. */
 const VIEW_RESTS_MS = 120
 const HELD_MS = 100
 
-/** The canvas of the detector. Frames are drawn while something moves, and otherwise when something has changed. */
+/** The canvas of the detector. Frames are drawn during motion, and otherwise after a change. */
 export function SceneView() {
   const page = usePage()
   const [box, size] = useSize<HTMLDivElement>()
@@ -57,10 +57,8 @@ export function SceneView() {
         aria-label="The detector in three dimensions; arrow keys turn it, + and − zoom, R resets the view"
       />
       <div ref={labels} className="labels" aria-hidden="true" />
-      {fault && <p className="fault">The detector cannot be drawn: this browser gives no WebGL ({fault}).</p>}
-      {level > 0 && (
-        <p className="resolution">turns with {SENSOR_SHARES[level] * 100} % of the sensors to keep up</p>
-      )}
+      {fault && <p className="fault">The detector cannot be drawn: this browser has no WebGL ({fault}).</p>}
+      {level > 0 && <p className="resolution">{SENSOR_SHARES[level] * 100} % of the sensors while turning</p>}
     </div>
   )
 }
@@ -103,7 +101,7 @@ function runScene(
     scene = next.scene
     player = next.player
   })
-  // While the whole event is held no frames are drawn, but its turn must end.
+  // While the complete event is shown no frames are drawn, but a turn of the view must end.
   const isHeld = () => playback.player.isPlaying && playback.player.share === 1
   const held = setInterval(() => isHeld() && playback.tick(HELD_MS), HELD_MS)
   const stopKeys = listenForKeys(drawing, loop)

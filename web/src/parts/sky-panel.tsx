@@ -37,7 +37,7 @@ export function SkyPanel() {
   return (
     <section className="panel sky" aria-labelledby="sky-title">
       <header className="panel-head">
-        <h2 id="sky-title">Where they came from</h2>
+        <h2 id="sky-title">Directions on the sky</h2>
         <p className="quiet">{FRAMES[frame]} · equal area</p>
       </header>
       <div ref={box} className="sky-box">

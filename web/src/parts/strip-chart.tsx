@@ -6,7 +6,7 @@ import { useSize } from './use-size.ts'
 
 export interface StripLine {
   readonly of: (strip: Strip) => number | null
-  /** Drawn dashed and quieter. */
+  /** Drawn dashed and dimmer. */
   readonly isSecond: boolean
 }
 
@@ -15,12 +15,12 @@ interface StripChartProps {
   readonly lines: readonly StripLine[]
   readonly topMin: number
   readonly name: string
-  /** A value on the scale, with its unit where the heading has none. */
+  /** A value on the scale, with its unit if the heading has none. */
   readonly format: (value: number) => string
 }
 
 const SPAN_S = 180
-/** Marks on the axis of time, minutes ago. */
+/** Ticks of the time axis, minutes ago. */
 const MINUTES = [2, 1]
 const LINE = '#dfe6ee'
 const SECOND_LINE = '#8794a6'
@@ -42,7 +42,7 @@ export function StripChart({ strips, lines, topMin, name, format }: StripChartPr
       made.destroy()
     }
   }, [box, width, height, lines, topMin, format])
-  // After every drawing of this part: new figures, or a new plot.
+  // After every render: new figures, or a new plot.
   useEffect(() => {
     const last = (strips.at(-1)?.atMs ?? 0) / 1_000
     const recent = strips.filter((strip) => strip.atMs / 1_000 >= last - SPAN_S - 2)

@@ -10,11 +10,11 @@ interface StripKind {
   readonly value: (strip: Strip) => string
   readonly second?: (strip: Strip) => { readonly name: string; readonly value: string }
   readonly lines: readonly StripLine[]
-  /** The scale reaches at least this high. */
+  /** Smallest maximum of the scale. */
   readonly topMin: number
-  /** Marks of the scale; plain numbers unless told. */
+  /** Format of the ticks; plain numbers by default. */
   readonly format?: (value: number) => string
-  /** Made of predictions that are read one by one, and so of a sample where there are too many of them. */
+  /** Computed from individual predictions, of which a sample is read if there are too many. */
   readonly isOfWatched?: boolean
 }
 

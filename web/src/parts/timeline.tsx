@@ -10,7 +10,7 @@ import { useSize } from './use-size.ts'
 
 const TICKS = 4
 
-/** Charge over time in the colours of the detector: the legend of the colours, and the handle of the clock. */
+/** Charge over time in the colours of the detector: explains the colours and controls the time. */
 export function Timeline() {
   const page = usePage()
   const scene = useStore(page.playback.store, (state) => state.scene)
@@ -27,7 +27,7 @@ export function Timeline() {
     context.scale(ratio, ratio)
     if (scene) drawCharge(context, scene, { width, height })
   }, [scene, width, height])
-  // The clock moves with every frame: past React.
+  // The playhead moves with every frame, so it bypasses React.
   useEffect(() => {
     const place = () => {
       const { player, scene: shown } = page.playback.store.get()
@@ -70,7 +70,7 @@ export function Timeline() {
   )
 }
 
-/** Bars by the root of the charge, on a band that shows the whole scale. */
+/** Bars in proportion to the square root of the charge, on a band that shows the whole scale. */
 function drawCharge(
   context: CanvasRenderingContext2D,
   { charge }: Scene,

@@ -19,8 +19,8 @@ export function TokenForm() {
   return (
     <main className="token">
       <form onSubmit={(event) => void onSubmit(event)}>
-        <h2>This stream needs a token</h2>
-        <label htmlFor="token">Whoever started nustream has it.</label>
+        <h2>This page requires a token</h2>
+        <label htmlFor="token">Ask the person who runs nustream for it.</label>
         <input id="token" name="token" type="password" required autoComplete="current-password" />
         <button type="submit" className="button is-strong" disabled={isAsking}>
           Open

@@ -5,7 +5,7 @@ export interface Size {
   readonly height: number
 }
 
-/** Size of an element in CSS pixels, followed; 0 × 0 before it is known. */
+/** Current size of an element in CSS pixels; 0 × 0 before it is known. */
 export function useSize<T extends HTMLElement>(): [RefObject<T | null>, Size] {
   const element = useRef<T>(null)
   const [size, setSize] = useState<Size>({ width: 0, height: 0 })
