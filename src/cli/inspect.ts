@@ -53,7 +53,14 @@ function toJson(contents: FileContents): object {
 
 /** Names in a file are anybody's; a terminal must not obey them. */
 function toPrintable(text: string): string {
-  return stripVTControlCharacters(text).replace(/[^\P{Cc}\n]/gu, '?')
+  const plain = stripVTControlCharacters(text)
+  return Array.from(plain, (letter) => (isControl(letter.charCodeAt(0)) ? '?' : letter)).join('')
+}
+
+const LINE_FEED = 10
+
+function isControl(code: number): boolean {
+  return code !== LINE_FEED && (code < 32 || (code >= 127 && code < 160))
 }
 
 function render(contents: FileContents): string {
