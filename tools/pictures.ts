@@ -26,7 +26,7 @@ const IMAGES = join(import.meta.dirname, '..', 'docs', 'images')
 const BYTES_MAX = 2_000_000
 const STEPS = 50
 const FRAMES_A_SECOND = 10
-/** The whole event stays as long as so many frames. */
+/** Number of frames for which the complete event is shown. */
 const LAST_FRAMES = 14
 
 const { url, process: stream } = await startShownStream([
@@ -36,7 +36,7 @@ const chromium = await startChromium()
 const folder = mkdtempSync(join(tmpdir(), 'nustream-pictures-'))
 try {
   mkdirSync(IMAGES, { recursive: true })
-  // As on a screen of fine pixels.
+  // As on a high-resolution screen.
   const { page } = await chromium.open({ deviceScaleFactor: 1.5 })
   await page.goto(url)
   const event = await findTrack(Number(values.seconds))
@@ -77,22 +77,22 @@ async function findTrack(seconds: number): Promise<EventRow> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
   return await until(
     async () => {
-      // As the service says it is, here and below.
+      // Types are those of the service, here and below.
       const { events } = (await (await fetch(`${url}/api/snapshot`)).json()) as Snapshot
       const good = events.filter(({ errorRad, pulsesTotal }) => {
         return errorRad !== null && errorRad < 0.1 && pulsesTotal > 150 && pulsesTotal < 1_500
       })
       const answers = await Promise.all(good.map(({ key }) => fetch(`${url}/api/events/${key}`)))
-      // An event that has left the list meanwhile is answered with 404.
+      // An event that has left the window meanwhile returns 404.
       const found = answers.filter((answer) => answer.ok)
       const drawn = (await Promise.all(found.map((answer) => answer.json()))) as DrawnEvent[]
       return drawn.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0]
     },
-    { withinMs: 120_000, everyMs: 1_000, what: 'an event worth a picture' },
+    { withinMs: 120_000, everyMs: 1_000, what: 'a long track that was reconstructed well' },
   )
 }
 
-/** How far the light travelled, m: from the middle of its first fifth to that of its last. */
+/** Distance travelled by the light, m: from the centre of its first fifth to that of its last. */
 function lengthOf({ pulses }: DrawnEvent): number {
   const good = pulses.sensorIds.filter((_, i) => pulses.auxiliary[i] === 0)
   const share = Math.ceil(good.length / 5)
@@ -107,7 +107,7 @@ function lengthOf({ pulses }: DrawnEvent): number {
 async function takeFrames(page: Page): Promise<void> {
   const slider = page.getByRole('slider', { name: 'Time of the event' })
   await slider.fill('0')
-  // No ring of focus in a picture.
+  // No focus ring in a picture.
   await slider.blur()
   for (let step = 0; step < STEPS + LAST_FRAMES; step++) {
     if (step > 0) await page.keyboard.press('.')

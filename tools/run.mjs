@@ -1,5 +1,5 @@
-// Starts every npm script: installs Node 24 and the npm packages where they are missing, then runs the task (tasks.ts).
-// Plain JavaScript that an older Node can run, because an older Node may be what starts it.
+// Starts every npm script: installs Node 24 and the npm packages if they are missing, then runs the task (tasks.ts).
+// Plain JavaScript that older versions of Node can run, because an older Node may start it.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -13,23 +13,23 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 
 if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR) process.exit(await runOnFetchedNode())
 await ensurePackages()
-// Only now: it needs a Node that runs TypeScript.
+// Imported only here, since it needs a Node that runs TypeScript.
 const { runTask } = await import('./tasks.ts')
 process.exit(await runTask(process.argv[2], process.argv.slice(3)))
 
-/** Fetches Node 24 from the npm registry into .tools where it is missing, and starts this script again with it. */
+/** Downloads Node 24 from the npm registry into .tools if it is missing, and restarts this script with it. */
 async function runOnFetchedNode() {
   const isWindows = process.platform === 'win32'
   const name = `node-${isWindows ? 'win' : process.platform}-${process.arch}`
   const prefix = join(root, '.tools')
   const path = join(prefix, 'node_modules', name, 'bin', isWindows ? 'node.exe' : 'node')
   if (!existsSync(path)) {
-    note(`Node ${process.versions.node} is too old: fetching Node ${NODE_MAJOR} into .tools`)
+    note(`Node ${process.versions.node} is too old: downloading Node ${NODE_MAJOR} into .tools`)
     mkdirSync(prefix, { recursive: true })
     await npm(['install', '--prefix', prefix, '--ignore-scripts', ...NPM_FLAGS, `${name}@${NODE_MAJOR}`])
     if (!existsSync(path)) {
       note(
-        `Node ${NODE_MAJOR} could not be fetched (npm package ${name}): install Node ${NODE_MAJOR} and try again`,
+        `Node ${NODE_MAJOR} could not be downloaded (npm package ${name}): install Node ${NODE_MAJOR} and try again`,
       )
       return 1
     }
@@ -46,7 +46,7 @@ async function ensurePackages() {
     .digest('hex')
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
   note('installing packages')
-  // Not `npm ci`: it refuses a lock file made where the binaries of other platforms could not be looked up.
+  // Not `npm ci`: it refuses a lock file without the binaries of other platforms.
   if ((await npm(['install', ...NPM_FLAGS])) !== 0) {
     note('npm could not install the packages')
     process.exit(1)
@@ -54,16 +54,16 @@ async function ensurePackages() {
   writeFileSync(marker, wanted)
 }
 
-/** npm on this Node. ONNX Runtime's install script would fetch CUDA files that a CPU has no use for. */
+/** Runs npm on this Node. ONNX Runtime's install script is kept from downloading CUDA files, which a CPU does not need. */
 function npm(flags) {
   const cli = process.env.npm_execpath
   const path = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`
   const env = { ONNXRUNTIME_NODE_INSTALL: 'skip', PATH: path }
-  // What npm prints goes to stderr: stdout belongs to the task.
+  // npm's output goes to stderr: stdout belongs to the task.
   return cli ? run(process.execPath, [cli, ...flags], env, 2) : run('npm', flags, env, 2)
 }
 
-/** Exit code of a program, run to its end. */
+/** Runs a program to its end; returns its exit code. */
 async function run(command, args, env, stdout) {
   const child = spawn(command, args, {
     cwd: stdout === 2 ? root : undefined,

@@ -1,15 +1,15 @@
 const PARENT_POLL_MS = 500
 
 export interface StopRequest {
-  /** Aborts when it is time to stop. */
+  /** Aborts when the program must stop. */
   readonly signal: AbortSignal
-  /** Aborts when it is time to stop at once. */
+  /** Aborts when the program must stop at once. */
   readonly killed: AbortSignal
-  /** What a program that stopped in order exits with. */
+  /** Exit code of a program that stopped on request. */
   exitCode(): number
 }
 
-/** SIGINT, SIGTERM, a closed terminal, or the end of the program that started this one: stop. A second one: at once. */
+/** SIGINT, SIGTERM, a closed terminal or the end of the parent process: stop. A second one: stop at once. */
 export function listenForStop(): StopRequest {
   const stop = new AbortController()
   const kill = new AbortController()
@@ -21,7 +21,7 @@ export function listenForStop(): StopRequest {
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => end(name))
   const parent = process.ppid
-  // Set by tasks.ts; without it this may run as a service whose starter has ended on purpose.
+  // Set by tasks.ts; without it this may run as a service whose parent has ended on purpose.
   if (process.env['NUSTREAM_STOP_WITH_PARENT'] !== undefined)
     setInterval(
       () => process.ppid !== parent && first === undefined && end('orphaned'),

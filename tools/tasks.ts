@@ -8,7 +8,7 @@ import { checkTypes, lint, runSuite, vitest } from './suite/suite.ts'
 
 type Task = (args: readonly string[]) => Promise<number>
 
-/** What the npm scripts run; each returns the exit code. */
+/** The tasks of the npm scripts; each returns its exit code. */
 const TASKS: Readonly<Record<string, Task>> = {
   start: (args) => withPage(['up', ...args]),
   nustream: (args) => (args[0] === 'up' || args[0] === 'display' ? withPage(args) : nustream(args)),
@@ -23,10 +23,10 @@ const TASKS: Readonly<Record<string, Task>> = {
   build,
 }
 
-/** Exit code of the task of that name. Errors of the setup go to stderr as one sentence. */
+/** Runs a task by name; returns its exit code. Errors of the setup go to stderr as one sentence. */
 export async function runTask(name = 'help', args: readonly string[] = []): Promise<number> {
   if (!Object.hasOwn(TASKS, name)) {
-    note(`no task "${name}"; there are: ${Object.keys(TASKS).join(', ')}`)
+    note(`unknown task "${name}"; expected one of ${Object.keys(TASKS).join(', ')}`)
     return 2
   }
   try {
@@ -38,26 +38,26 @@ export async function runTask(name = 'help', args: readonly string[] = []): Prom
   }
 }
 
-/** The stream does not need the page: it runs on where the page could not be built. */
+/** The stream does not need the page: it runs even if the page cannot be built. */
 async function withPage(args: readonly string[]): Promise<number> {
   await tryPage()
   return await nustream(args)
 }
 
 async function tryPage(): Promise<void> {
-  if ((await ensurePage()) !== 0) note('the page could not be built; going on without it')
+  if ((await ensurePage()) !== 0) note('the page could not be built; continuing without it')
 }
 
 function nustream(args: readonly string[]): Promise<number> {
   return node([join(ROOT, 'src/cli/main.ts'), ...args], { cwd: startedIn() })
 }
 
-/** Where the user called npm, so that paths on the command line mean what they say. */
+/** The folder where the user called npm: paths on the command line are relative to it. */
 function startedIn(): string {
   return process.env['INIT_CWD'] ?? ROOT
 }
 
-/** Both cubes as processes of this machine, with what they need. */
+/** Runs both cubes as processes of this machine; installs their requirements first. */
 async function cubes(args: readonly string[]): Promise<number> {
   if (!args.includes('--help')) {
     await ensureProgram('redis-server')
@@ -67,7 +67,7 @@ async function cubes(args: readonly string[]): Promise<number> {
   return await watched('tools/cubes/main.ts', args, startedIn())
 }
 
-/** The cause of every alert, with Redis and Prometheus. */
+/** Produces the cause of every alert, with Redis and Prometheus. */
 async function alarms(args: readonly string[]): Promise<number> {
   await ensureProgram('redis-server')
   await ensurePrometheus()
@@ -103,7 +103,7 @@ async function build(): Promise<number> {
 }
 
 /**
- * Runs a program whose parts must not outlive the user's npm: this process ends when npm ends, and the program ends
+ * Runs a program whose processes must not outlive the user's npm: this process ends when npm ends, and the program ends
  * when this process ends (stop-signal.ts).
  */
 function watched(script: string, args: readonly string[], cwd: string): Promise<number> {
@@ -112,9 +112,9 @@ function watched(script: string, args: readonly string[], cwd: string): Promise<
   return node([join(ROOT, script), ...args], { cwd, env: { NUSTREAM_STOP_WITH_PARENT: '1' } })
 }
 
-/** The npm that started this, which may have a shell in between. */
+/** The npm process that started this one, possibly with a shell in between. */
 function starterPid(): number | undefined {
-  // run.mjs may have started itself again on another Node.
+  // run.mjs may have restarted itself on another Node.
   const parent = Number(process.env['NUSTREAM_STARTER_PID'] || process.ppid)
   const ask = (field: string) =>
     execFileSync('ps', ['-o', `${field}=`, '-p', String(parent)], { encoding: 'utf8' })

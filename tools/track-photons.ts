@@ -4,10 +4,10 @@ import { CHERENKOV_COS } from '../src/simulator/optics.ts'
 import { Random } from '../src/simulator/random.ts'
 
 /**
- * Makes src/simulator/shower-light-table.ts: node tools/track-photons.ts [PHOTONS]
+ * Generates src/simulator/shower-light-table.ts: node tools/track-photons.ts [PHOTONS]
  *
- * Follows photons of a point-like shower through uniform ice and records them where they cross spheres around it, by the
- * angle between the shower's direction and the direction to the place of crossing. All lengths are in effective
+ * Tracks photons of a point-like shower through uniform ice and records them when they cross spheres around it, by the
+ * angle between the shower's direction and the direction to the crossing point. All lengths are in effective
  * scattering lengths, delays in the time that light takes for one.
  */
 const PHOTONS = Number(process.argv[2] ?? 2_000_000)
@@ -21,10 +21,10 @@ const ABSORPTION = 0.3
 const DISTANCES = [0.06, 0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8]
 const ANGLES = 16
 const FARTHEST = DISTANCES.at(-1) ?? 0
-/** Beyond this a photon's way back is too improbable, or it is absorbed all but surely. */
+/** Beyond this distance a photon is dropped: its return is too improbable, or its absorption almost certain. */
 const LOST_AT = FARTHEST + 4
 const ABSORBED_AT = 12
-/** A sphere's sensors see a grazing photon longer; this bounds its weight. */
+/** Grazing photons cross more of a sphere's surface; this bounds their weight. */
 const GRAZING = 0.05
 
 const EDGES = [0, ...Array.from({ length: 60 }, (_, i) => 0.01 * 10 ** (i / 17))]
@@ -53,7 +53,7 @@ class Cell {
   }
 }
 
-/** The delay's law: `onset` and a gamma distribution behind it. */
+/** Distribution of the delay: a gamma distribution that begins at `onset`. */
 interface Law {
   readonly shape: number
   readonly rate: number
@@ -156,7 +156,7 @@ function recordCrossings(
   }
 }
 
-/** The laws of a distance's cells, and of all directions together; light from one scattering length away has no onset. */
+/** The distributions of a distance's cells and of all directions; light from within one scattering length has no onset. */
 function fitLaws(row: readonly Cell[], distance: number): { laws: Law[]; onset: number } {
   const all = new Cell()
   for (const cell of row) all.merge(cell)
@@ -165,8 +165,8 @@ function fitLaws(row: readonly Cell[], distance: number): { laws: Law[]; onset: 
 }
 
 /**
- * The law whose cumulative distribution comes nearest to the one recorded: least squares at the histogram's edges.
- * `onset`: leaves only shape and rate free.
+ * The distribution whose cumulative function fits the recorded one best: least squares at the histogram's edges. With
+ * `onset` given, only shape and rate are free.
  */
 function fitLaw(cell: Cell, onset?: number): Law {
   const mean = cell.delay / cell.weight

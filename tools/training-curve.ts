@@ -12,7 +12,7 @@ import { renderFigure } from '../src/plots/figure.ts'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    /** Mean error of the built-in line fit on the events that the run was validated on, in radians. */
+    /** Mean error of the built-in line fit on the validation events, radians. */
     'line-fit': { type: 'string' },
   },
 })
@@ -23,7 +23,7 @@ if (positionals.length !== 1) {
 const [folder] = positionals
 const [head, ...rows] = readFileSync(join(folder, 'log.csv'), 'utf8').trim().split(/\r?\n/)
 const names = head.split(',')
-/** By name; NaN where a row has no value. */
+/** Columns by name; NaN if a row has no value. */
 const columns = new Map(
   names.map((name, i) => [name, rows.map((row) => Number(row.split(',')[i] || Number.NaN))]),
 )
@@ -42,7 +42,7 @@ writeFileSync(
     panelHeight: 320,
     panels: [
       {
-        title: 'Error on events that are not trained on',
+        title: 'Error on validation events',
         x: shown,
         y: { label: 'angular error', unit: 'rad' },
         series: [...lineFit, curve('mean', 'val_mean_rad'), curve('median', 'val_median_rad')],

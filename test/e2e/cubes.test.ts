@@ -48,7 +48,7 @@ describe('npm run cubes', () => {
     onTestFinished,
     skip,
   }) => {
-    if ((await ensureMlflow()) === undefined) skip('there is no MLflow here')
+    if ((await ensureMlflow()) === undefined) skip('MLflow is not installed')
     const args = ['--events', '4000', '--rate', '200', '--stay', '--json']
     const cubes = startCubes({ onTestFinished }, args)
     await cubes.up()

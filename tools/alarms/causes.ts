@@ -10,13 +10,13 @@ import { redisCommand } from '../../test/support/redis-command.ts'
 import type { Cause, Trial } from './run.ts'
 import type { Stage } from './stage.ts'
 
-/** A network of random weights that tells kappa: its directions are guesses. */
+/** A network with random weights and a kappa output: its directions are guesses. */
 const GUESSING_MODEL = fileURLToPath(new URL('../../test/fixtures/models/icemix-axes', import.meta.url))
 
 const PREDICTED = 'nustream:events:rate1m{outcome="predicted"}'
 const QUIET_EMITTER = ['--source', 'sim:3', '--rate', '100', '--batch', '16', '--run', 'r']
 
-/** Does something every so often until the signal aborts. */
+/** Repeats an action at an interval until the signal aborts. */
 async function again(everyMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   while (!signal.aborted) {
     await work()
@@ -26,7 +26,7 @@ async function again(everyMs: number, signal: AbortSignal, work: () => Promise<v
 
 const nothing = async (): Promise<void> => {}
 
-/** Kills a part, and starts it again as the remedy. */
+/** Kills a process; the remedy starts it again. */
 function killed(part: NustreamProcess, start: () => NustreamProcess): Trial {
   return {
     make: async () => void (await part.kill('SIGKILL')),
@@ -49,7 +49,7 @@ const parts: readonly Cause[] = [
   },
   {
     name: 'consumer-gone',
-    what: 'the only consumer ends with its target',
+    what: 'the only consumer ends and leaves the targets',
     alerts: ['NustreamNoConsumer'],
     async open(stage) {
       const start = () => stage.start('consumer', '--model', 'linefit')
@@ -77,7 +77,7 @@ const parts: readonly Cause[] = [
   },
   {
     name: 'consumers-killed',
-    what: 'a consumer that holds batches is killed every 8 s',
+    what: 'a consumer that holds leases is killed every 8 s',
     alerts: ['NustreamConsumersDie'],
     async open(stage) {
       // A model that is slower than the emitter, so that every consumer always holds batches.
@@ -114,7 +114,7 @@ const flow: readonly Cause[] = [
   },
   {
     name: 'source-silent',
-    what: 'no more files come into the folder that the emitter watches',
+    what: 'no more files arrive in the folder that the emitter watches',
     alerts: ['NustreamNothingEmitted'],
     async open(stage) {
       const data = join(stage.folder, 'simulated')
@@ -140,7 +140,7 @@ const flow: readonly Cause[] = [
   },
   {
     name: 'redis-slow',
-    what: 'Redis stands still for 0.8 s again and again',
+    what: 'Redis stalls for 0.8 s repeatedly',
     alerts: ['NustreamLatencyHigh', 'NustreamLatencyBudgetFast', 'NustreamLatencyBudgetSlow'],
     async open(stage) {
       stage.start('consumer', '--model', 'linefit')
@@ -233,7 +233,7 @@ const faults: readonly Cause[] = [
     what: 'MLflow does not answer',
     alerts: ['NustreamMlflowAway'],
     async open(stage) {
-      // No server listens there: the address of a part that this cause does not start.
+      // No server listens at this address: it belongs to a process that this cause does not start.
       const flags = ['--mlflow', stage.urlOf('archive'), '--mlflow-interval-ms', '500']
       const start = (...more: string[]) => stage.start('consumer', '--model', 'linefit', ...more)
       const consumer = start()
@@ -254,7 +254,7 @@ const faults: readonly Cause[] = [
   },
 ]
 
-/** A model folder whose manifest knows the simulated events. */
+/** A model folder whose manifest has the simulated events as its reference. */
 async function modelOfSimulatedEvents(stage: Stage): Promise<string> {
   const model = join(stage.folder, 'model')
   mkdirSync(model)
@@ -270,7 +270,7 @@ async function modelOfSimulatedEvents(stage: Stage): Promise<string> {
 const redis: readonly Cause[] = [
   {
     name: 'redis-full',
-    what: 'Redis reaches maxmemory, with no consumer to make room',
+    what: 'Redis reaches maxmemory while no consumer runs',
     alerts: ['NustreamRedisMemoryHigh', 'NustreamBrokerRefusesWrites'],
     redisArgs: ['--maxmemory', '24mb', '--maxmemory-policy', 'noeviction'],
     async open(stage) {
@@ -285,7 +285,7 @@ const redis: readonly Cause[] = [
   },
   {
     name: 'redis-folder',
-    what: 'a file lies where the append-only folder was, and Redis rewrites',
+    what: 'a file replaces the append-only folder, and Redis rewrites',
     alerts: ['NustreamRedisPersistenceFails'],
     async open(stage) {
       stage.start('emitter', ...QUIET_EMITTER)
@@ -320,7 +320,7 @@ const redis: readonly Cause[] = [
   },
   {
     name: 'redis-role',
-    what: 'Redis is made the replica of another',
+    what: 'Redis becomes the replica of another server',
     alerts: ['NustreamRedisRoleChanged'],
     async open(stage) {
       const other = await startRedis(stage.owner)
@@ -339,7 +339,7 @@ const redis: readonly Cause[] = [
 const quality: readonly Cause[] = [
   {
     name: 'other-events',
-    what: 'a producer publishes events unlike those of the training',
+    what: 'a producer publishes events that differ from the training events',
     alerts: ['NustreamDrift'],
     async open(stage) {
       const model = await modelOfSimulatedEvents(stage)
@@ -372,7 +372,7 @@ const quality: readonly Cause[] = [
   },
   {
     name: 'wrong-model',
-    what: 'the model server is started with a model that guesses',
+    what: 'the model server starts with a model of random weights',
     alerts: ['NustreamAngularErrorHigh', 'NustreamKappaShift', 'NustreamChallengerApart'],
     async open(stage) {
       const start = (model: string) =>
@@ -391,5 +391,5 @@ const quality: readonly Cause[] = [
   },
 ]
 
-/** Every cause that is tried, each with the alerts that it must raise. */
+/** All causes, each with the alerts that it must raise. */
 export const CAUSES: readonly Cause[] = [...parts, ...flow, ...faults, ...redis, ...quality]

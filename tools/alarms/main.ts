@@ -1,6 +1,6 @@
 /**
- * Makes the cause of every alert on real processes, and waits on a real Prometheus until the alert has fired and, after
- * the remedy, cleared. Rules run in a tenth of their time (shortened.ts).
+ * Produces the cause of every alert on real processes, and waits until a real Prometheus has fired the alert and, after
+ * the remedy, cleared it. All durations of the rules are divided by ten (shortened.ts).
  *
  *   npm run alarms -- [--only CAUSE,CAUSE…] [--parallel 2] [--json]
  */
@@ -16,12 +16,12 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 })
-// Every process of every stage ends with this one.
+// All processes of all stages end with this one.
 process.setMaxListeners(200)
 const names = values.only?.split(',') ?? CAUSES.map(({ name }) => name)
 const unknown = names.filter((name) => !CAUSES.some((cause) => cause.name === name))
 if (unknown.length > 0) {
-  say(`no cause ${unknown.join(', ')}; there are: ${CAUSES.map(({ name }) => name).join(', ')}`)
+  say(`unknown cause ${unknown.join(', ')}; expected some of ${CAUSES.map(({ name }) => name).join(', ')}`)
   process.exit(2)
 }
 const results = await tryAll(CAUSES.filter(({ name }) => names.includes(name)))
@@ -29,7 +29,7 @@ process.stdout.write(renderTable(results))
 const untried = readRules().flatMap(({ alert }) =>
   alert !== undefined && !CAUSES.some(({ alerts }) => alerts.includes(alert)) ? [alert] : [],
 )
-if (untried.length > 0) say(`no cause is tried for: ${untried.join(', ')}`)
+if (untried.length > 0) say(`alerts without a cause: ${untried.join(', ')}`)
 if (values.json) process.stdout.write(`${JSON.stringify({ alarms: results, untried })}\n`)
 const isWell = results.every(
   ({ firedAfter, clearedAfter }) => firedAfter !== undefined && clearedAfter !== undefined,

@@ -2,28 +2,28 @@ import type { Owner } from '../../test/support/redis.ts'
 import { until } from '../../test/support/until.ts'
 import { openStage, type Stage } from './stage.ts'
 
-/** A fault that can be made and mended. */
+/** A fault with its remedy. */
 export interface Trial {
-  /** Makes the fault, and keeps it up until the signal aborts. */
+  /** Produces the fault and keeps it up until the signal aborts. */
   make(signal: AbortSignal): Promise<void>
   mend(): Promise<void>
 }
 
 export interface Cause {
   readonly name: string
-  /** What is done, in words for the table. */
+  /** Description of the fault for the table. */
   readonly what: string
   readonly alerts: readonly string[]
   /** Arguments of redis-server. */
   readonly redisArgs?: readonly string[]
-  /** Starts the parts and returns once they work. */
+  /** Starts the processes and returns once they work. */
   open(stage: Stage): Promise<Trial>
 }
 
 export interface AlarmResult {
   readonly alert: string
   readonly cause: string
-  /** Seconds from the cause to the alert, and from the remedy to its end; undefined where it did not come in time. */
+  /** Seconds from the cause to the alert, and from the remedy to its end; undefined if it did not happen in time. */
   readonly firedAfter: number | undefined
   readonly clearedAfter: number | undefined
 }
@@ -33,8 +33,9 @@ const FIRES_WITHIN_MS = 420_000
 const CLEARS_WITHIN_MS = 420_000
 
 /**
- * Makes a cause on a stage of its own, waits until each of its alerts fires, mends it, and waits until each has cleared.
- * @throws Error where the parts do not come up, or an alert fires before its cause
+ * Produces a cause on its own stage, waits until each of its alerts fires, applies the remedy, and waits until each alert
+ * has cleared.
+ * @throws Error if the processes do not start, or an alert fires before its cause
  */
 export async function tryCause(cause: Cause): Promise<AlarmResult[]> {
   const cleanups: (() => Promise<void>)[] = []
@@ -72,7 +73,7 @@ async function firing({ prometheus }: Stage): Promise<Set<string>> {
   return new Set(alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels['alertname']))
 }
 
-/** Seconds after which each alert was first as asked; without those that never were. */
+/** Seconds until each alert first reached the wanted state; alerts that never did are missing. */
 async function timed(
   alerts: readonly string[],
   is: (alert: string) => Promise<boolean>,

@@ -12,6 +12,6 @@ it.each([
   expect(shortenRules(text)).toBe(shortened)
 })
 
-it('shortenConfig() shortens how often Prometheus scrapes', () => {
+it('shortenConfig() shortens the scrape interval of Prometheus', () => {
   expect(shortenConfig('scrape_interval: 5s')).toBe('scrape_interval: 500ms')
 })

@@ -24,20 +24,20 @@ const PORT_FLAGS: Readonly<Record<PartName, string>> = {
 
 const READY_WITHIN_MS = 120_000
 
-/** A real Redis, a real Prometheus with the shipped rules in shortened time, and the parts that a cause needs. */
+/** A real Redis, a real Prometheus with the shortened shipped rules, and the processes that a cause needs. */
 export interface Stage {
   readonly owner: Owner
   readonly redis: RedisServer
   readonly prometheus: PrometheusServer
-  /** A folder of this stage. */
+  /** Folder of this stage. */
   readonly folder: string
-  /** `http://127.0.0.1:PORT` of a part, whether it runs or not. */
+  /** `http://127.0.0.1:PORT` of a role, whether or not it runs. */
   urlOf(part: PartName): string
-  /** Starts a part over the stage's broker, on the same port each time, and adds it to the targets of Prometheus. */
+  /** Starts a role on the stage's broker, always on the same port, and adds it to the targets of Prometheus. */
   start(part: PartName, ...flags: string[]): NustreamProcess
-  /** Takes a part off the list of targets. */
+  /** Removes a role from the targets. */
   unlist(part: PartName): void
-  /** Publishes a batch as a producer of its own. */
+  /** Publishes a batch as a separate producer. */
   publish(events: EventBatch): Promise<void>
   /** Waits until the query has a value above 0. */
   flows(query: string): Promise<void>

@@ -18,7 +18,7 @@ describe('Histogram', () => {
     expect(histogram.quantiles([0.1, 0.5, 0.99])).toEqual([10, 50, 99])
   })
 
-  it('keeps what is beyond its bins in the last', () => {
+  it('counts values above its bins in the last bin', () => {
     const histogram = new Histogram(1, 10, 0)
     histogram.add(1e9)
     histogram.add(-5)
@@ -51,17 +51,17 @@ describe('EventStatistics', () => {
     expect(statistics.lastTimes.max).toBe(16_000)
     expect(statistics.hardShare()).toBe(0.4)
     expect(statistics.zeniths.count).toBe(0)
-    // Of the three sensors that were hit in all, sensor 10 twice in the first event.
+    // Three sensors were hit in total; sensor 10 was hit twice in the first event.
     expect(statistics.severalPulsesShare()).toBe(0.25)
     expect(statistics.livingSensors()).toBe(3)
-    // One auxiliary pulse 870 ns before the light of the one event that has light.
+    // One event has light; one auxiliary pulse precedes it by 870 ns.
     expect(statistics.noiseHz()).toBeCloseTo(1 / (5051 * 3.87e-6), 6)
     expect(statistics.noiseInDeepCore()).toBe(0)
     expect(statistics.hardPulses.mean()).toBe(1)
     expect(statistics.sampleChargeMean()).toBeCloseTo((3 * 0.975 + 2 * 1.025) / 5, 6)
   })
 
-  it('knows the errors of events whose truth is known', () => {
+  it('has the errors of events with known truth', () => {
     const batch: EventBatch = {
       eventIds: BigInt64Array.of(1n, 2n),
       offsets: Int32Array.of(0, 2, 4),
@@ -80,7 +80,7 @@ describe('EventStatistics', () => {
 })
 
 describe('compareWithPublished()', () => {
-  it('judges least and largest values of many events alone', () => {
+  it('judges extreme values only for many events', () => {
     const of = (events: number) => {
       const statistics = new EventStatistics()
       statistics.events = events
@@ -94,7 +94,7 @@ describe('compareWithPublished()', () => {
 })
 
 describe('renderComparison()', () => {
-  it('is a table of every published quantity, also where nothing is known of it', () => {
+  it('lists every published quantity, including unknown ones', () => {
     const rows = compareWithPublished(new EventStatistics())
     const lines = renderComparison(rows).split('\n')
     expect(lines).toHaveLength(rows.length + 3)
@@ -104,7 +104,7 @@ describe('renderComparison()', () => {
     )
   })
 
-  it('says what differs: a quantile by more than a tenth, the line fit by more than 3 %', () => {
+  it('has a tolerance of 10 % for quantiles and 3 % for the line fit', () => {
     const rows = compareWithPublished(new EventStatistics())
     expect(
       rows.filter(({ quantity }) => /, p\d/.test(quantity) && !/of (other|aux)/.test(quantity)),
@@ -114,7 +114,7 @@ describe('renderComparison()', () => {
     expect(find('line fit, not auxiliary, mean error')).toMatchObject({ published: 1.2172, tolerance: 0.03 })
   })
 
-  it('judges by the tolerance and names what differs below the table', () => {
+  it('applies the tolerance and names the differing figures below the table', () => {
     const batch: EventBatch = {
       eventIds: BigInt64Array.of(1n),
       offsets: Int32Array.of(0, 66),

@@ -1,16 +1,16 @@
 import { PUBLISHED, type Published } from './published.ts'
 import type { EventStatistics } from './statistics.ts'
 
-/** One figure of some events beside the published one. */
+/** One figure of a set of events and the published figure. */
 export interface ComparisonRow extends Omit<Published, 'of'> {
   readonly simulated: number
-  /** Simulated over published. */
+  /** Simulated ÷ published. */
   readonly ratio: number
-  /** `unknown`: the events say nothing of it: the line fit's error without truth, the largest charge of a few events. */
+  /** `unknown`: the events do not determine it, such as the line fit's error without truth or extremes of a few events. */
   readonly verdict: 'agrees' | 'differs' | 'unknown'
 }
 
-/** How near the events come to the published figures. */
+/** Compares the events with the published figures. */
 export function compareWithPublished(statistics: EventStatistics): ComparisonRow[] {
   return PUBLISHED.map(({ of, ...known }) => {
     const simulated = of(statistics)
@@ -25,7 +25,7 @@ function judge(ratio: number, tolerance: number): ComparisonRow['verdict'] {
   return Math.abs(ratio - 1) <= tolerance ? 'agrees' : 'differs'
 }
 
-/** The comparison as a table of plain text, and below it how much agrees. */
+/** The comparison as a plain-text table, followed by the number of figures that agree. */
 export function renderComparison(rows: readonly ComparisonRow[]): string {
   const cells = [
     ['quantity', 'published', 'simulated', 'ratio', 'within', 'verdict', 'published of'],

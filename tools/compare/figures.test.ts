@@ -20,7 +20,7 @@ describe('drawComparison()', () => {
     expect(labels).toEqual(PUBLISHED.map(({ quantity }) => quantity))
   })
 
-  it('marks the published quantiles where they lie', () => {
+  it('marks the published quantiles at their values', () => {
     const pulses = draw(statistics)
       .get('pulses')
       ?.panels[0].series.find(({ kind }) => kind === 'points')
@@ -30,7 +30,7 @@ describe('drawComparison()', () => {
     expect(points[2]).toEqual([63, 50])
   })
 
-  it('can be drawn, also of no events', () => {
+  it('can be drawn without events', () => {
     for (const of of [statistics, new EventStatistics()])
       for (const figure of draw(of).values()) expect(renderFigure(figure)).not.toMatch(/NaN|Infinity/)
   })

@@ -3,11 +3,11 @@ import type { ComparisonRow } from './comparison.ts'
 import type { Histogram } from './histogram.ts'
 import type { EventStatistics } from './statistics.ts'
 
-/** What every figure is drawn from. */
+/** Input of every figure. */
 export interface Comparison {
   readonly statistics: EventStatistics
   readonly rows: readonly ComparisonRow[]
-  /** What the events are, such as `simulated events, seed 1`. */
+  /** Description of the events, such as `simulated events, seed 1`. */
   readonly events: string
 }
 
@@ -16,7 +16,7 @@ const SIMULATED = 'simulated'
 const SHARE_AXIS: Axis = { label: 'share below', unit: '%', min: 0, max: 100 }
 const SHARES = Array.from({ length: 199 }, (_, i) => (i + 1) / 200)
 
-/** Figures by the name of their file, without its ending. */
+/** Figures by file name without extension. */
 export function drawComparison(comparison: Comparison): ReadonlyMap<string, Figure> {
   return new Map([
     ['overview', drawOverview(comparison)],
@@ -27,7 +27,7 @@ export function drawComparison(comparison: Comparison): ReadonlyMap<string, Figu
   ])
 }
 
-/** Ratios of all figures that are known, one below the other. */
+/** Ratios of all known figures, one below the other. */
 function drawOverview({ rows, events, statistics }: Comparison): Figure {
   const known = rows.filter(({ ratio }) => Number.isFinite(ratio))
   const y = known.map((_, i) => known.length - i)
@@ -52,8 +52,8 @@ function drawOverview({ rows, events, statistics }: Comparison): Figure {
     }
   }
   return {
-    title: 'Simulated events beside what is published of the real ones',
-    subtitle: `${count(statistics)} ${events}; shaded: within 10 %; what differs is outside its own tolerance`,
+    title: 'Simulated events compared with published figures of real events',
+    subtitle: `${count(statistics)} ${events}; shaded: within 10 %; a figure differs if it is outside its own tolerance`,
     panels: [panel(0, half), panel(half, known.length)],
     columns: 2,
     panelWidth: 620,
@@ -71,7 +71,7 @@ function pointsOf(
   return [{ kind: 'points', label: verdict, x: chosen.map((p) => p.x), y: chosen.map((p) => p.y) }]
 }
 
-/** Onto the axis, at its end what is beyond. */
+/** Clamps a value to the axis. */
 function clip(ratio: number): number {
   return Math.max(0.41, Math.min(1.59, ratio))
 }
@@ -143,7 +143,7 @@ function drawCharges(comparison: Comparison): Figure {
   })
   return {
     title: 'Charges',
-    subtitle: `${count(statistics)} ${events}; right: events up to 400 pulses beside ten real ones`,
+    subtitle: `${count(statistics)} ${events}; right: events of up to 400 pulses and ten real ones`,
     columns: 3,
     panelWidth: 380,
     panelHeight: 340,
@@ -192,7 +192,7 @@ function drawDirections(comparison: Comparison): Figure {
   }
 }
 
-/** The distribution as shares below in per cent, with the published quantiles on it. */
+/** The cumulative distribution in per cent, with the published quantiles. */
 function cumulative({ rows }: Comparison, quantity: string, histogram: Histogram): Series[] {
   const known = quantilesOf(rows, quantity)
   return [

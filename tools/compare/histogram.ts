@@ -10,8 +10,8 @@ export class Histogram {
   readonly #offset: number
 
   /**
-   * From 0 in bins of `width`; the last bin takes what is beyond, the first what is below. `offset`: where in a bin its
-   * values lie, such as 0 for whole numbers in bins of 1.
+   * Bins of `width` from 0; the first and last bin also count values outside. `offset`: position of the values within a
+   * bin, such as 0 for whole numbers in bins of 1.
    */
   constructor(width: number, bins: number, offset: number = width / 2) {
     this.width = width
@@ -39,7 +39,7 @@ export class Histogram {
     return Math.sqrt(Math.max(0, this.#sumOfSquares / this.count - this.mean() ** 2))
   }
 
-  /** The value that a share `p` (0 to 1) of the values lies below, to a bin; NaN without values. */
+  /** The quantile of a share `p` (0 to 1), to the precision of a bin; NaN without values. */
   quantile(p: number): number {
     return this.quantiles([p])[0]
   }
@@ -62,7 +62,7 @@ export class Histogram {
     return below > wanted || below === this.count
   }
 
-  /** Share of the values that are above `value`, to a bin. */
+  /** Share of the values above `value`, to the precision of a bin. */
   shareAbove(value: number): number {
     let above = 0
     for (let bin = Math.floor(value / this.width) + 1; bin < this.bins.length; bin++) above += this.bins[bin]

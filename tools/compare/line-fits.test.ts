@@ -6,7 +6,7 @@ import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 
 type Pulse = [sensor: number, ns: number, charge: number, auxiliary: number]
 
-/** One event of pulses in order of time. */
+/** One event with its pulses in order of time. */
 function eventOf(...pulses: Pulse[]): EventBatch {
   return {
     eventIds: BigInt64Array.of(1n),
@@ -18,7 +18,7 @@ function eventOf(...pulses: Pulse[]): EventBatch {
   }
 }
 
-/** Sensors that light up as a plane of light passes along a direction of travel. */
+/** Pulses of a plane wave of light that travels along a direction. */
 function planeWave(px: number, py: number, pz: number): EventBatch {
   const pulses = Array.from({ length: 600 }, (_, i): Pulse => {
     const sensor = i * 8 + (i % 7)
@@ -29,21 +29,21 @@ function planeWave(px: number, py: number, pz: number): EventBatch {
 }
 
 describe('fitLine()', () => {
-  it('points back to where the light came from', () => {
+  it('points back to the source of the light', () => {
     const batch = planeWave(0.36, 0.48, -0.8)
     const error = angularDistance(fromSourceVector(-0.36, -0.48, 0.8), fitLine(batch, rowsOf(batch, 0)))
-    // The detector is not a ball, so that a plane is not seen from exactly there.
+    // The detector is not a sphere, so the fit does not point exactly to the source of a plane wave.
     expect(error).toBeLessThan(0.25)
   })
 
-  it('follows two places in time, the later one being where the particle went', () => {
+  it('points from the later to the earlier of two sensors', () => {
     const batch = eventOf([59, 10_000, 1, 0], [0, 12_000, 1, 0])
     const { zenith } = fitLine(batch, rowsOf(batch, 0))
-    // From the bottom sensor to the top one: it came from below.
+    // From the bottom sensor to the top one: the particle came from below.
     expect(zenith).toBeCloseTo(Math.PI, 6)
   })
 
-  it('weights with charge where asked to', () => {
+  it('weights by charge on request', () => {
     const batch = eventOf([30, 10_000, 1, 0], [20, 10_500, 1, 0], [59, 11_000, 100, 0], [29, 11_001, 100, 0])
     const zenith = (isWeighted: boolean) => fitLine(batch, rowsOf(batch, 0), isWeighted).zenith
     expect(zenith(false)).toBeCloseTo(0, 6)
@@ -52,7 +52,7 @@ describe('fitLine()', () => {
 })
 
 describe('pickedRows()', () => {
-  it('keeps pulses that a neighbour of the string confirms within 350 ns, whatever their flag says', () => {
+  it('keeps pulses that a neighbour on the string confirms within 350 ns, regardless of their flag', () => {
     const batch = eventOf(
       [100, 9000, 1, 0],
       [120, 10_000, 1, 1],
@@ -66,7 +66,7 @@ describe('pickedRows()', () => {
     expect(hardRows(batch, 0)).toEqual([0, 3, 4])
   })
 
-  it('asks for more on the dense strings: the next sensor, within 180 ns', () => {
+  it('is stricter on the dense strings: the next sensor, within 180 ns', () => {
     const batch = eventOf(
       [4700, 10_000, 1, 1],
       [4701, 10_180, 1, 1],
@@ -78,7 +78,7 @@ describe('pickedRows()', () => {
     expect(pickedRows(batch, 0)).toEqual([0, 1])
   })
 
-  it('does not take the end of one string for the neighbour of the next', () => {
+  it('does not treat ends of adjacent strings as neighbours', () => {
     const pair: Pulse[] = [
       [200, 9000, 1, 1],
       [201, 9000, 1, 1],
@@ -86,13 +86,13 @@ describe('pickedRows()', () => {
     expect(pickedRows(eventOf(...pair, [59, 10_000, 1, 1], [60, 10_000, 1, 1]), 0)).toEqual([0, 1])
   })
 
-  it('one sensor twice is no confirmation, and without any all pulses are taken', () => {
+  it('does not count a sensor as its own confirmation, and uses all pulses without any confirmation', () => {
     expect(pickedRows(eventOf([10, 10_000, 1, 1], [10, 10_010, 1, 1], [99, 10_020, 1, 0]), 0)).toEqual([
       0, 1, 2,
     ])
   })
 
-  it('goes by the flag in events of more than 2000 pulses', () => {
+  it('uses the flag in events of more than 2000 pulses', () => {
     const pulses = Array.from({ length: 2001 }, (_, i): Pulse => [i, 10_000, 1, i % 2])
     expect(pickedRows(eventOf(...pulses), 0)).toHaveLength(1001)
   })

@@ -5,7 +5,7 @@ import { SENSORS_PER_STRING, sensorPositions } from '../../src/event/sensors.ts'
 /**
  * The plain line fits whose errors on the challenge's events are published, written from their published descriptions:
  * least squares of place against time, v = cov(r, t) / var(t), the particle travels along v. No weights, no cleaning.
- * They are a yardstick for events, not a model; for that there is the robust line fit.
+ * They measure events and are not meant as models; the robust line fit is.
  */
 export function fitLine(batch: EventBatch, rows: ArrayLike<number>, isWeightedByCharge = false): Direction {
   let [sum, t, x, y, z, xt, yt, zt] = [0, 0, 0, 0, 0, 0, 0, 0]
@@ -31,13 +31,13 @@ export function hardRows(batch: EventBatch, event: number): number[] {
   return rowsOf(batch, event).filter((row) => batch.auxiliary[row] === 0)
 }
 
-/** A pulse is picked where another of its string is so near: sensors between, ns. On DeepCore's dense strings nearer. */
+/** A pulse is picked if another of its string is within these distances: sensors and ns; smaller on DeepCore's strings. */
 const NEAR = { sensors: 3, ns: 350 }
 const NEAR_IN_DEEP_CORE = { sensors: 1, ns: 180 }
 const FIRST_DEEP_CORE_STRING = 78
-/** Larger events are picked by their flag: comparing each with each would take long. */
+/** Pulses of larger events are picked by their flag: comparing all pairs would take too long. */
 const PICKED_MAX = 2000
-/** Fewer picked pulses than this, and all pulses are used. */
+/** With fewer picked pulses than this, all pulses are used. */
 const PICKED_MIN = 2
 
 /**
@@ -51,7 +51,7 @@ export function pickedRows(batch: EventBatch, event: number): number[] {
   return picked.length < PICKED_MIN ? all : picked
 }
 
-/** Pulses are in order of time, so the search ends where times are too far. */
+/** Pulses are in order of time, so the search ends when the time difference is too large. */
 function isConfirmed({ sensorIds, times }: EventBatch, row: number, from: number, to: number): boolean {
   const sensor = sensorIds[row]
   const string = Math.floor(sensor / SENSORS_PER_STRING)

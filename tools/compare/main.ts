@@ -1,4 +1,4 @@
-/** `npm run compare`: events beside what is published of the real ones. See `npm run compare -- --help`. */
+/** `npm run compare`: compares events with published figures of the real ones. See `npm run compare -- --help`. */
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { Command } from 'commander'
@@ -27,13 +27,7 @@ const settings = {
     .default('sim:1')
     .describe('simulated events of a seed, a folder in the Kaggle layout, or any other source')
     .meta({ value: 'source' }),
-  events: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(200_000)
-    .describe('how many of the first events')
-    .meta({ value: 'n' }),
+  events: z.coerce.number().int().min(1).default(200_000).describe('number of events').meta({ value: 'n' }),
   threads: z.coerce
     .number()
     .int()
@@ -61,7 +55,7 @@ function createProgram(): Command {
     name: 'compare',
     summary: 'compare events with the published statistics of the real data set',
     description:
-      'Shows each published figure of the real events beside the same figure of simulated ones, or of a data set.',
+      'Compares each published figure of the real events with the same figure of simulated events, or of a data set.',
     examples: [
       'npm run compare',
       'npm run compare -- --data sim:7 --events 20000 --out report',
@@ -95,7 +89,7 @@ async function run(config: Config): Promise<number> {
   return interrupt.exitCode()
 }
 
-/** Simulated events come from as many threads as there are cores. */
+/** Events are simulated on as many threads as there are cores. */
 async function open({ data, threads }: Config): Promise<EventSource> {
   if (/^sim(:|$)/.test(data)) return openSimulated(data, { workers: threads ?? availableParallelism() })
   return openSource(existsSync(data) ? `kaggle:${data}` : data)
@@ -103,7 +97,7 @@ async function open({ data, threads }: Config): Promise<EventSource> {
 
 interface Gathered {
   readonly statistics: EventStatistics
-  /** Events that the event form cannot hold; nothing is said of them. */
+  /** Events that violate the event form; they are excluded. */
   readonly rejected: number
 }
 

@@ -1,13 +1,13 @@
 import type { Histogram } from './histogram.ts'
 import { type EventStatistics, LIVING_SENSORS } from './statistics.ts'
 
-/** One published figure of the real events, and how to get the same figure of others. */
+/** One published figure of the real events, and the function that computes it for other events. */
 export interface Published {
   readonly quantity: string
   /** `ns`, `p.e.` (photo-electrons), `rad`, `Hz`, or nothing for counts and shares. */
   readonly unit: string
   readonly published: number
-  /** What it is known of. */
+  /** The sample behind the figure. */
   readonly source: Source
   /** A ratio of simulated to published that differs from 1 by more than this is no agreement. */
   readonly tolerance: number
@@ -22,13 +22,13 @@ export interface Published {
  */
 export type Source = 'training events' | 'batch 1' | 'ten real events' | 'leaderboard'
 
-/** What was aimed at: 10 % for quantiles, 20 % for means that a few huge events make, 3 % for the line fit. */
+/** Tolerances: 10 % for quantiles, 20 % for means that a few huge events dominate, 3 % for the line fit. */
 const QUANTILE = 0.1
 const MEAN_WITH_TAIL = 0.2
 const LINE_FIT = 0.03
-/** Ten events, or one: no more can be said of them. */
+/** A sample of ten events or fewer allows no smaller tolerance. */
 const TEN_EVENTS = 0.25
-/** Two of ten events: between 0.04 and 0.5 with nine in ten chances. */
+/** Two of ten events: between 0.04 and 0.5 with a probability of 90 %. */
 const FEW_OF_TEN = 1
 const EXTREME = 0.5
 /** Least and largest values and deviations are those of batch 1, which has 200,000 events. */

@@ -17,7 +17,7 @@ describe('simulated events', () => {
     rows = new Map(compareWithPublished(statistics).map((row) => [row.quantity, row]))
   }, 60_000)
 
-  // The events are always the same, so this fails where a formula changes what they look like, and never by chance. Quantiles
+  // The events are always the same, so this test fails only when a formula changes, never by chance. Quantiles
   // of 3,000 events scatter by a few per cent; means and charges by more, because one event can have 50,000 pulses.
   it.each([
     { quantity: 'pulses per event, p10', within: 0.08 },
@@ -73,12 +73,12 @@ describe('simulated events', () => {
     }
     errors.sort((a, b) => a - b)
     expect(errors.length).toBeGreaterThan(150)
-    // A quarter and more of bright events are tracks, and the fit is good to ten degrees there; by chance 0.8 % would be.
+    // At least a quarter of bright events are tracks, which the fit finds within ten degrees; by chance 0.8 % would be.
     expect(errors[Math.floor(errors.length * 0.2)]).toBeLessThan(0.17)
   })
 })
 
-describe('muons of the atmosphere', () => {
+describe('atmospheric muons', () => {
   const errorsOf = (batch: EventBatch, isWanted: (event: number) => boolean) =>
     Array.from({ length: eventCount(batch) }, (_, event) => event)
       .filter(isWanted)

@@ -4,15 +4,15 @@ import { SENSOR_COUNT, SENSORS_PER_STRING, sensorPositions } from '../../src/eve
 import { Histogram } from './histogram.ts'
 import { fitLine, hardRows, pickedRows, rowsOf } from './line-fits.ts'
 
-/** Events as large as the largest of the ten real ones that shares of pulses are compared with. */
+/** Largest event in the comparison of pulse shares: that of the ten real events. */
 const SAMPLE_PULSES_MAX = 400
-/** Real events are read out from so long before the first pulse in hard local coincidence, ns; only noise is there. */
+/** The readout of real events begins this long before the first pulse in hard local coincidence, ns; it holds only noise. */
 const BEFORE_LIGHT_NS = 3870
 
 /** On strings 79 to 86. */
 const FIRST_DEEP_CORE_SENSOR = 78 * SENSORS_PER_STRING
 
-/** No sensor hangs lower, m. */
+/** Height of the lowest sensor, m. */
 const LOWEST_M = -513
 /** Below the dust, where the ice is clearest, m. */
 const DEEP_M = -150
@@ -21,7 +21,7 @@ const NS_MAX = 2 ** 17
 const ANGLE_BINS = 4096
 const angles = (largest: number) => new Histogram(largest / ANGLE_BINS, ANGLE_BINS)
 
-/** Everything about events that is published of the real ones, of any number of events in bounded memory (some 10 MB). */
+/** All published figures, computed for any number of events in bounded memory (about 10 MB). */
 export class EventStatistics {
   events = 0
   /** Pulses of each event, those in hard local coincidence ("hard": not auxiliary), and its sensors with either. */
@@ -57,7 +57,7 @@ export class EventStatistics {
   #noisePulses = 0
   #noisePulsesInDeepCore = 0
   #noiseEvents = 0
-  /** Event that last hit each sensor, again, and with a hard pulse; 0: none yet. */
+  /** Last event that hit each sensor, that hit it again, and that hit it with a hard pulse; 0 before the first. */
   readonly #hitBy = new Float64Array(SENSOR_COUNT)
   readonly #hitAgainBy = new Float64Array(SENSOR_COUNT)
   readonly #hardHitBy = new Float64Array(SENSOR_COUNT)
@@ -99,7 +99,7 @@ export class EventStatistics {
     return 1 - this.hardHeights.shareAbove(DEEP_M - LOWEST_M)
   }
 
-  /** Pulses before the light, per second and sensor that is alive, Hz. */
+  /** Pulses before the light, per second and working sensor, Hz. */
   noiseHz(): number {
     return this.#noisePulses / (this.#noiseEvents * LIVING_SENSORS * BEFORE_LIGHT_NS * 1e-9)
   }
@@ -178,5 +178,5 @@ export class EventStatistics {
   }
 }
 
-/** Sensors that answered in the first 200,000 real events; the other 109 never do. Source: EDA of Anjum48. */
+/** Working sensors in the first 200,000 real events; the other 109 have no pulse. Source: EDA of Anjum48. */
 export const LIVING_SENSORS = 5051

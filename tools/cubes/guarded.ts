@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 
 /**
- * Runs a program in a process group of its own and ends that group when the pipe on descriptor 3 closes, which the
- * kernel does however this process ends, also by SIGKILL. First SIGTERM, so that the program can finish; ten seconds
+ * Runs a program in its own process group and ends that group when the pipe on descriptor 3 closes. The kernel closes the
+ * pipe when this process ends in any way, even by SIGKILL. First SIGTERM, so that the program can finish; ten seconds
  * later SIGKILL. The shell waits for the program through the SIGTERM that it sends itself, and passes on its exit code.
  */
 const GUARD = `
@@ -29,9 +29,9 @@ done
 
 export interface Guarded {
   readonly child: ChildProcess
-  /** Process group, of the guard, the program and whatever it starts. */
+  /** Process group of the guard, the program and its children. */
   readonly group: number
-  /** Exit code of the program, above 128 where a signal ended it; nothing of the group is left then. */
+  /** Exit code of the program, above 128 if a signal ended it; by then the whole group has ended. */
   readonly ended: Promise<number>
   signal(name: NodeJS.Signals): void
 }
@@ -40,11 +40,11 @@ export interface GuardedOptions {
   readonly command: readonly string[]
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
-  /** Takes what it prints, at its end. */
+  /** File to which its output is appended. */
   readonly logFile: string
 }
 
-/** @throws Error where the program or its log cannot be opened */
+/** @throws Error if the program or its log cannot be opened */
 export function startGuarded({ command, cwd, env = {}, logFile }: GuardedOptions): Guarded {
   const log = openSync(logFile, 'a')
   const child = spawn('/bin/sh', ['-c', GUARD, 'guard', ...command], {
@@ -69,6 +69,6 @@ function signalGroup(group: number, name: NodeJS.Signals): void {
   try {
     process.kill(-group, name)
   } catch {
-    // Nothing of it is left.
+    // The whole group has ended.
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run cubes`: both cubes as processes of this machine, with no container engine. See `npm run cubes -- --help`.
+ * `npm run cubes`: runs both cubes as processes of this machine, without a container engine. See `npm run cubes -- --help`.
  */
 
 import { listenForStop } from '../stop-signal.ts'
@@ -10,13 +10,15 @@ import { openTerminal } from './terminal.ts'
 process.exit(await main(process.argv.slice(2)))
 
 async function main(args: readonly string[]): Promise<number> {
-  // Whoever reads may be gone before everything has stopped.
+  // The reader of stdout may close it before everything has stopped.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   let options: ReturnType<typeof readOptions>
   try {
     options = readOptions(args)
   } catch (error) {
-    console.error(`nustream: ${(error as Error).message} (--help shows what there is)`)
+    console.error(
+      `nustream: ${(error as Error).message}\nRun "npm run cubes -- --help" for a list of options`,
+    )
     return 2
   }
   if (options === 'help') {

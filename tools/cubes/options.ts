@@ -16,7 +16,7 @@ export const HELP = `Usage: npm run cubes -- [options]
 
 Brings up both cubes as processes of this machine, with no container engine: Redis and emitter (cube 1), model server,
 consumer, archive, display, MLflow and Prometheus (cube 2). Prints where each is, restarts what dies, and stops all
-together on Ctrl-C. What they write is below the folder: logs, Redis's data, predictions, MLflow's runs.
+together on Ctrl-C. The folder holds their logs, Redis's data, predictions and MLflow's runs.
 
 Options:
   --events <n>       stop after this many events: they are drained, the account is printed, everything ends
@@ -26,15 +26,15 @@ Options:
   --folder <folder>  where all is kept (default: .nustream/cubes)
   --no-mlflow        without MLflow, whose first start takes minutes and 850 MB
   --stay             with --events: keep everything up after the account, until Ctrl-C
-  --fresh            begin with an empty Redis; otherwise the stream goes on where it stopped
+  --fresh            begin with an empty Redis; otherwise the stream resumes where it stopped
   --json             the account as one JSON object on the last line of stdout
   --help             this
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-Ports are the usual ones where they are free, and else any; they are kept in state.json of the folder for the next time.
+Each process uses its default port if it is free, otherwise any free port; the folder's state.json keeps the ports.
 A second Ctrl-C ends everything at once.`
 
-/** @throws Error in one sentence where the arguments make no sense */
+/** @throws Error in one sentence if the arguments are not valid */
 export function readOptions(args: readonly string[]): CubesOptions | 'help' {
   const { values } = parseArgs({
     args: [...args],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Guarded, startGuarded } from './guarded.ts'
 
-/** One process of a cube, as it is to be run. */
+/** One process of a cube: its program and settings. */
 export interface PartPlan {
   readonly name: string
   readonly cube: 1 | 2
@@ -9,11 +9,11 @@ export interface PartPlan {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd: string
   readonly logFile: string
-  /** Where people and other parts find it. */
+  /** Its address for people and other processes. */
   readonly address: string
-  /** Whether it does its work now; a rejection means not yet. */
+  /** Resolves to true when it works; a rejection means not yet. */
   readonly isReady: () => Promise<boolean>
-  /** It may end by itself with exit code 0, and is done then. */
+  /** True if it may end by itself with exit code 0; it is then done. */
   readonly mayEnd?: boolean
 }
 
@@ -22,25 +22,25 @@ export type PartState = 'starting' | 'ready' | 'restarting' | 'done' | 'failed' 
 export interface PartWatch {
   /** A sentence for the terminal. */
   say(text: string): void
-  /** It died beyond restart; the sentence says why. */
+  /** It ended and will not be restarted; the sentence gives the reason. */
   failed(text: string): void
 }
 
 const RESTART_FIRST_MS = 500
 const RESTART_LAST_MS = 10_000
-/** After so many restarts in a row it is given up; a minute of health forgives. */
+/** After this many restarts in a row it is given up; a minute of health resets the count. */
 const RESTARTS_MAX = 6
-/** What has never come up will hardly do so later. */
+/** A process that has never become ready is given up earlier. */
 const FIRST_RESTARTS_MAX = 2
 const LAST_WORDS_CHARACTERS = 400
 const HEALTHY_MS = 60_000
 const STOP_WITHIN_MS = 25_000
 const READY_POLL_MS = 150
 
-/** Wrong usage, by the convention of nustream: trying again changes nothing. */
+/** nustream's exit code for wrong usage: a restart would not help. */
 const WRONG_USAGE = 2
 
-/** Keeps one process running: starts it again with growing pauses, and gives up where that does not help. */
+/** Keeps one process running: restarts it with growing pauses, and gives up if that does not help. */
 export class Part {
   readonly plan: PartPlan
   state: PartState = 'starting'
@@ -61,7 +61,7 @@ export class Part {
     return this.#current?.group
   }
 
-  /** Resolves when it has ended by itself with exit code 0, having been allowed to. */
+  /** Resolves when a process that may end has ended by itself with exit code 0. */
   get done(): Promise<void> {
     return this.#done.promise
   }
@@ -74,7 +74,7 @@ export class Part {
     void current.ended.then((code) => this.#onEnd(code, performance.now() - startedAt))
   }
 
-  /** Resolves when it does its work. @throws Error when it has failed, or at the deadline */
+  /** Resolves when it works. @throws Error when it has failed, or at the deadline */
   async ready(withinMs: number): Promise<void> {
     const deadline = performance.now() + withinMs
     for (;;) {
@@ -91,7 +91,7 @@ export class Part {
     if (this.state === 'starting' || this.state === 'restarting') this.state = 'ready'
   }
 
-  /** Asks it to finish, and ends it where it does not. Never throws. */
+  /** Asks it to finish, and kills it if it does not. Never throws. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer)
     const current = this.#current
@@ -145,7 +145,7 @@ export class Part {
     if (this.#current !== undefined) void this.#becomeReady(this.#current)
   }
 
-  /** However long this process takes; where it ends before, that says so itself. */
+  /** Waits without a deadline; an earlier end of the process is reported elsewhere. */
   async #becomeReady(current: Guarded): Promise<void> {
     const isStarting = () => this.#current === current && this.state === 'restarting'
     while (isStarting()) {
@@ -156,7 +156,7 @@ export class Part {
   }
 }
 
-/** The last line that a part has written. */
+/** The last line of a process's log. */
 function lastWords(logFile: string): string {
   const lines = readFileSync(logFile, 'utf8').trimEnd().split('\n')
   return (lines.at(-1) ?? '').slice(0, LAST_WORDS_CHARACTERS)

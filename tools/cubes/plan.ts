@@ -7,7 +7,7 @@ import type { PartPlan } from './part.ts'
 import type { Listener, Ports } from './ports.ts'
 import { prometheusCommand } from './prometheus.ts'
 
-/** Nothing that Redis has answered is lost when it is killed: it writes before it answers. */
+/** Redis writes to disk before it answers, so that a kill loses nothing that it has confirmed. */
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction']
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 
@@ -19,13 +19,13 @@ export interface PlanInput {
   readonly ports: Ports
   /** Absolute; has `logs/`, `redis/`, `mlflow/` and `prometheus/`. */
   readonly folder: string
-  /** Name of this emission: an emitter that is started again goes on where it stopped. */
+  /** Name of the run: a restarted emitter resumes where it stopped. */
   readonly run: string
-  /** Path of the `mlflow` program; undefined where there shall be none. */
+  /** Path of the `mlflow` program; undefined to run without MLflow. */
   readonly mlflowProgram: string | undefined
 }
 
-/** Every process of both cubes. Those of nustream are the roles of its command line, and nothing more. */
+/** All processes of both cubes. Those of nustream are roles of its command line. */
 export function planParts(input: PlanInput): Plans {
   const { options, ports, folder, run, mlflowProgram } = input
   const broker = `redis://127.0.0.1:${ports.redis}`
@@ -48,7 +48,7 @@ export function planParts(input: PlanInput): Plans {
   const tracking = mlflowProgram
     ? ['--mlflow', url('mlflow'), '--mlflow-interval-ms', '5000', '--mlflow-files-ms', '60000']
     : []
-  // A model of the registry comes from the same MLflow.
+  // A registry model comes from the same MLflow.
   const registry = options.model.startsWith('models:') ? tracking.slice(0, 2) : []
   const events = options.events === undefined ? [] : ['--events', `${options.events}`]
   const emit = ['emit', '--source', options.source, '--rate', options.rate, '--run', run, ...events, '--json']
@@ -115,7 +115,7 @@ async function answers(url: string): Promise<boolean> {
   return response.ok
 }
 
-/** Redis answers PING only when its data is loaded. */
+/** Redis answers PING with success only after its data is loaded. */
 function pings(port: number): Promise<boolean> {
   return new Promise((done, reject) => {
     const socket = connect({ port, host: '127.0.0.1', timeout: 2_000 }, () => socket.write('PING\r\n'))

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** What listens, with the port it has where nobody else has it. */
+/** Listening processes and their default ports. */
 export const PORTS = {
   redis: 6379,
   emitter: 9101,
@@ -16,7 +16,7 @@ export const PORTS = {
 export type Listener = keyof typeof PORTS
 export type Ports = Readonly<Record<Listener, number>>
 
-/** The port that each had last time, or else the usual one, or else any, whichever is free. */
+/** For each, the first free port of: the port of the last run, the default port, any port. */
 export async function choosePorts(last: Partial<Ports> = {}): Promise<Ports> {
   const chosen = new Map<Listener, number>()
   for (const [name, usual] of Object.entries(PORTS)) {
@@ -28,7 +28,7 @@ export async function choosePorts(last: Partial<Ports> = {}): Promise<Ports> {
       break
     }
   }
-  // Every name has one: 0 takes any that is free.
+  // Every name gets a port, since 0 takes any free one.
   return Object.fromEntries(chosen) as unknown as Ports
 }
 

@@ -7,7 +7,7 @@ const SHIPPED = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url
 const CUBE_OF = { emitter: '1', consumer: '2', server: '2', archive: '2', display: '2' } as const
 export const SCRAPED = Object.keys(CUBE_OF) as readonly (keyof typeof CUBE_OF)[]
 
-/** The configuration and the rules that are shipped, with these ports as targets. */
+/** The shipped configuration and rules, with these ports as targets. */
 export function writePrometheusFolder(folder: string, ports: Ports): void {
   const own = join(folder, 'prometheus')
   mkdirSync(join(own, 'targets'), { recursive: true })
@@ -19,7 +19,7 @@ export function writePrometheusFolder(folder: string, ports: Ports): void {
   writeTargets(folder, ports, SCRAPED)
 }
 
-/** The parts that Prometheus is to scrape from now on. A part that has done its work is no alert. */
+/** Sets the processes that Prometheus scrapes. A process that has finished its work must not raise an alert. */
 export function writeTargets(folder: string, ports: Ports, parts: readonly (keyof typeof CUBE_OF)[]): void {
   const list = parts.map((part: Listener & keyof typeof CUBE_OF) => ({
     targets: [`127.0.0.1:${ports[part]}`],
@@ -38,13 +38,13 @@ export function prometheusCommand(folder: string, port: number): string[] {
     `--web.listen-address=127.0.0.1:${port}`,
     '--log.level=warn',
   ]
-  // Debian's is told where its pages are, where it was unpacked and not installed.
+  // Debian's Prometheus needs the path of its web pages if it was unpacked and not installed.
   const pages = resolve(program, '../../share/prometheus/web')
   if (program.includes('.tools') && existsSync(pages)) flags.push(`--web.local-assets=${pages}/`)
   return [program, ...flags]
 }
 
-/** @throws Error where it is not on the PATH */
+/** @throws Error if it is not on the PATH */
 function findProgram(name: string): string {
   const folders = (process.env['PATH'] ?? '').split(delimiter)
   const path = folders.map((folder) => join(folder, name)).find((candidate) => existsSync(candidate))

@@ -15,7 +15,7 @@ import { renderTable, type Terminal } from './terminal.ts'
 
 type Parts = ReadonlyMap<PartName, Part>
 
-/** Consumers first, so that nothing new is stored when the rest ends; Redis last, because all others lean on it. */
+/** Stop order: consumers first, so that nothing new is stored while the rest ends; Redis last, since all others need it. */
 const STOPS: readonly (readonly PartName[])[] = [
   ['emitter'],
   ['consumer'],
@@ -24,22 +24,22 @@ const STOPS: readonly (readonly PartName[])[] = [
   ['redis'],
 ]
 const READY_WITHIN_MS = 120_000
-/** It imports for half a minute on a busy machine, and makes its tables the first time. */
+/** MLflow imports for half a minute on a busy machine, and creates its tables at the first start. */
 const MLFLOW_WITHIN_MS = 300_000
 const DRAIN_POLL_MS = 100
 
 export interface RunInput {
   readonly options: CubesOptions
   readonly terminal: Terminal
-  /** Aborts when all is to stop. */
+  /** Aborts when all processes must stop. */
   readonly signal: AbortSignal
-  /** Aborts when all is to end at once. */
+  /** Aborts when all processes must end at once. */
   readonly killed: AbortSignal
 }
 
 /**
- * Runs both cubes until the signal aborts, a part has failed for good, or the events are all accounted for.
- * @throws Error in one sentence where a part has failed
+ * Runs both cubes until the signal aborts, a process has failed for good, or all events are accounted for.
+ * @throws Error in one sentence if a process has failed
  */
 export async function runCubes({ options, terminal, signal, killed }: RunInput): Promise<void> {
   const folder = resolve(options.folder)
@@ -77,7 +77,7 @@ export async function runCubes({ options, terminal, signal, killed }: RunInput):
   if (failure.signal.aborted) throw failure.signal.reason
 }
 
-/** Ends with the work, or when the signal aborts; whatever the work still does then comes to nothing. */
+/** Settles with the work or when the signal aborts; later results of the work are ignored. */
 async function whileRunning(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   const aborted = new Promise<void>((done) => {
     if (signal.aborted) done()
@@ -97,8 +97,8 @@ function makeFolders(folder: string, fresh: boolean): void {
 }
 
 /**
- * What others lean on first; the emitter last, so that no event is late because something still starts. Answers what
- * Redis had counted before anybody emitted or consumed.
+ * Starts dependencies first and the emitter last, so that no event is late because another process still starts. Returns
+ * the totals that Redis held before the emitter and consumer started.
  */
 async function startInOrder(parts: Parts, terminal: Terminal): Promise<Totals> {
   const start = async (names: readonly PartName[]) => {
@@ -128,7 +128,7 @@ interface Following {
   readonly folder: string
   readonly ports: Ports
   readonly stopping: AbortSignal
-  /** What Redis had counted before this run. */
+  /** Totals in Redis before this run. */
   readonly before: Totals
 }
 
@@ -164,7 +164,7 @@ async function followToTheEnd(following: Following): Promise<void> {
     ports,
     SCRAPED.filter((part) => part !== 'emitter' && part !== 'consumer'),
   )
-  terminal.say('everything else stays up until Ctrl-C')
+  terminal.say('all other processes run until Ctrl-C')
   await new Promise<void>((done) => stopping.addEventListener('abort', () => done(), { once: true }))
 }
 
@@ -176,7 +176,7 @@ async function untilDrained(broker: Broker, signal: AbortSignal): Promise<void> 
   }
 }
 
-/** Which model the consumer predicts with, as it says itself. */
+/** The model that the consumer reports. */
 async function modelOf(url: string): Promise<ModelIdentity | undefined> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5_000) })
@@ -217,7 +217,7 @@ interface Report {
   readonly meanAngularErrorRad?: number | null
 }
 
-/** What the consumer printed at its end, among its log lines. */
+/** The consumer's final report, found among its log lines. */
 function lastReport(logFile: string): Report | undefined {
   const line = readFileSync(logFile, 'utf8')
     .split('\n')

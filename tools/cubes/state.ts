@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ports } from './ports.ts'
 
-/** What is running, or ran last, for people, tests and the next start. */
+/** The running or last run cubes, for people, tests and the next start. */
 export interface CubesState {
   readonly pid: number
   readonly startedAt: string

@@ -5,10 +5,10 @@ import type { Part } from './part.ts'
 const LIVE_EVERY_MS = 500
 const PLAIN_EVERY_MS = 10_000
 
-/** Says sentences, and keeps one live line below them where there is a terminal. */
+/** Prints sentences, with one live line below them on a terminal. */
 export interface Terminal {
   say(text: string): void
-  /** Shows how the stream does until `end`. */
+  /** Shows the progress of the stream until `end`. */
   follow(options: { broker: Broker; parts: readonly Part[]; eventsMax: number | undefined }): { end(): void }
 }
 
@@ -58,7 +58,7 @@ export function openTerminal(): Terminal {
   }
 }
 
-/** Where everything is. */
+/** The addresses of all processes. */
 export function renderTable(parts: readonly Part[]): string {
   const rows = parts.map(({ plan, pid, state }) => [
     `cube ${plan.cube}`,

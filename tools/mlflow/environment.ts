@@ -12,7 +12,7 @@ const marker = join(folder, '.nustream-requirements')
 const INSTALL_WITHIN_MS = 1_800_000
 const POLL_MS = 500
 
-/** Environment of a server. Its workers for language models would take half a minute to start and a gigabyte. */
+/** Environment of a server without its workers for language models, which take half a minute to start and 1 GB. */
 export const QUIET_MLFLOW = {
   MLFLOW_SERVER_ENABLE_JOB_EXECUTION: 'false',
   MLFLOW_DISABLE_TELEMETRY: 'true',
@@ -20,10 +20,10 @@ export const QUIET_MLFLOW = {
 } as const
 
 /**
- * Path of the `mlflow` program of an environment in `.tools/mlflow`, which is made where it is missing (850 MB; two to
- * five minutes). Processes that ask at the same time wait for one of them. Undefined only where NUSTREAM_TEST_OFFLINE=1
- * and there is no such environment.
- * @throws Error in one sentence where it cannot be made
+ * Path of the `mlflow` program in the environment `.tools/mlflow`, which is created if it is missing (850 MB; two to five
+ * minutes). Of concurrent processes one creates it and the others wait. Undefined only if NUSTREAM_TEST_OFFLINE=1 and
+ * there is no such environment.
+ * @throws Error in one sentence if it cannot be created
  */
 export async function ensureMlflow(): Promise<string | undefined> {
   const program = join(folder, 'bin/mlflow')
@@ -36,7 +36,7 @@ export async function ensureMlflow(): Promise<string | undefined> {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
   try {
-    // Another process may have made it while this one waited.
+    // Another process may have created it meanwhile.
     if (!isInstalled()) await install()
   } finally {
     rmSync(lock, { recursive: true, force: true })
@@ -49,7 +49,9 @@ function isInstalled(): boolean {
 }
 
 async function install(): Promise<void> {
-  process.stderr.write('nustream: making the environment of MLflow (.tools/mlflow), some minutes\n')
+  process.stderr.write(
+    'nustream: creating the environment of MLflow (.tools/mlflow); this takes some minutes\n',
+  )
   const pip = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements]
   await runToEnd('python3', ['-m', 'venv', folder])
   await runToEnd(join(folder, 'bin/python'), pip)
@@ -73,7 +75,7 @@ async function runToEnd(command: string, args: readonly string[]): Promise<void>
   if (code !== 0) throw new Error(`${remedy}: ${text}`)
 }
 
-/** A folder, because making one either succeeds or tells that it was there. A lock whose owner is gone is broken. */
+/** The lock is a folder, since mkdir is atomic. A lock whose owner has ended is removed. */
 function takeLock(): boolean {
   try {
     mkdirSync(lock)

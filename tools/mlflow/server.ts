@@ -5,11 +5,11 @@ import { freePort } from '../../test/support/free-port.ts'
 import { ensureMlflow, QUIET_MLFLOW } from './environment.ts'
 
 export interface MlflowServerOptions {
-  /** Database and artefacts live here; the same folder again goes on with what it holds. */
+  /** Folder of database and artefacts; a server with the same folder continues with its data. */
   readonly dir: string
-  /** Default: any free one. */
+  /** Default: any free port. */
   readonly port?: number
-  /** More arguments of `mlflow server`. */
+  /** Additional arguments of `mlflow server`. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
@@ -17,9 +17,9 @@ export interface MlflowServerOptions {
 export interface MlflowServer extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  /** Its database `mlflow.db` and its `artifacts`. */
+  /** Folder of `mlflow.db` and `artifacts`. */
   readonly dir: string
-  /** What it has printed last. */
+  /** The end of its output. */
   log(): string
   /** Ends it and its workers at once and waits until they are gone. */
   kill(signal?: NodeJS.Signals): Promise<void>
@@ -27,18 +27,19 @@ export interface MlflowServer extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-/** It imports for half a minute on a busy machine, and makes its tables the first time. */
+/** MLflow imports for half a minute on a busy machine, and creates its tables at the first start. */
 const READY_WITHIN_MS = 300_000
 const LOG_CHARACTERS_MAX = 20_000
 
 /**
- * Starts a real MLflow tracking server on loopback, with SQLite and artefacts served by itself. It ends with this process.
- * @throws Error where MLflow cannot be had (also with NUSTREAM_TEST_OFFLINE=1), or does not come up
+ * Starts a real MLflow tracking server on loopback that stores in SQLite and serves its artefacts. It ends with this
+ * process.
+ * @throws Error if MLflow is not available (also with NUSTREAM_TEST_OFFLINE=1) or does not start
  */
 export async function startMlflowServer(options: MlflowServerOptions): Promise<MlflowServer> {
   const program = await ensureMlflow()
   if (program === undefined)
-    throw new Error('there is no MLflow here and NUSTREAM_TEST_OFFLINE=1 forbids to fetch it')
+    throw new Error('MLflow is not installed, and NUSTREAM_TEST_OFFLINE=1 prevents its installation')
   const server = new Server(program, options, options.port ?? (await freePort()))
   await server.restart()
   return server
@@ -76,7 +77,7 @@ class Server implements MlflowServer {
     const where = ['--host', '127.0.0.1', '--port', String(this.port), '--workers', '1']
     const store = ['--backend-store-uri', `sqlite:///${join(dir, 'mlflow.db')}`]
     const files = ['--artifacts-destination', join(dir, 'artifacts')]
-    // A group of its own: the program starts workers, which outlive it where it alone is killed.
+    // A separate process group: the program starts workers, which would outlive it if only the program were killed.
     const child = spawn(this.#program, ['server', ...where, ...store, ...files, ...args], {
       cwd: dir,
       detached: true,
@@ -123,7 +124,7 @@ class Server implements MlflowServer {
     try {
       process.kill(-pid, signal)
     } catch {
-      // Gone already.
+      // It has ended already.
     }
   }
 

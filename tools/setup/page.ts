@@ -6,7 +6,7 @@ import { bin, CACHE, digest, note, ROOT } from './process.ts'
 const MARKER = join(CACHE, 'page')
 const BUILT = join(ROOT, 'web', 'dist')
 
-/** Builds the page (web/dist) when what it is made of has changed since the last time. Exit code of the build. */
+/** Builds the page (web/dist) if its sources have changed since the last build. Returns the exit code of the build. */
 export async function ensurePage(): Promise<number> {
   const isBuilt = existsSync(join(BUILT, 'index.html'))
   if (isBuilt && existsSync(MARKER) && readFileSync(MARKER, 'utf8') === pageDigest()) return 0
@@ -14,9 +14,9 @@ export async function ensurePage(): Promise<number> {
   return await buildPage()
 }
 
-/** Exit code of the build. */
+/** Builds the page; returns the exit code. */
 export async function buildPage(): Promise<number> {
-  // Whatever the environment says (tests say `test`): otherwise the page would carry React's development build.
+  // Overrides the environment (tests set `test`): otherwise the page would contain React's development build.
   const options = { env: { NODE_ENV: 'production' }, quiet: true }
   const status = await bin('vite', 'vite', ['build', '--logLevel', 'error', 'web'], options)
   if (status !== 0) return status
@@ -25,7 +25,7 @@ export async function buildPage(): Promise<number> {
   return 0
 }
 
-/** Of every file that the page may import, and of the lock file. */
+/** Digest of every file that the page may import, and of the lock file. */
 function pageDigest(): string {
   const hash = createHash('sha256')
   for (const folder of ['web', 'src/event', 'src/display', 'src/sky']) {

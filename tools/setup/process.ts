@@ -6,14 +6,14 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-/** What the npm scripts fetch and keep. */
+/** Folder of downloads of the npm scripts. */
 export const CACHE = join(ROOT, '.tools')
-/** Debian packages that are not installed but unpacked. */
+/** Folder of Debian packages that are unpacked, not installed. */
 export const UNPACKED = join(CACHE, 'debian')
 
-/** Ends a task with one sentence that says what is wrong and what to do. */
+/** Ends a task with one sentence that names the problem and the remedy. */
 export class SetupError extends Error {
-  /** Of the whole task. */
+  /** Exit code of the task. */
   readonly exitCode: number
 
   constructor(message: string, exitCode = 1) {
@@ -26,13 +26,13 @@ export interface RunOptions {
   /** Default: the root of the repository. */
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
-  /** Sends what it prints to stderr, because stdout belongs to the task itself. */
+  /** Sends its output to stderr, because stdout belongs to the task. */
   readonly quiet?: boolean
 }
 
 /**
- * Exit code of a program, run to its end with the terminal of this one; 128 plus the signal that ended it.
- * @throws SetupError where it cannot be started
+ * Runs a program to its end on this terminal. Returns its exit code, or 128 plus the signal that ended it.
+ * @throws SetupError if it cannot be started
  */
 export async function run(
   command: string,
@@ -58,12 +58,12 @@ export async function run(
   }
 }
 
-/** A TypeScript or JavaScript file on this Node. */
+/** Runs a TypeScript or JavaScript file on this Node. */
 export function node(args: readonly string[], options?: RunOptions): Promise<number> {
   return run(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], options)
 }
 
-/** The program of an npm package. */
+/** Path of the program of an npm package. */
 export function bin(packageName: string, name: string, args: readonly string[], options?: RunOptions) {
   const folder = join(ROOT, 'node_modules', packageName)
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
@@ -83,7 +83,7 @@ function searchPath(): string {
   return [dirname(process.execPath), process.env['PATH'], unpacked].join(delimiter)
 }
 
-/** Of a file; `none` where there is no such file. */
+/** Digest of a file; `none` if it does not exist. */
 export function digest(path: string): string {
   return existsSync(path) ? createHash('sha256').update(readFileSync(path)).digest('hex') : 'none'
 }

@@ -5,12 +5,12 @@ import { ensureProgram } from './programs.ts'
 afterEach(() => vi.unstubAllEnvs())
 
 describe('ensureProgram()', () => {
-  it('does nothing for a program that is there', async () => {
+  it('does nothing for an installed program', async () => {
     await ensureProgram('node')
   })
 
-  it('names the package of a program that is missing where it cannot be installed, in one sentence', async () => {
-    // No apt-get is found either.
+  it('names in one sentence the package of a missing program that cannot be installed', async () => {
+    // apt-get is not found either.
     vi.stubEnv('PATH', '')
     const asked = ensureProgram('no-such-program', 'no-such-package')
     await expect(asked).rejects.toThrow(SetupError)

@@ -4,7 +4,7 @@ import { CACHE, isOnPath, note, run, SetupError, UNPACKED } from './process.ts'
 
 /** Seconds to wait for another installation of Debian packages. */
 const APT_LOCK_S = 300
-/** Prometheus's own web pages. */
+/** Folder of Prometheus's web pages. */
 const PROMETHEUS_PAGES = [
   'fonts-glyphicons-halflings',
   'libjs-bootstrap4',
@@ -20,7 +20,7 @@ const PROMETHEUS_PAGES = [
 ]
 
 /**
- * Installs the Debian package of a program that is missing, where this is Debian and the user is root.
+ * Installs the Debian package of a missing program if this is Debian and the user is root.
  * @throws SetupError that names the package to install otherwise
  */
 export async function ensureProgram(program: string, debianPackage = program): Promise<void> {
@@ -33,9 +33,9 @@ export async function ensureProgram(program: string, debianPackage = program): P
 }
 
 /**
- * Prometheus with promtool and amtool. Debian's packages would start services, which listen for ever, so that they are
- * not installed but unpacked into .tools/debian, which needs no root either.
- * @throws SetupError where they are missing and this is not Debian, or they cannot be fetched
+ * Prometheus with promtool and amtool. Installing Debian's packages would start services and need root, so they are
+ * unpacked into .tools/debian.
+ * @throws SetupError if they are missing and this is not Debian, or the download fails
  */
 export async function ensurePrometheus(): Promise<void> {
   if (['prometheus', 'promtool', 'amtool'].every(isOnPath)) return
@@ -54,14 +54,14 @@ export async function ensurePrometheus(): Promise<void> {
     await run('apt-get', ['update', '-q'], quiet)
     if ((await download()) !== 0)
       throw new SetupError(
-        'the Debian packages of Prometheus could not be fetched: run apt-get update and try again',
+        'the Debian packages of Prometheus could not be downloaded: run apt-get update and try again',
       )
   }
   for (const file of readdirSync(folder)) await run('dpkg-deb', ['-x', file, UNPACKED], quiet)
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** @throws SetupError where the user is not root or this is not Debian */
+/** @throws SetupError if the user is not root or this is not Debian */
 export async function installDebian(debianPackage: string): Promise<void> {
   if (process.getuid?.() !== 0 || !isOnPath('apt-get'))
     throw new SetupError(
@@ -70,7 +70,7 @@ export async function installDebian(debianPackage: string): Promise<void> {
   note(`installing the Debian package ${debianPackage}`)
   const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, quiet: true }
   await run('apt-get', ['update', '-q'], options)
-  // Another installation may run at the moment: wait for it.
+  // Another installation may be running: wait for it.
   const flags = ['-o', `DPkg::Lock::Timeout=${APT_LOCK_S}`, '-y', '-q', '--no-install-recommends']
   await run('apt-get', ['install', ...flags, debianPackage], options)
 }

@@ -7,8 +7,8 @@ import { ensureProgram, installDebian } from './programs.ts'
 export const PYTHON = join(ROOT, '.venv', 'bin', 'python')
 
 /**
- * Makes .venv with the pinned packages of the tests and of training/ when a list of packages has changed since the last time.
- * @throws SetupError where Python or its packages cannot be had
+ * Creates .venv with the pinned packages of the tests and of training/ if a list of packages has changed.
+ * @throws SetupError if Python or its packages are not available
  */
 export async function ensurePython(): Promise<void> {
   const lists = ['test/support/requirements.txt', 'training/requirements.txt'].map((path) => join(ROOT, path))
@@ -16,7 +16,7 @@ export async function ensurePython(): Promise<void> {
   const marker = join(ROOT, '.venv', '.nustream-requirements')
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return
   await ensureProgram('python3')
-  note('making the Python environment of the tests (.venv)')
+  note('creating the Python environment of the tests (.venv)')
   const makeVenv = () => run('python3', ['-m', 'venv', '.venv'], { quiet: true })
   if ((await makeVenv()) !== 0) {
     await installDebian('python3-venv')

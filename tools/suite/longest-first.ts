@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Files that wait for a minute and more, the longest first. */
+/** Test files of a minute and more, the longest first. */
 const LONGEST = [
   'prometheus.test.ts',
   'outages.test.ts',
@@ -11,7 +11,7 @@ const LONGEST = [
   'mlflow.test.ts',
 ]
 
-/** Starts the files that wait longest first, so that none of them is left to run alone at the end. */
+/** Starts the longest files first, so that none of them runs alone at the end. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 
-/** What the tests of one language came to. */
+/** The test results of one language. */
 export interface Report {
   readonly passed: number
   readonly failed: number
@@ -10,20 +10,20 @@ export interface Report {
 export interface Skipped {
   /** File and full name. */
   readonly name: string
-  /** Why; undefined where the test does not say. */
+  /** The reason; undefined if the test gives none. */
   readonly reason: string | undefined
 }
 
 /** A run that wrote no report has failed. */
 const MISSING: Report = { passed: 0, failed: 1, skipped: [] }
 
-/** What vitest-reporter.ts wrote. */
+/** Reads the report of vitest-reporter.ts. */
 export function readVitestReport(path: string): Report {
   if (!existsSync(path)) return MISSING
   return JSON.parse(readFileSync(path, 'utf8')) as Report
 }
 
-/** What pytest wrote with `--junitxml`. */
+/** Reads the report of pytest's `--junitxml`. */
 export function readPytestReport(path: string): Report {
   if (!existsSync(path)) return MISSING
   const text = readFileSync(path, 'utf8')

@@ -9,7 +9,7 @@ import { readPytestReport, readVitestReport, renderSummary } from './report.ts'
 const VITEST_REPORT = join(CACHE, 'vitest.json')
 const PYTEST_REPORT = join(CACHE, 'pytest.xml')
 
-/** What tests run beside Node, with the Debian package of each. */
+/** Programs that the tests run, with the Debian package of each. */
 const PROGRAMS = [
   ['redis-server', 'redis-server'],
   ['chromium', 'chromium'],
@@ -18,7 +18,7 @@ const PROGRAMS = [
 ] as const
 
 /**
- * `npm test`: lint, types, and the tests of TypeScript and Python, with what they need installed first. Ends with the line
+ * `npm test`: lint, types, and the tests of TypeScript and Python; installs their requirements first. Ends with the line
  * "N passed, N failed". Returns the exit code.
  */
 export async function runSuite(): Promise<number> {
@@ -46,7 +46,7 @@ export function lint(): Promise<number> {
   return bin('@biomejs/biome', 'biome', ['check', '.'])
 }
 
-/** The page has types of its own: it knows browsers, and nothing of Node. */
+/** The page is checked separately: with the types of browsers and without those of Node. */
 export async function checkTypes(): Promise<number> {
   const check = (project: string) => bin('typescript', 'tsc', ['--noEmit', '-p', project])
   return (await check('.')) || (await check('web'))

@@ -1,5 +1,5 @@
 /**
- * Kills every part of a running stream with SIGKILL at random, restarts it, and counts at the end that every event
+ * Kills the processes of a running stream at random with SIGKILL, restarts them, and checks at the end that every event
  * was predicted exactly once or became a dead letter with a reason.
  *
  *   npm run chaos -- [--broker redis|sqlite] [--kills 20] [--events 20000] [--seed N]
@@ -35,11 +35,11 @@ export interface ChaosResult {
 }
 
 const MEAN_PAUSE_MS = 700
-/** With the waits until events flow again. */
+/** Time limit of the kills, including the waits until events flow again. */
 const KILL_EVERY_MS = 1_400
 const VISIBILITY_MS = 3_000
 const FINISH_WITHIN_MS = 300_000
-/** The count at the end reads every prediction. */
+/** Time limit of the final count, which reads every prediction. */
 const KEEP_ALL = ['--predictions-max', '1000000']
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -52,7 +52,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const startedAt = performance.now()
   for (let kills = 0; kills < options.kills; ) {
     await pause(MEAN_PAUSE_MS * (0.3 + 1.4 * random()))
-    // Every other kill comes while events flow, however slowly this machine starts a process; the others at any moment.
+    // Every other kill waits until events flow, even on a slow machine; the others come at any moment.
     if (kills % 2 === 0) await untilFlowing(stage)
     const alive = stage.parts.filter((part) => !part.isDone)
     if (alive.length === 0) break
@@ -75,7 +75,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
 const FLOWS_WITHIN_MS = 20_000
 
-/** Returns when something has been published or settled since the call, or when nothing is in time. */
+/** Returns when an event has been published or settled since the call, or at the deadline. */
 async function untilFlowing({ url, isFinished }: Stage): Promise<void> {
   const deadline = performance.now() + FLOWS_WITHIN_MS
   const steps = async (): Promise<number | undefined> => {
@@ -84,7 +84,7 @@ async function untilFlowing({ url, isFinished }: Stage): Promise<void> {
       const { emitted, predicted } = await broker.totals()
       return emitted + predicted
     } catch {
-      return undefined // the broker is just being restarted
+      return undefined // the broker is being restarted
     }
   }
   let before = await steps()
@@ -100,7 +100,7 @@ interface Stage extends AsyncDisposable {
   readonly url: string
   readonly parts: readonly Part[]
   isFinished(): Promise<boolean>
-  /** Stops all parts but the broker's server. */
+  /** Stops all processes except the broker's server. */
   quiet(): Promise<void>
 }
 
@@ -192,11 +192,11 @@ async function isDrained(url: string): Promise<boolean> {
     const { unreadBatches, leasedBatches } = await broker.backlog()
     return unreadBatches + leasedBatches === 0
   } catch {
-    return false // the broker is just being restarted
+    return false // the broker is being restarted
   }
 }
 
-/** Reads every stored prediction and dead letter and compares with the events that were to be emitted. */
+/** Reads every stored prediction and dead letter and compares them with the emitted events. */
 async function count(url: string, events: number): Promise<Omit<ChaosResult, 'kills'>> {
   await using broker = await openBroker(url)
   const totals = await broker.totals()
@@ -225,7 +225,7 @@ async function count(url: string, events: number): Promise<Omit<ChaosResult, 'ki
   }
 }
 
-/** Small deterministic generator (mulberry32), so that a printed seed repeats the choice of victims. */
+/** Small deterministic generator (mulberry32): the printed seed reproduces the kills. */
 function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

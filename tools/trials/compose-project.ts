@@ -8,17 +8,17 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const COMMAND_WITHIN_MS = 1_800_000
 
 export interface ProjectOptions {
-  /** Words of the Compose program: `['docker', 'compose']` or `['docker-compose']`. */
+  /** Command of Compose: `['docker', 'compose']` or `['docker-compose']`. */
   readonly tool: readonly string[]
   readonly project: string
   /** Path of the Compose file from the root of the repository. */
   readonly file: string
   readonly env: Readonly<Record<string, string>>
-  /** Ends whatever is under way but `remove`. */
+  /** Aborts everything in progress except `remove`. */
   readonly signal?: AbortSignal
 }
 
-/** Events by fate, as the broker counts them. */
+/** The broker's counts of events by fate. */
 export interface Totals {
   readonly emitted: number
   readonly predicted: number
@@ -26,9 +26,9 @@ export interface Totals {
 }
 
 /**
- * Runs a program to its end and gives what it wrote to stdout. It has a process group of its own: Ctrl-C in the terminal
- * is for the trial, which ends its programs by `signal`.
- * @throws Error with its stderr where it fails, and the signal's reason where it aborts
+ * Runs a program to its end and returns its stdout. The program has its own process group: Ctrl-C in the terminal reaches
+ * only the trial, which ends its programs by `signal`.
+ * @throws Error with its stderr if it fails, and the signal's reason if it aborts
  */
 export async function output(
   command: string,
@@ -63,11 +63,11 @@ function endGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGTERM')
   } catch {
-    // It has just ended by itself.
+    // It has ended by itself.
   }
 }
 
-/** The services of one Compose file, as an operator handles them. */
+/** Operates the services of one Compose file. */
 export class ComposeProject {
   readonly options: ProjectOptions
 
@@ -111,7 +111,7 @@ export class ComposeProject {
     return await this.docker('exec', await this.container(service), ...command)
   }
 
-  /** Resolves when Docker calls every one of them healthy. */
+  /** Resolves when Docker reports all of them healthy. */
   async healthy(services: readonly string[], withinMs = 300_000): Promise<void> {
     const { signal } = this.options
     for (const service of services) {
@@ -126,7 +126,7 @@ export class ComposeProject {
     }
   }
 
-  /** What the broker has counted, as the consumer's own metrics tell it. */
+  /** The broker's counts, read from the consumer's metrics. */
   async totals(): Promise<Totals> {
     const script = "console.log(await (await fetch('http://127.0.0.1:9102/metrics')).text())"
     const text = await this.exec('consumer', 'node', '--input-type=module', '-e', script)
@@ -138,7 +138,7 @@ export class ComposeProject {
     return { emitted: fate('emitted'), predicted: fate('predicted'), deadLettered: fate('dead_lettered') }
   }
 
-  /** Stops all, and removes containers, networks and volumes, whatever the signal says. */
+  /** Stops all services and removes containers, networks and volumes, even after the signal has aborted. */
   async remove(): Promise<void> {
     await this.#compose(['down', '-v', '--remove-orphans', '-t', '5'])
   }

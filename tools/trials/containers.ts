@@ -1,5 +1,5 @@
 /**
- * Builds the image and runs the Compose files for real: one laptop (compose.yaml), then two cubes in two networks
+ * Builds the image and runs the Compose files with Docker: one laptop (compose.yaml), then two cubes in two networks
  * (cube1.yaml, cube2.yaml). Every service is stopped and started, then killed and started, while events flow; at the
  * end every event that was emitted must have been predicted once or be a dead letter, and be once in the archive.
  *
@@ -24,7 +24,7 @@ const { values } = parseArgs({
     stage: { type: 'string' },
     rate: { type: 'string', default: '300' },
     model: { type: 'string', default: 'nano' },
-    /** Services whose image cannot be had here, by commas. */
+    /** Services to leave out because their image is not available, separated by commas. */
     without: { type: 'string', default: '' },
     'no-build': { type: 'boolean', default: false },
   },
@@ -43,13 +43,13 @@ const LAPTOP = [
 const OURS = ['emitter', 'server', 'consumer', 'archive', 'display']
 const CUBE1 = ['redis', 'emitter']
 const CUBE2 = LAPTOP.filter((service) => !CUBE1.includes(service))
-/** Ports of this machine that are seldom taken. */
+/** Ports that are seldom in use. */
 const PORTS = { DISPLAY_PORT: '18080', PROMETHEUS_PORT: '19090', GRAFANA_PORT: '13000', MLFLOW_PORT: '15000' }
-/** What our layers may add to the base image. */
+/** Most that our layers may add to the base image, MB. */
 const OWN_MAX_MB = 160
-/** How long each service is away. */
+/** Time for which each service is stopped. */
 const AWAY_MS = 3_000
-/** A container that is asked may itself be away, or may not have counted anything: every error means "not yet". */
+/** The queried container may itself be stopped, or may not have counted anything: every error means "not yet". */
 const isAway = () => true
 const without = new Set(values.without.split(','))
 const { signal, exitCode } = listenForStop()
@@ -57,16 +57,16 @@ const { signal, exitCode } = listenForStop()
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  // Whoever reads may be gone before everything has been removed.
+  // The reader of stdout may close it before everything has been removed.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const told = () => say('ending: the containers, networks and volumes of this trial are removed first')
   signal.addEventListener('abort', told)
   try {
     return await tryAll()
   } catch (error) {
-    // Something that could not be removed comes as a SuppressedError.
+    // A failed removal is thrown as a SuppressedError.
     if (!signal.aborted || error instanceof SuppressedError) throw error
-    say('ended early: nothing is said of the account')
+    say('ended early: the account was not checked')
     return exitCode() || 143
   }
 }
@@ -75,7 +75,7 @@ async function tryAll(): Promise<number> {
   const engine = await docker('info', '--format', '{{.ServerVersion}}').catch(() => undefined)
   if (engine === undefined) {
     signal.throwIfAborted()
-    say('no Docker daemon answers here, so nothing was tried: start one (docker info) and try again')
+    say('no Docker daemon answers: start one (docker info) and try again')
     return 1
   }
   const tool = values.tool?.split(' ') ?? (await findCompose())
@@ -152,7 +152,7 @@ async function twoCubes(tool: readonly string[]): Promise<void> {
   await settleAccount({ cube1, cube2 })
 }
 
-/** The two networks have nothing in common but this address of the machine, where cube 1 publishes its ports. */
+/** The two networks share only this address of the machine, where cube 1 publishes its ports. */
 async function bridgeAddress(): Promise<string> {
   const option = '{{index .Options "com.docker.network.bridge.name"}}'
   const name = (await docker('network', 'inspect', 'bridge', '-f', option)).trim()
@@ -177,13 +177,13 @@ async function start(project: ComposeProject, services: readonly string[]): Prom
 
 interface Interruption {
   readonly signal: 'SIGTERM' | 'SIGKILL'
-  /** What must be healthy again afterwards. */
+  /** Services that must be healthy again afterwards. */
   readonly services: readonly string[]
   /** The project whose consumer counts. */
   readonly watcher: ComposeProject
 }
 
-/** Takes one service away for some seconds, and waits until all are healthy and events flow again. */
+/** Stops one service for some seconds, and waits until all are healthy and events flow again. */
 async function interrupt(project: ComposeProject, service: string, how: Interruption): Promise<void> {
   const before = await until(() => how.watcher.totals(), {
     withinMs: 60_000,
@@ -198,7 +198,7 @@ async function interrupt(project: ComposeProject, service: string, how: Interrup
   const stoppedMs = performance.now() - startedAt
   const status = await project.inspect(service, '{{.State.ExitCode}}')
   if (how.signal === 'SIGTERM' && OURS.includes(service) && status !== '0')
-    throw new Error(`${service} was asked to stop and ended with ${status}`)
+    throw new Error(`${service} ended with ${status} after a stop request`)
   await pause(AWAY_MS, undefined, { signal })
   await docker('start', id)
   await project.healthy(how.services)
@@ -216,7 +216,7 @@ async function interrupt(project: ComposeProject, service: string, how: Interrup
   )
 }
 
-/** Ends the emission, lets the rest drain, and counts in the archive's files. @throws Error where an event is missing */
+/** Stops the emitter, drains the stream, and counts the archived events. @throws Error if an event is missing */
 async function settleAccount(cubes: { cube1: ComposeProject; cube2: ComposeProject }): Promise<void> {
   await docker('stop', '-t', '30', await cubes.cube1.container('emitter'))
   const drained = async () => {
@@ -258,7 +258,7 @@ async function countArchived(folder: string): Promise<{ rows: number; events: nu
   return { rows: Number(rows), events: Number(events) }
 }
 
-/** The image is small and holds what runs, nothing else. */
+/** Checks that the image is small and contains only what runs. */
 async function checkImage(): Promise<void> {
   const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
     packages: Record<string, { dev?: true }>
@@ -275,7 +275,7 @@ async function checkImage(): Promise<void> {
   ]
   const script = `ls -d ${unwanted.join(' ')} 2>/dev/null; find /app -name '*.py' -o -name '*.ts' -o -name '*.test.*' -o -name '*.map'`
   const found = await docker('run', '--rm', '--entrypoint', 'sh', 'nustream', '-c', `${script}; true`)
-  if (found.trim() !== '') throw new Error(`the image holds what does not run:\n${found}`)
+  if (found.trim() !== '') throw new Error(`the image contains files that do not run:\n${found}`)
   const layers = await docker(
     'history',
     '--no-trunc',
@@ -292,7 +292,7 @@ async function checkImage(): Promise<void> {
   )
 }
 
-/** What the files promise of our containers is what Docker was told. */
+/** Checks that our containers run with the restrictions of the Compose files. */
 async function checkHardening(project: ComposeProject): Promise<void> {
   const format =
     '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}'
@@ -303,10 +303,10 @@ async function checkHardening(project: ComposeProject): Promise<void> {
     const id = await project.exec(service, 'id', '-u')
     if (id.trim() !== '1000') throw new Error(`${service} has user ${id}`)
   }
-  say('every part of ours: user 1000, read-only root, no capabilities, no new privileges')
+  say('all of our containers: user 1000, read-only root, no capabilities, no new privileges')
 }
 
-/** Prometheus reaches every part; its own container has no other client, so Node of the display asks. */
+/** Checks that Prometheus reaches every process. Node of the display asks, since Prometheus's image has no client. */
 async function checkTargets(project: ComposeProject): Promise<void> {
   const script =
     "const { data } = await (await fetch('http://prometheus:9090/api/v1/targets')).json(); console.log(JSON.stringify(data.activeTargets.map((t) => [t.labels.instance, t.health])))"
@@ -325,7 +325,7 @@ async function checkTargets(project: ComposeProject): Promise<void> {
   say(`Prometheus scrapes ${targets.map(([instance]) => instance).join(', ')}`)
 }
 
-/** MLflow holds the run of the consumer that was stopped in order, with what it measured. */
+/** Checks that MLflow has the finished run of the consumer that was stopped normally, with metrics. */
 async function checkRuns(project: ComposeProject): Promise<void> {
   const script = `
     const url = 'http://mlflow:5000/api/2.0/mlflow'
@@ -341,14 +341,14 @@ async function checkRuns(project: ComposeProject): Promise<void> {
   const finished = runs.filter(([status, metrics]) => status === 'FINISHED' && metrics > 0)
   if (finished.length === 0)
     throw new Error(`MLflow holds no finished run with metrics: ${JSON.stringify(runs)}`)
-  say(`MLflow holds ${runs.length} runs of consumers; ${finished.length} finished in order, with metrics`)
+  say(`MLflow holds ${runs.length} runs of consumers; ${finished.length} finished normally, with metrics`)
 }
 
-/** The only way from cube 2 to cube 1 is TLS with the password, through the published port. */
+/** Checks that cube 2 reaches cube 1 only by TLS with the password, through the published port. */
 async function checkDoor(cube1: ComposeProject, cube2: ComposeProject): Promise<void> {
   const doctor = (words: readonly string[]) =>
     cube2
-      // What doctor thinks of MLflow does not count here.
+      // The findings of doctor about MLflow are ignored here.
       .exec(
         'consumer',
         'env',
@@ -379,7 +379,7 @@ async function checkDoor(cube1: ComposeProject, cube2: ComposeProject): Promise<
   say('cube 2 reaches Redis with TLS and password only; four other ways are refused')
 }
 
-/** No password in what Docker tells of containers, in logs, or in the image. */
+/** Checks that no password is in container settings, logs or the image. */
 async function checkSecrets(projects: readonly ComposeProject[], secrets: string): Promise<void> {
   const { brokerPassword } = JSON.parse(readFileSync(join(secrets, 'cube1/broker.json'), 'utf8')) as {
     brokerPassword: string
@@ -387,10 +387,10 @@ async function checkSecrets(projects: readonly ComposeProject[], secrets: string
   for (const project of projects) {
     for (const id of await project.containers()) {
       const text = (await docker('inspect', id)) + (await docker('logs', id))
-      if (text.includes(brokerPassword)) throw new Error(`container ${id} tells the password of Redis`)
+      if (text.includes(brokerPassword)) throw new Error(`container ${id} exposes the password of Redis`)
     }
   }
-  say('no container tells the password, in its settings or its log')
+  say('no container exposes the password in its settings or log')
 }
 
 function seconds(ms: number): string {
