@@ -18,15 +18,15 @@ const NO_SERVER = { bodiesBytes: () => 0, model: () => ({ name: 'm', version: '1
 
 /** What each section of the page is about, by its heading. */
 const SECTIONS: Record<string, (registry: Registry) => unknown> = {
-  'Is every part alive?': (registry) => {
+  Liveness: (registry) => {
     heartbeatGauge(registry)
     processMetrics(registry, { version: '1', role: 'test' })
   },
-  'The broker as each role sees it': (registry) => brokerMetrics(registry),
+  'Connection to the broker': (registry) => brokerMetrics(registry),
   Emitter: (registry) => [emitterMetrics(registry), sourceMetrics(registry)],
   Consumer: (registry) => consumerMetrics(registry),
   'Model server': (registry) => [serverMetrics(registry, NO_SERVER), queueMetrics(registry)],
-  'Models of a registry': (registry) => rollOutMetrics(registry)('model'),
+  'Registry models': (registry) => rollOutMetrics(registry)('model'),
   Challenger: (registry) => challengerMetrics(registry),
   MLflow: (registry) => mlflowMetrics(registry),
   Archive: (registry) => archiveMetrics(registry),

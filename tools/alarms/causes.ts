@@ -218,13 +218,13 @@ const faults: readonly Cause[] = [
   },
   {
     name: 'server-overloaded',
-    what: 'sixteen callers ask a model server whose queue holds 32 events',
+    what: 'sixteen clients use a model server whose queue holds 32 events',
     alerts: ['NustreamModelOverloaded'],
     open: (stage) => askedBySixteen(stage, '--queue-max', '32'),
   },
   {
     name: 'deadline-missed',
-    what: 'sixteen callers ask a model server whose deadline is too short for them',
+    what: 'sixteen clients use a model server whose deadline is too short for them',
     alerts: ['NustreamModelServerErrors'],
     open: (stage) => askedBySixteen(stage, '--deadline', '100'),
   },
