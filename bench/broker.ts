@@ -7,7 +7,7 @@ import { openBroker } from '../src/broker/open.ts'
 import { startRedis } from '../test/support/redis.ts'
 import { median, writeResult } from './support/result.ts'
 
-// As the emitter publishes: 256 events of 164 pulses are 465 kB; their predictions are about 11 kB.
+// The sizes of the emitter: 256 events of 164 pulses are 465 kB; their predictions are about 11 kB.
 const EVENTS = 256
 const payload = randomBytes(465_000)
 const predictions = randomBytes(11_000)
@@ -22,7 +22,7 @@ const PACED_BATCHES = 60
 interface Passage {
   readonly batchesPerSecond: number
   readonly cpuMsPerBatch: number
-  /** From the call of publish to the delivery, sorted. */
+  /** Times from the call of publish to the delivery, sorted. */
   readonly waitsMs: number[]
 }
 

@@ -22,7 +22,7 @@ const SIZES = [
 ]
 const FRAMES_A_SECOND = 30
 
-/** Times from one frame to the next where the page asked for the next while it drew: pauses of rest are none. */
+/** Times between frames that the page requested while it drew; pauses at rest are excluded. */
 const RECORD_FRAMES = `
   const ask = requestAnimationFrame
   globalThis.frameTimes = []

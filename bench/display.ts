@@ -1,4 +1,4 @@
-/** What does the display cost a processor core, with nobody looking and with many browsers, at the detector's rate? */
+/** How much CPU time does the display use at the detector's rate, without browsers and with many? */
 import { parseArgs } from 'node:util'
 import { openBroker } from '../src/broker/open.ts'
 import { startNustream } from '../test/support/nustream.ts'
@@ -37,7 +37,7 @@ interface Heard {
 
 async function openBrowser(stop: AbortSignal, heard: Heard): Promise<void> {
   const response = await fetch(`${display.url}/api/stream`, { signal: stop })
-  // As a page does after its greeting.
+  // The page does the same after its greeting.
   await (await fetch(`${display.url}/api/snapshot`, { signal: stop })).bytes()
   const reading = async () => {
     for await (const chunk of response.body ?? []) heard.bytes += chunk.length

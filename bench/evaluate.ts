@@ -1,6 +1,6 @@
 /**
- * How many events a second does `nustream evaluate` compare with the truth, by the built-in line fit? On a machine that
- * others use read the processor time: 100 µs an event is 10,000 events/s on one free core.
+ * How many events per second does `nustream evaluate` process with the built-in line fit? On a shared machine, use the
+ * CPU time: 100 µs per event is 10,000 events/s on one free core.
  */
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'

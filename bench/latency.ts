@@ -1,4 +1,4 @@
-/** How long from an event's due time to its stored prediction at the detector's rate, and does the lag stay flat? */
+/** How long from an event's due time to its stored prediction at the detector's rate, and is the lag constant? */
 import { parseArgs } from 'node:util'
 import { openBroker } from '../src/broker/open.ts'
 import { startNustream } from '../test/support/nustream.ts'

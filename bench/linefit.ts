@@ -1,4 +1,4 @@
-/** How fast is the built-in line fit, and how well does it point? */
+/** How fast and how accurate is the built-in line fit? */
 import { parseArgs } from 'node:util'
 import { angularDistance } from '../src/event/direction.ts'
 import { sliceEvents } from '../src/event/event-batch.ts'
@@ -60,7 +60,7 @@ async function millisOf(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startMs
 }
 
-/** Batches of 256, as many in flight as the model wants. */
+/** Batches of 256, with as many in flight as the model accepts. */
 async function inferAll(): Promise<void> {
   let from = 0
   const ask = async () => {

@@ -1,4 +1,4 @@
-/** Does logging to an MLflow that is broken cost predictions: events/s of the stream beside a stream that logs nothing? */
+/** Does a failing MLflow slow down predictions? Compares events/s of the stream with and without logging. */
 import { parseArgs } from 'node:util'
 import { startHostileServer } from '../test/support/hostile-mlflow.ts'
 import { startNustream } from '../test/support/nustream.ts'
@@ -24,12 +24,12 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   'answers garbage': ['--mlflow', garbage.url],
   'not there': ['--mlflow', 'http://127.0.0.1:9'],
 }
-// All kinds in turn, so that what else the machine does falls on all of them.
+// All kinds in turn, so that other load on the machine affects all of them.
 const rates = new Map<string, number[]>(Object.keys(CASES).map((name) => [name, []]))
 const flags = ['--model', 'linefit', '--source', values.source, '--rate', 'max', '--events', values.events]
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const [name, mlflow] of Object.entries(CASES)) {
-    // More often than in use, so that it costs what it can.
+    // More often than in practice, for the greatest cost.
     const often = mlflow.length > 0 ? ['--mlflow-interval-ms', '200', '--mlflow-files-ms', '1000'] : []
     const end = mlflow.length > 0 ? ['--mlflow-shutdown-ms', '1000'] : []
     const up = startNustream([

@@ -1,4 +1,4 @@
-/** What does a model folder cost beside its network: events/s of `infer` ÷ events/s of bare ONNX Runtime on the same runs. */
+/** What does a model folder add to its network? Events/s of `infer` ÷ events/s of bare ONNX Runtime on the same runs. */
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -20,18 +20,18 @@ const { values } = parseArgs({
       multiple: true,
       default: ['test/fixtures/models/transformer-d64x4', 'models/nano'],
     },
-    // Enough that the end of a round, when a thread has nothing left to do, hardly counts.
+    // Enough events that idle threads at the end of a round hardly matter.
     events: { type: 'string', default: '24576' },
     batch: { type: 'string', default: '512' },
     threads: { type: 'string', default: '2' },
-    // Any one round is off by up to a tenth where the machine is shared.
+    // On a shared machine, any one round is off by up to 10 %.
     rounds: { type: 'string', default: '11' },
   },
 })
 const events = Number(values.events)
 const batchEvents = Number(values.batch)
 const threads = Number(values.threads)
-/** Events whose runs the scheduler plans together: a batch of as many makes the same runs as the bare side has. */
+/** Events whose runs the scheduler plans together: a batch of this size gives the same runs as the bare side. */
 const WINDOW = 512
 
 const data = simulateEvents(5, 0, events)
@@ -47,7 +47,7 @@ async function measure(folder: string) {
     if (round > 0) rounds.push(costs)
   }
   bareSide.close()
-  /** All rounds' values of one figure. */
+  /** The values of one figure in all rounds. */
   const each = (figure: (round: (typeof rounds)[number]) => number) => rounds.map(figure)
   const ratios = each(({ bare, path }) => path.eventsPerSecond / bare.eventsPerSecond)
   return {
@@ -57,7 +57,7 @@ async function measure(folder: string) {
     'median ratio': Number(median(ratios).toFixed(3)),
     'min ratio': Number(Math.min(...ratios).toFixed(3)),
     'max ratio': Number(Math.max(...ratios).toFixed(3)),
-    // Processor time does not depend on what else the machine does meanwhile.
+    // CPU time does not depend on other load on the machine.
     'bare CPU µs/event': Math.round(median(each(({ bare }) => bare.cpuMicros))),
     'infer CPU µs/event': Math.round(median(each(({ path }) => path.cpuMicros))),
     'median CPU ratio': Number(median(each(({ bare, path }) => bare.cpuMicros / path.cpuMicros)).toFixed(3)),
@@ -65,7 +65,7 @@ async function measure(folder: string) {
   }
 }
 
-/** ONNX Runtime alone: one session a thread, fed with runs that were planned before. */
+/** ONNX Runtime only: one session per thread, fed with runs that were planned before. */
 class BareSide {
   readonly #workers: readonly Worker[]
   readonly #runs: number
@@ -103,7 +103,7 @@ class BareSide {
   }
 }
 
-/** All events in the order and the runs that the scheduler would make of them. */
+/** All events in the order and the runs of the scheduler. */
 function planLikeScheduler(manifest: ModelManifest) {
   const { tokensPerRun, eventsPerRun } = manifest.limits
   const order: number[] = []
@@ -128,7 +128,7 @@ function planLikeScheduler(manifest: ModelManifest) {
 
 interface Cost {
   readonly eventsPerSecond: number
-  /** Processor time of all threads, µs an event. */
+  /** CPU time of all threads, µs per event. */
   readonly cpuMicros: number
 }
 
@@ -143,7 +143,7 @@ async function costOf(runAll: () => Promise<unknown>): Promise<Cost> {
   }
 }
 
-/** As a consumer asks: batches of the same size, as many in flight as the model wants. */
+/** Calls the model like a consumer: batches of the same size, with as many in flight as the model accepts. */
 async function runPath(model: LocalModel): Promise<void> {
   let from = 0
   const ask = async () => {

@@ -1,4 +1,4 @@
-/** How fast do Parquet files become events, in how much memory, and how soon is the first event there? */
+/** How fast are Parquet files read into events, with how much memory, and how soon does the first event arrive? */
 import { existsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ const rounds = Number(values.rounds)
 const LARGE_EVENTS = `SELECT (i // 178250)::BIGINT AS event_id, (i % 5160)::SMALLINT AS sensor_id, (i % 70000)::BIGINT AS time,
   0.025 + 0.05 * (random() * random() * 60)::INTEGER AS charge, true AS auxiliary FROM range(40 * 178250) t(i)`
 
-/** Made once and kept in the temporary folder: a file as Kaggle's (200,000 events), and one of the largest events. */
+/** Created once in the temporary folder: a file like Kaggle's (200,000 events), and one with the largest events. */
 const files = {
   'one row group': await make('one-group', kaggleLikeSql(200_000), 'ROW_GROUP_SIZE 60000000'),
   'row groups of 2^20': await make('groups', kaggleLikeSql(200_000), 'ROW_GROUP_SIZE 1048576'),

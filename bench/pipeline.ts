@@ -1,4 +1,4 @@
-/** How many events/s does the whole stream do in one process: Parquet → SQLite broker → model → stored predictions? */
+/** How many events/s does the whole stream process in one process: Parquet → SQLite broker → model → stored predictions? */
 import { parseArgs } from 'node:util'
 import { startNustream } from '../test/support/nustream.ts'
 import { simulatedDataSet } from './support/data-set.ts'

@@ -1,4 +1,4 @@
-/** How many events/s do emitter and consumer do as processes over a real Redis, with and without a model server? */
+/** How many events/s do emitter and consumer process over a real Redis, with and without a model server? */
 import { parseArgs } from 'node:util'
 import { openBroker } from '../src/broker/open.ts'
 import { startNustream } from '../test/support/nustream.ts'
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 const events = Number(values.events)
 const source = `kaggle:${await simulatedDataSet(50_000)}`
 const SERVE_PORT = 18_500
-/** The first events fall into the start of the processes. */
+/** The first events are excluded: the processes are still starting. */
 const WARM_UP_SHARE = 0.1
 
 /** Events/s between the first tenth and the end. */

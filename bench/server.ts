@@ -1,4 +1,4 @@
-/** How many events/s does the model server answer under wrk on the same cores, and how long does each wait? */
+/** How many events/s does the model server process under wrk on the same cores, and with which latency? */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'

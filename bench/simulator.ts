@@ -1,7 +1,7 @@
 import { Simulator } from '../src/simulator/simulate.ts'
 import { median, writeResult } from './support/result.ts'
 
-/** How many triggered events does one core simulate in a second? Wanted: 3,000. */
+/** How many triggered events does one core simulate per second? Goal: 3,000. */
 const EVENTS = 5000
 const ROUNDS = 5
 

@@ -1,4 +1,4 @@
-/** Writes what bench/results holds as tables into bench/README.md, so that no figure there is typed by hand. */
+/** Writes the results of bench/results as tables into bench/README.md, so that no figure there is typed by hand. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

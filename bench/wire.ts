@@ -10,7 +10,7 @@ import { writeResult } from './support/result.ts'
 const EVENTS = 256
 const batch = randomEvents({ events: EVENTS, pulsesMax: 2 * 164 - 1, truth: true })
 const bytes = encodeEventBatch(batch)
-// As a Redis client hands out small values: somewhere inside a chunk that it received.
+// Like small values of a Redis client: at any offset in a received chunk.
 const misaligned = Buffer.concat([Buffer.alloc(3), bytes]).subarray(3)
 const predictions = {
   origin: { batchId: 'b', model: 'm', modelVersion: '1', consumer: 'c', emittedAtMs: 1, predictedAtMs: 2 },

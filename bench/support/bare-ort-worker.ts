@@ -8,7 +8,7 @@ import { outputNames } from '../../src/inference/tensors/read-output.ts'
 import { wholeRun } from '../../src/inference/tensors/select-pulses.ts'
 import type { NamedTensors } from '../../src/inference/tensors/tensor.ts'
 
-/** What a bare worker gets: the runs whose tensors it makes before the clock starts. */
+/** Input of a bare worker: the runs whose tensors it builds before the clock starts. */
 export interface BareWork {
   readonly folder: string
   readonly manifest: ModelManifest
@@ -18,7 +18,7 @@ export interface BareWork {
   readonly next: Int32Array
 }
 
-/** ONNX Runtime and nothing else: runs tensors that are ready, as fast as it can, together with the other workers. */
+/** ONNX Runtime only: runs prepared tensors as fast as possible, together with the other workers. */
 async function work({ folder, manifest, events, runSizes, next }: BareWork): Promise<void> {
   const session = await openOnnxSession(`${folder}/model.onnx`)
   const runs = buildRuns(manifest, events, runSizes)
@@ -60,7 +60,7 @@ function buildRuns(
   return runSizes.map((size) => {
     const run = wholeRun(sliceEvents(batch, from, from + size), manifest.pulses)
     from += size
-    // The builder's buffers are its own: the next run overwrites them.
+    // The builder reuses its buffers: the next run overwrites them.
     return structuredClone(build(run))
   })
 }

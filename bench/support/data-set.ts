@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startNustream } from '../../test/support/nustream.ts'
 
-/** Folder with simulated events in the Kaggle layout, made once and kept in the temporary folder. */
+/** Folder with simulated events in the Kaggle layout, created once in the temporary folder. */
 export async function simulatedDataSet(events: number): Promise<string> {
   const folder = join(tmpdir(), `nustream-bench-sim-${events}`)
   if (existsSync(join(folder, 'train_meta.parquet'))) return folder

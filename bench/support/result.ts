@@ -3,11 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
-/** What a benchmark found: one row per thing measured, plain numbers and strings. */
+/** Result of a benchmark: one row per measurement, plain numbers and strings. */
 export interface BenchResult {
-  /** The question it answers, in words. */
+  /** The question it answers. */
   readonly question: string
-  /** The command that measures it again. */
+  /** The command that repeats the measurement. */
   readonly command: string
   readonly parameters?: Readonly<Record<string, unknown>>
   readonly rows: readonly Readonly<Record<string, string | number | boolean>>[]

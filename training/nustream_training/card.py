@@ -124,7 +124,7 @@ def each_event(folder: Path, answers: dict[str, dict[int, tuple[float, float]]])
 
 def calibration(report: dict) -> Iterator[Row]:
     """Radii that hold half and nine tenths of the events: promised by kappa, and found; of all, and by kappa."""
-    yield ["model", "kappa", "events", "50 % promised", "found", "ratio", "90 % promised", "found", "ratio"]
+    yield ["model", "kappa", "events", "50 % predicted", "observed", "ratio", "90 % predicted", "observed", "ratio"]
     for model in report["models"]:
         if (of := model["calibration"]) is None:
             continue
