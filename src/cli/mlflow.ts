@@ -9,7 +9,7 @@ import { MlflowHttp } from '../mlflow/http.ts'
 import type { SettledFacts } from '../mlflow/inference-log.ts'
 import { InferenceLog } from '../mlflow/inference-log.ts'
 import { mlflowMetrics } from '../mlflow/metrics.ts'
-import { RunLog } from '../mlflow/run-log.ts'
+import { BUFFER_POINTS, RunLog } from '../mlflow/run-log.ts'
 import type { RunStatus, Texts } from '../mlflow/runs.ts'
 import { endVanishedRuns, processTags } from '../mlflow/runs.ts'
 import { maskSecrets } from '../telemetry/foreign-text.ts'
@@ -54,6 +54,14 @@ export const inferenceLogSettings = {
     .default(24)
     .describe('hours after which a new run begins; 0 keeps one run from start to end')
     .meta({ value: 'hours' }),
+  mlflowBufferPoints: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .max(1_000_000)
+    .default(BUFFER_POINTS)
+    .describe('values of metrics that wait while MLflow is away; beyond them the oldest are dropped')
+    .meta({ value: 'n' }),
   mlflowShutdownMs: ms(0, 600_000)
     .default(10_000)
     .describe('longest time to send the remaining points at the end')
@@ -94,6 +102,7 @@ export interface InferenceLogConfig extends TrackingConfig {
   readonly mlflowIntervalMs: number
   readonly mlflowFilesMs: number
   readonly mlflowRunHours: number
+  readonly mlflowBufferPoints: number
   readonly mlflowShutdownMs: number
 }
 
@@ -127,6 +136,7 @@ export async function withInferenceLog<T>(
       name: role.instance,
       tags: { 'mlflow.source.name': 'nustream', 'nustream.instance': role.instance, ...processTags() },
       metrics,
+      bufferPointsMax: config.mlflowBufferPoints,
       onRun: (made, signal) => endVanishedRuns(http, { run: made, log }, { signal }),
     })
   const afterMs = config.mlflowRunHours * 3_600_000

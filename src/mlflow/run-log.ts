@@ -30,13 +30,16 @@ export interface RunLogOptions {
   readonly tags: Texts
   readonly metrics: MlflowMetrics
   readonly log: Logger
-  /** Points that may wait while MLflow is away. */
+  /** Points that may wait while MLflow is away (default `BUFFER_POINTS`); beyond them the oldest are dropped. */
   readonly bufferPointsMax?: number
   /** Pauses after failures double from the first to the last. */
   readonly pauseMs?: { readonly first: number; readonly last: number }
   /** Called once with each run that was made, before it is used. */
   readonly onRun?: (run: RunInfo, signal: AbortSignal) => Promise<void>
 }
+
+/** Points that wait at most unless the options say otherwise: ten hours of 14 values each 10 s. */
+export const BUFFER_POINTS = 50_000
 
 /** How a run log ended. */
 export interface RunLogEnd {
@@ -81,7 +84,7 @@ export class RunLog {
 
   constructor(options: RunLogOptions) {
     this.#options = options
-    this.#buffer = new PointBuffer(options.bufferPointsMax ?? 50_000)
+    this.#buffer = new PointBuffer(options.bufferPointsMax ?? BUFFER_POINTS)
     options.metrics.bufferLimitPoints.set(this.#buffer.limit)
     this.#sending = this.#send()
   }

@@ -10,6 +10,7 @@ import { startConsuming, untilDrained } from '../support/consuming.ts'
 import { TestInferrer } from '../support/faulty-inferrer.ts'
 import { FAULTS, startHostileServer } from '../support/hostile-mlflow.ts'
 import { collectLog } from '../support/log-lines.ts'
+import { startNustream } from '../support/nustream.ts'
 import { makeEvents, toMessage } from '../support/plain-events.ts'
 import type { Owner } from '../support/redis.ts'
 import { until } from '../support/until.ts'
@@ -93,5 +94,20 @@ describe('a consumer whose MLflow', () => {
     expect(await value('buffered_points')).toBe(20)
     await inferenceLog.end('KILLED', 100)
     expect(await value('buffered_points')).toBe(0)
+  })
+})
+
+it('--mlflow-buffer-points sets how many points of `up` may wait', async () => {
+  const points = ['--mlflow', 'http://127.0.0.1:9', '--mlflow-buffer-points', '2000']
+  const role = ['--model', 'linefit', '--port', '0', '--headless', '--rate', '100']
+  const up = startNustream(['up', ...role, ...points], { onTestFinished })
+  const url = await until(() => /http:\/\/127\.0\.0\.1:\d+/.exec(up.stderr())?.[0], {
+    withinMs: 60_000,
+    what: 'the address',
+  })
+  const metrics = async () => (await fetch(`${url}/metrics`)).text()
+  await until(async () => (await metrics()).includes('\nnustream_mlflow_buffer_limit_points 2000\n'), {
+    withinMs: 10_000,
+    what: 'the limit',
   })
 })

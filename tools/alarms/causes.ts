@@ -7,14 +7,12 @@ import { makeEvents } from '../../test/support/plain-events.ts'
 import { randomEvents } from '../../test/support/random-events.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { redisCommand } from '../../test/support/redis-command.ts'
+import { mlflow } from './mlflow-causes.ts'
 import type { Cause, Trial } from './run.ts'
-import type { Stage } from './stage.ts'
+import { PREDICTED, QUIET_EMITTER, type Stage } from './stage.ts'
 
 /** A network with random weights and a kappa output: its directions are guesses. */
 const GUESSING_MODEL = fileURLToPath(new URL('../../test/fixtures/models/icemix-axes', import.meta.url))
-
-const PREDICTED = 'nustream:events:rate1m{outcome="predicted"}'
-const QUIET_EMITTER = ['--source', 'sim:3', '--rate', '100', '--batch', '16', '--run', 'r']
 
 /** Repeats an action at an interval until the signal aborts. */
 async function again(everyMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
@@ -228,30 +226,6 @@ const faults: readonly Cause[] = [
     alerts: ['NustreamModelServerErrors'],
     open: (stage) => askedBySixteen(stage, '--deadline', '100'),
   },
-  {
-    name: 'mlflow-away',
-    what: 'MLflow does not answer',
-    alerts: ['NustreamMlflowAway'],
-    async open(stage) {
-      // No server listens at this address: it belongs to a process that this cause does not start.
-      const flags = ['--mlflow', stage.urlOf('archive'), '--mlflow-interval-ms', '500']
-      const start = (...more: string[]) => stage.start('consumer', '--model', 'linefit', ...more)
-      const consumer = start()
-      stage.start('emitter', ...QUIET_EMITTER)
-      await stage.flows(PREDICTED)
-      let away: NustreamProcess | undefined
-      return {
-        make: async () => {
-          await consumer.kill('SIGTERM')
-          away = start(...flags)
-        },
-        mend: async () => {
-          await away?.kill('SIGTERM')
-          start()
-        },
-      }
-    },
-  },
 ]
 
 /** A model folder whose manifest has the simulated events as its reference. */
@@ -392,4 +366,4 @@ const quality: readonly Cause[] = [
 ]
 
 /** All causes, each with the alerts that it must raise. */
-export const CAUSES: readonly Cause[] = [...parts, ...flow, ...faults, ...redis, ...quality]
+export const CAUSES: readonly Cause[] = [...parts, ...flow, ...faults, ...redis, ...quality, ...mlflow]

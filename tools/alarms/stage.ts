@@ -24,6 +24,12 @@ const PORT_FLAGS: Readonly<Record<PartName, string>> = {
 
 const READY_WITHIN_MS = 120_000
 
+/** Events per second that consumers predict. */
+export const PREDICTED = 'nustream:events:rate1m{outcome="predicted"}'
+
+/** Flags of an emitter of 100 simulated events per second. */
+export const QUIET_EMITTER = ['--source', 'sim:3', '--rate', '100', '--batch', '16', '--run', 'r']
+
 /** A real Redis, a real Prometheus with the shortened shipped rules, and the processes that a cause needs. */
 export interface Stage {
   readonly owner: Owner
