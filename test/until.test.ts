@@ -20,7 +20,7 @@ describe('until()', () => {
     expect(performance.now() - startedAt).toBeLessThan(5_000)
   })
 
-  it('goes on after an error that means "not yet", and names the last one as the cause', async () => {
+  it('continues after an error that means "not yet", and names the last one as the cause', async () => {
     const port = await freePort()
     const ask = async () => (await fetch(`http://127.0.0.1:${port}`)).ok
     const waiting = until(ask, { withinMs: 50, what: 'an answer', notYet: isUnreachable })

@@ -14,7 +14,7 @@ it('createBackoff() shortens pauses at random by at most half', () => {
 it.each([
   { name: 'waits as long as it was asked to', asked: 3, pauseMs: 3_000 },
   { name: 'does not come earlier than it would by itself', asked: 0.001, pauseMs: 50 },
-  { name: 'lets nobody make it wait for an hour', asked: 3_600, pauseMs: 60_000 },
+  { name: 'limits a requested wait of an hour', asked: 3_600, pauseMs: 60_000 },
 ])('createBackoff() $name', ({ asked, pauseMs }) => {
   expect(createBackoff({ firstMs: 100, random: () => 0 }).nextMs(asked)).toBe(pauseMs)
 })

@@ -185,7 +185,7 @@ describe('what is counted', () => {
     expect(await first.value('drift_events')).toBe(400)
   })
 
-  it('a model that is away is asked again and counted by reason', async () => {
+  it('an unreachable model is called again and counted by reason', async () => {
     const { processor, value, settlements, health } = start(
       faulty((_, call) => (call < 5 ? 'away' : undefined)),
     )
@@ -264,7 +264,7 @@ describe('BatchProcessor', () => {
     expect(settlements[0].deadLetters).toHaveLength(2)
   })
 
-  it('stops waiting for a model that is away when the consumer stops', async () => {
+  it('stops waiting for an unreachable model when the consumer stops', async () => {
     const stop = new AbortController()
     const inferrer = faulty(() => 'away')
     const { processor } = start(inferrer, { stopping: stop.signal, backoff: { firstMs: 60_000 } })

@@ -29,7 +29,7 @@ it('ConsumeTally weighs latency by events', () => {
   expect(p99 / 100).toBeCloseTo(1, 1)
 })
 
-it('ConsumeTally of nothing says so with NaN, not with a good number', () => {
+it('ConsumeTally without events reports NaN', () => {
   const report = new ConsumeTally().report()
   expect(report.meanAngularErrorRad).toBeNaN()
   expect(report.latencyMs.p99).toBeNaN()

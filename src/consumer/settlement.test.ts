@@ -121,7 +121,7 @@ it('outcomeOf() counts the pulses of a view', () => {
   ).toEqual([3, 4])
 })
 
-it('soundEvents() leaves out the events at fault, and copies nothing where there are none', () => {
+it('soundEvents() leaves out the events at fault, and copies nothing without faults', () => {
   const batch = distinctEvents(5)
   const fault = { index: 1, eventId: 2n, code: 'charge_not_finite', message: 'charge NaN' } as const
   expect(Array.from(soundEvents({ batch, faults: [fault] }).eventIds)).toEqual([1n, 3n, 4n, 5n])

@@ -52,7 +52,7 @@ it('watchBacklog() shows the newest beat of each role, also of one that is gone'
   expect(await value('heartbeat_timestamp_seconds')).not.toContain('server')
 })
 
-it('watchBacklog() shows a broker that is away as down, and up again', async () => {
+it('watchBacklog() shows an unreachable broker as down, and later as up', async () => {
   let away = false
   const { value } = watch(async () => {
     if (away) throw new UnavailableError('broker_unreachable', 'away')

@@ -43,7 +43,7 @@ describe('formBatches()', () => {
     if (pulses) expect(Math.max(...batches.map((batch) => batch.pulses))).toBeLessThanOrEqual(pulses)
   })
 
-  it('gives what came before the source broke, then says why it broke', async () => {
+  it('gives the events before the source failed, then throws its error', async () => {
     const source = listSource({ events: 10, chunk: 5 })
     const breaking: EventSource = {
       ...source,
@@ -60,7 +60,7 @@ describe('formBatches()', () => {
     expect(ids).toEqual(source.ids)
   })
 
-  it('ends a batch where an id would come twice in it', async () => {
+  it('ends a batch before a repeated id', async () => {
     const events = randomEvents({ events: 4 })
     events.eventIds.set([1n, 2n, 1n, 3n])
     const batches = await Array.fromAsync(
@@ -72,7 +72,7 @@ describe('formBatches()', () => {
     ])
   })
 
-  it('gives places from which any other batch size goes on without loss or repeat', async () => {
+  it('gives positions from which any other batch size resumes without loss or repeat', async () => {
     const source = listSource({ events: 60, chunk: 9, rejectEvery: 3 })
     for (const eventsMax of [1, 3, 8, 10]) {
       const batches = await Array.fromAsync(formBatches(options(source, { eventsMax })))
@@ -199,7 +199,7 @@ describe('createPacer()', () => {
     expect(dueTimes(10, 50, 7)).not.toEqual(dueTimes(10, 50, 8))
   })
 
-  it('keeps its schedule when nobody looks, and moves it when the source was idle', () => {
+  it('keeps its schedule while it is not read, and moves it after the source was idle', () => {
     let nowMs = 1_000
     const pacer = createPacer(1, () => nowMs)
     pacer.dueMs()

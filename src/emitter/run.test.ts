@@ -30,7 +30,7 @@ describe('toRunStart()', () => {
   const begin = (position: RunPosition | undefined, isNamed = true, spec = 'sim:1') =>
     toRunStart(position, { run: 'r', spec, isNamed })
 
-  it('begins, goes on, stays finished or begins anew', () => {
+  it('begins, resumes, stays finished or restarts', () => {
     const beginning = { pass: 0, at: undefined, skip: 0 }
     expect(begin(undefined)).toEqual({ run: 'r', how: 'new', place: beginning, sequence: 0, emitted: 0 })
     expect(begin(stored())).toEqual({ run: 'r', how: 'resumed', place, sequence: 9, emitted: 2304 })
@@ -62,7 +62,7 @@ describe('toStepPlace()', () => {
     expect(toStepPlace({ before, position })).toEqual({ place, events: 96, chunkEvents: 256 })
   })
 
-  it('begins at the beginning of a run, and of one that was begun anew', () => {
+  it('begins at the beginning of a run and of a restarted run', () => {
     const beginning = { pass: 0, at: undefined, skip: 0 }
     const first = { place: beginning, events: 200, chunkEvents: 256 }
     expect(toStepPlace({ before: undefined, position: stored({ emitted: 200 }) })).toEqual(first)

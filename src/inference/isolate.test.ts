@@ -125,13 +125,13 @@ describe('isolate()', () => {
     ])
   })
 
-  it('throws at once when the model is away at the first call', async () => {
+  it('throws at once if the model is unreachable at the first call', async () => {
     const { done, calls } = run(4, () => AWAY)
     await expect(settled(done)).rejects.toBe(AWAY)
     expect(calls).toHaveLength(1)
   })
 
-  it('waits for a model that is away during the search, and throws after its patience', async () => {
+  it('waits for a model that becomes unreachable during the search, and throws after its time limit', async () => {
     const plan: Plan = (call, number) => {
       if (number > 0 && number < 6) return AWAY
       return holds(call, 2) ? new Failure('model_worker_died') : undefined

@@ -34,7 +34,7 @@ describe('Challenger', () => {
     expect(text).toContain('nustream_server_challenger_info{model="fake",version="1.5"} 1')
   })
 
-  it('one that never answers holds up nobody; what it has no room for is counted and not kept', async () => {
+  it('a challenger that never answers delays no request; events without room are counted and dropped', async () => {
     const hung = fakeLocalModel({ before: () => new Promise(() => {}) })
     const { shadowed, counted } = open(hung)
     for (let i = 0; i < 100; i++) await shadowed.infer(makeEvents(100, 1))

@@ -271,7 +271,7 @@ describe('POST /predict', () => {
     expect(response.json().error.code).toBe('media_type_unknown')
   })
 
-  it('refuses an encoded body by name, instead of reading it as what it is not', async () => {
+  it('refuses an encoded body by the name of its encoding', async () => {
     for (const url of ['/predict', '/v2/models/fake/infer']) {
       const response = await build().inject({
         method: 'POST',

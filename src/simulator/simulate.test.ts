@@ -21,7 +21,7 @@ describe('simulateEvents()', () => {
     expect(digest(simulateEvents(43, 0, 5))).not.toBe(digest(simulateEvents(42, 0, 5)))
   })
 
-  it('goes on anywhere: events are the same whatever was simulated before them', () => {
+  it('resumes at any event: an event does not depend on earlier ones', () => {
     const simulator = new Simulator(42)
     simulator.simulate(0, 33)
     expect(digest(simulateEvents(42, 33, 10))).toBe(digest(simulator.simulate(33, 10)))
@@ -70,7 +70,7 @@ describe('a stream of muons', () => {
     expect(Math.max(...(truth?.zenith ?? [Number.NaN]))).toBeLessThan(1.4)
   })
 
-  it('goes on anywhere, and is another than the stream of neutrinos', () => {
+  it('resumes at any event, and differs from the stream of neutrinos', () => {
     const muons = digest(simulator.simulate(40, 5))
     expect(digest(new Simulator(42, { kind: 'muons' }).simulate(40, 5))).toBe(muons)
     expect(digest(new Simulator(42).simulate(40, 5))).not.toBe(muons)

@@ -62,7 +62,7 @@ describe('i3: source', () => {
     expect(events.truth).toBeUndefined()
   })
 
-  it('goes on after any chunk as if it had not stopped', async (t) => {
+  it('resumes after any chunk as if it had not stopped', async (t) => {
     const folder = folderOf(t, { a: makeI3File(5), b: makeI3File(4) })
     const spec = `i3:${folder}/a,${folder}/b`
     const chunks = await chunksOf(spec, 2)
@@ -74,7 +74,7 @@ describe('i3: source', () => {
     }
   })
 
-  it('rejects an event of another detector by name, and goes on with the next', async (t) => {
+  it('rejects an event of another detector by name, and continues with the next', async (t) => {
     const physics = (event: number, string: number) => [
       frameBytes('Q', { I3EventHeader: headerBlob({ event }) }),
       frameBytes('P', {

@@ -42,7 +42,7 @@ describe('openSimulated()', () => {
     expect(join(chunks)).toEqual(pulsesOf(simulateEvents(5, 0, 48)))
   })
 
-  it('goes on after a chunk with the next event', async () => {
+  it('resumes after a chunk with the next event', async () => {
     const [first, second] = await readChunks('sim:5', 2)
     const [again] = await readChunks('sim:5', 1, { resume: first.resume })
     expect(join([again])).toEqual(join([second]))

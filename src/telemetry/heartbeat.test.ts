@@ -28,7 +28,7 @@ it('startHeartbeat() beats at once and at every interval, in the gauge and in th
   expect(beat).toHaveBeenLastCalledWith({ role: 'consume', instance: 'C1', everyMs: 1_000, url: undefined })
 })
 
-it('startHeartbeat() goes on in the gauge while the broker hangs, with one attempt under way', async () => {
+it('startHeartbeat() updates the gauge while the broker hangs, with one attempt in flight', async () => {
   const registry = new Registry()
   const beat = vi.fn(() => new Promise<void>(() => {}))
   startHeartbeat({ ...base, registry, broker: { beat, leave }, signal: new AbortController().signal })

@@ -72,7 +72,7 @@ it('listen() names a taken port and the remedy', async () => {
   })
 })
 
-it('listen() says so when this machine has no such address', async () => {
+it('listen() reports an address that this machine does not have', async () => {
   await expect(listen(createServer(), { host: '192.0.2.1', port: 0 })).rejects.toMatchObject({
     code: 'port_taken',
     message: expect.stringContaining('--host'),
@@ -108,7 +108,7 @@ it('/metrics shows exemplars to who accepts OpenMetrics, and keeps the names of 
   }
 })
 
-it('/health names a time to come back where it answers 503', async () => {
+it('/health sends Retry-After with a 503', async () => {
   const { url } = await start(() => ({ ...WELL, ready: false }))
   expect((await fetch(`${url}/health`)).headers.get('retry-after')).toBe('1')
   expect((await fetch(`${url}/health/live`)).headers.get('retry-after')).toBeNull()

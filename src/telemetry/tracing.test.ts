@@ -10,7 +10,7 @@ describe('parseTraceparent()', () => {
     { name: 'one that is not sampled', text: `00-${TRACE}-${SPAN}-00`, flags: 0 },
     { name: 'a later version with more fields', text: `01-${TRACE}-${SPAN}-01-more`, flags: 1 },
     { name: 'more fields than version 00 has', text: `00-${TRACE}-${SPAN}-01-more`, flags: undefined },
-    { name: 'the version that is none', text: `ff-${TRACE}-${SPAN}-01`, flags: undefined },
+    { name: 'the invalid version', text: `ff-${TRACE}-${SPAN}-01`, flags: undefined },
     { name: 'a trace id of zeros', text: `00-${'0'.repeat(32)}-${SPAN}-01`, flags: undefined },
     { name: 'a span id of zeros', text: `00-${TRACE}-${'0'.repeat(16)}-01`, flags: undefined },
     { name: 'capitals', text: `00-${TRACE.toUpperCase()}-${SPAN}-01`, flags: undefined },

@@ -249,7 +249,7 @@ describe('the page', () => {
     expect(faults).toEqual([])
   })
 
-  it('says that the sky is equatorial when the stream carries UTC', async (t) => {
+  it('labels the sky as equatorial when the stream carries UTC', async (t) => {
     const stage = await startStagedDisplay(t)
     const { page } = await chromium.open()
     t.onTestFinished(() => page.context().close())

@@ -113,7 +113,7 @@ describe('the page of a run', () => {
     expect(Math.min(...tookMs)).toBeLessThan(3_000)
   })
 
-  it('turns at 30 frames a second at 3,000 events/s, or draws fewer sensors and says so', async (t) => {
+  it('turns at 30 frames per second at 3,000 events/s, or draws fewer sensors and shows that', async (t) => {
     const { url } = await startShownStream(['--rate', '3000', '--model', 'linefit'], t)
     const { page } = await openPage(t, url)
     await waitForEvent(page)
@@ -154,7 +154,7 @@ describe('the page of a run', () => {
 })
 
 describe('the page of a display', () => {
-  it('comes back by itself when the service was started again', async (t) => {
+  it('reconnects by itself after a restart of the service', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'nustream-display-'))
     t.onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const broker = `sqlite:${join(folder, 'stream.db')}`

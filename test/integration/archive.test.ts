@@ -96,7 +96,7 @@ describe.each(BACKENDS)('archive() on %s', (backend) => {
     expect(await registry.getSingleMetricAsString('nustream_archive_predictions_total')).toMatch(/ 50$/)
   })
 
-  it('goes on where it stopped, and an empty stream makes no file', async (t) => {
+  it('resumes where it stopped, and an empty stream makes no file', async (t) => {
     const broker = await open(t)
     const dir = temporaryFolder(t)
     startConsuming(t, { broker, inferrer: new TestInferrer() })
@@ -142,7 +142,7 @@ describe.each(BACKENDS)('archive() on %s', (backend) => {
     expect(readdirSync(dir).filter((name) => !/\.parquet$|^\.archive/.test(name))).toEqual([])
   }, 400_000)
 
-  it('keeps a stream of three partitions, and goes on with each', async (t) => {
+  it('archives a stream of three partitions, and resumes each', async (t) => {
     const broker = await (await openBackend(t, backend)).open({ partitions: 3 })
     const dir = temporaryFolder(t)
     startConsuming(t, { broker, inferrer: new TestInferrer() })
@@ -174,7 +174,7 @@ describe.each(BACKENDS)('archive() on %s', (backend) => {
 })
 
 it.for(BACKENDS)(
-  'of several archives of %s into one folder one writes, and the next goes on',
+  'of several archives of %s into one folder one writes, and the next takes over',
   async (backend, t) => {
     const opened = await openBackend(t, backend)
     const broker = await opened.open()
@@ -233,7 +233,7 @@ it.for(BACKENDS)(
   },
 )
 
-it('archive() goes on with the stream that is begun anew when its Redis is emptied', async (t) => {
+it('archive() continues with the new stream after its Redis was emptied', async (t) => {
   const opened = await openBackend(t, 'redis')
   const broker = await opened.open()
   const dir = temporaryFolder(t)
@@ -256,7 +256,7 @@ it('archive() goes on with the stream that is begun anew when its Redis is empti
   expect(new Set(files(dir).map((name) => name.split('-')[1])).size).toBe(2)
 })
 
-it('archive() waits for a folder that is away and loses nothing', async (t) => {
+it('archive() waits for a missing folder and loses nothing', async (t) => {
   const broker = await (await openBackend(t, 'sqlite')).open()
   const folder = temporaryFolder(t)
   const [dir, aside] = [join(folder, 'a'), join(folder, 'aside')]
@@ -291,7 +291,7 @@ it('archive() waits for a full disk and loses nothing', async (t) => {
   await until(async () => (await archivedIds(dir)).length === 40, { everyMs: 100, withinMs: 20_000 })
 })
 
-it('archive() leaves out what is no prediction, counts it, and goes on', async (t) => {
+it('archive() skips and counts data that are not predictions, and continues', async (t) => {
   const broker = await (await openBackend(t, 'sqlite')).open()
   const dir = temporaryFolder(t)
   await publish(broker, 1)

@@ -12,7 +12,7 @@ const SECRET = 'hunter2-and-more'
 /** What a user of the broker must be allowed to do (docs/brokers.md). */
 const ACL = ['~nustream:*', '+@read', '+@write', '+@stream', '+@scripting', '+@connection', '+info', '+time']
 
-it('says what is wrong with a URL, without its password', async () => {
+it('names the fault of a URL, without its password', async () => {
   const cases = [
     ['http://user:hunter2-and-more@host', /redis:\/\/HOST:PORT/],
     ['redis://user:hunter2-and-more@host:notaport', /malformed/],
@@ -28,7 +28,7 @@ it('says what is wrong with a URL, without its password', async () => {
   }
 })
 
-it('says that Redis does not answer, within its deadline', async (t) => {
+it('reports within its deadline that Redis does not answer', async (t) => {
   const redis = await startRedis(t)
   await redis.kill9()
   const opening = openBroker(redis.url, { connectTimeoutMs: 300 })
@@ -106,7 +106,7 @@ it('speaks TLS with the authority that it is given, and with no other', async (t
   await expect(plain).rejects.toMatchObject({ code: 'broker_unreachable' })
 })
 
-it('shows a client certificate to a Redis that asks for one, and says so where it has none', async (t) => {
+it('sends a client certificate to a Redis that requires one, and reports a missing one', async (t) => {
   const [authority, other] = [makeAuthority(t), makeAuthority(t)]
   const args = tlsArguments(authority.sign('redis'), authority.ca)
   const redis = await startRedis(t, { tls: true, args })
@@ -153,7 +153,7 @@ it('warns of an eviction policy and of a missing append-only file', async (t) =>
   expect(lines.filter((line) => line.includes('appendonly')).length).toBe(1)
 })
 
-it('says that a key belongs to another program', async (t) => {
+it('reports a key that belongs to another program', async (t) => {
   const redis = await startRedis(t)
   await redisCommand(redis.url, 'SET', 'nustream:{p0}:batches', 'a string')
   const broker = await openBroker(redis.url)

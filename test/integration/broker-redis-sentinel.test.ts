@@ -36,7 +36,7 @@ it('finds the primary through Sentinels, and follows it when another takes its p
   expect((await emitter.position('r'))?.sequence).toBe(12)
 })
 
-it('waits for the primary while there is none, and settles what it holds', {
+it('waits while there is no primary, and then settles its leases', {
   timeout: 120_000,
 }, async (t) => {
   const watched = await startWatchedRedis(t)
@@ -67,7 +67,7 @@ it('logs in to Redis where the Sentinels ask for no password', { timeout: 120_00
   })
 })
 
-it('says that no Sentinel answers', async () => {
+it('reports that no Sentinel answers', async () => {
   const opening = openBroker('redis+sentinel://127.0.0.1:1,127.0.0.1:2/main', { connectTimeoutMs: 300 })
   await expect(opening).rejects.toMatchObject({ code: 'broker_unreachable', message: /no Sentinel answers/ })
 })

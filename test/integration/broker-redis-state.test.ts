@@ -96,7 +96,7 @@ describe('a Redis that is full', () => {
     expect(await value('nustream_redis_primary')).toBeUndefined()
   })
 
-  it('says that it cannot write its disk', async (t) => {
+  it('reports that it cannot write to its disk', async (t) => {
     const redis = await startRedis(t)
     const registry = new Registry()
     const broker = await open(t, redis, { observer: brokerMetrics(registry), inspectMs: 20 })

@@ -99,7 +99,7 @@ describe('a file that is deleted or replaced while it is in use', () => {
   })
 })
 
-it('makes the folder of its file, and says why when it cannot', async (t) => {
+it('creates the folder of its file, and gives the reason if it cannot', async (t) => {
   const folder = folderOf(t)
   await (await openBroker(`sqlite:${join(folder, 'deep', 'down', 'broker.db')}`)).close()
   writeFileSync(join(folder, 'file'), '')
@@ -113,7 +113,7 @@ it('makes the folder of its file, and says why when it cannot', async (t) => {
   })
 })
 
-it('says that its file may not be written to', async (t) => {
+it('reports that its file is not writable', async (t) => {
   const folder = folderOf(t)
   const file = join(folder, 'broker.db')
   await (await openBroker(`sqlite:${file}`)).close()
@@ -229,7 +229,7 @@ it('loses nothing on a disk that is full, and recovers by being consumed', async
   expect(await broker.totals()).toEqual({ emitted: total * 4, predicted: total * 4, deadLettered: 0 })
 })
 
-it('goes on when a disk that others filled to its last byte has room again', async (t) => {
+it('continues when a full disk has room again', async (t) => {
   const folder = mountSmallDisk(t, '8m')
   const broker = await open(t, join(folder, 'broker.db'), { diskFreeMinBytes: 0 })
   await broker.publish(batch('b1'))

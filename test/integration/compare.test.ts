@@ -84,7 +84,7 @@ it('knows what was counted in the ten real events, where they are there', async 
   expect(of('first pulse not auxiliary, median')).toBeCloseTo(9871, -1)
 })
 
-it('says what is wrong where there is nothing to compare', async (t) => {
+it('reports that there are no events to compare', async (t) => {
   const missing = startCompare(['--data', 'sim:x'], t)
   expect(await missing.ended).toBe(2)
   expect(missing.stderr()).toContain('source "sim:x" is no simulator')

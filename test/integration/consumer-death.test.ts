@@ -97,7 +97,7 @@ describe.each(BACKENDS)('consumers that die on %s', (backend) => {
   })
 })
 
-it('consume() rides out a Redis that is killed and comes back, and every event is predicted once', async (t) => {
+it('consume() survives a restart of Redis, and every event is predicted once', async (t) => {
   const redis = await startRedis(t)
   const broker = await openBroker(redis.url, { visibilityMs: VISIBILITY_MS })
   t.onTestFinished(() => broker.close())

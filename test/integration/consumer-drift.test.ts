@@ -105,7 +105,7 @@ describe('the drift of a stream', () => {
     expect(await windowEvents(registry)).toBe(0)
   })
 
-  it('begins anew with a model that was trained on something else', async (t) => {
+  it('restarts with a model that has another reference', async (t) => {
     const broker = await open(t)
     const inferrer = withReference(reference)
     const { registry } = startConsuming(t, { broker, inferrer })

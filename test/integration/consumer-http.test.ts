@@ -39,7 +39,7 @@ describe('consume() over HTTP', () => {
     expect(info).toContain('model="test",version="1"')
   })
 
-  it('a model server that goes away and comes back costs no event', async (t) => {
+  it('a restart of the model server costs no event', async (t) => {
     const { broker, ids } = await open(t)
     const model = new TestInferrer()
     const first = await startServer(t, { model })

@@ -90,7 +90,7 @@ describe.each(BACKENDS)('consume() on %s', (backend) => {
     },
   )
 
-  it('bytes of a foreign producer are one dead letter with those bytes, and the stream goes on', async (t) => {
+  it('bytes of a foreign producer become one dead letter with those bytes, and the stream continues', async (t) => {
     const broker = await open(t)
     // pickle.dumps({'event_id': 24})
     const pickle = Buffer.from(
@@ -113,7 +113,7 @@ describe.each(BACKENDS)('consume() on %s', (backend) => {
     expect(Buffer.from(letter.payload)).toEqual(pickle)
   })
 
-  it('a batch of 200,000 empty events holds up neither the stream nor the end of the consumer', async (t) => {
+  it('a batch of 200,000 empty events delays neither the stream nor the end of the consumer', async (t) => {
     const broker = await open(t)
     const empty = makeEvents(0)
     const hostile = {
@@ -163,7 +163,7 @@ describe.each(BACKENDS)('consume() on %s', (backend) => {
     expect(letter).toMatchObject({ eventId: 1n, code: 'model_output_invalid' })
   })
 
-  it('a model that is away for longer than the visibility timeout costs no event, and no attempt', async (t) => {
+  it('a model that is unreachable for longer than the visibility timeout costs no event and no attempt', async (t) => {
     const broker = await open(t)
     const ids = await publish(broker, 12, 10)
     let away = true
@@ -228,7 +228,7 @@ describe.each(BACKENDS)('consume() on %s', (backend) => {
     )
   })
 
-  it('stops at once when the model is away, and gives back what it held', async (t) => {
+  it('stops at once while the model is unreachable, and returns its leases', async (t) => {
     const opened = await openBackend(t, backend)
     const broker = await opened.open({ visibilityMs: 60_000 })
     const ids = await publish(broker, 6, 10)

@@ -5,7 +5,7 @@ import { selects, specs } from '../support/manifests.ts'
 describe('network policies', () => {
   const policies = specs(manifests, 'NetworkPolicy')
 
-  it('deny all that is not named, to our pods and to nobody else', () => {
+  it('deny all traffic that is not named, for our pods only', () => {
     const deny = policies.find(
       ({ spec }) => spec.policyTypes.length === 2 && spec.ingress.length === 0 && spec.egress.length === 0,
     )
@@ -43,7 +43,7 @@ describe('network policies', () => {
     ])
   })
 
-  it('let the consumer reach the model server, both ways of the rule, and nobody else', () => {
+  it('let only the consumer reach the model server, in both directions of the rule', () => {
     const pairs = deployments.flatMap((from) => deployments.map((to) => [from.name, to.name]))
     expect(pairs.filter(([from, to]) => mayReach(from, to))).toEqual([['consumer', 'server']])
   })

@@ -129,7 +129,7 @@ describe.each(BACKENDS)('display of %s', (kind) => {
     expect(strips.at(-1)).toMatchObject({ account: { predicted: 239 }, watched: { predictions: 0 } })
   })
 
-  it('never holds up trimming, nor takes a batch from a consumer', async (t) => {
+  it('never delays trimming and leases no batch', async (t) => {
     const backend = await openBackend(t, kind)
     const shown = await show(t, backend)
     await listenTo(shown.stream, t)
@@ -176,7 +176,7 @@ describe('display', () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(100 * WAITING_BYTES_MAX)
   })
 
-  it('greets a browser that comes back after a restart, which finds all of it in the snapshot', async (t) => {
+  it('greets a browser that reconnects after a restart, and sends it a complete snapshot', async (t) => {
     const backend = await openBackend(t, 'sqlite')
     const first = await show(t, backend)
     const stream = await listenTo(first.stream, t)
@@ -210,7 +210,7 @@ describe('display', () => {
     await until(() => stream.all('hello').length === 1)
   })
 
-  it('shows a broker that is away, the ages of the parts growing, and goes on when it is back', async (t) => {
+  it('shows an unreachable broker with growing ages of the processes, and continues when it is back', async (t) => {
     const redis = await startRedis(t)
     const { url, process: display } = await startDisplay(redis.url, t)
     const stream = await listenTo(`${url}/api/stream`, t)

@@ -75,7 +75,7 @@ describe.for(BACKENDS)('emit() over %s', (backend) => {
     expect(starts).toBeGreaterThan(5)
   })
 
-  it('goes on after an abort where it stopped, up to the events of the whole run', async (t) => {
+  it('resumes after an abort where it stopped, up to the events of the whole run', async (t) => {
     const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 1_000, chunk: 64 })
     const stop = new AbortController()
@@ -95,7 +95,7 @@ describe.for(BACKENDS)('emit() over %s', (backend) => {
     expect((await take(broker, batches)).flatMap(idsOf)).toEqual(source.ids.slice(0, 300))
   })
 
-  it('leaves a finished run with a name alone, and begins one without a name anew under new batch ids', async (t) => {
+  it('does not restart a finished run with a name, and restarts one without a name under new batch ids', async (t) => {
     const broker = await (await openBackend(t, backend)).open()
     const source = listSource({ events: 6, chunk: 6 })
     expect(await run({ source, broker, run: 'named' })).toMatchObject({ begun: 'new', emitted: 6 })
@@ -137,7 +137,7 @@ describe.for(BACKENDS)('emit() over %s', (backend) => {
     expect(await run({ source: nothing, broker, loop: true })).toMatchObject({ ended: 'done', emitted: 0 })
   })
 
-  it('pauses while the broker holds too many events, and goes on when it holds fewer', async (t) => {
+  it('pauses while the broker holds too many events, and continues when it holds fewer', async (t) => {
     const broker = await (await openBackend(t, backend)).open()
     const registry = new Registry()
     const source = listSource({ events: 600, chunk: 50 })
@@ -178,7 +178,7 @@ describe.for(BACKENDS)('emit() over %s', (backend) => {
   })
 })
 
-it('emit() waits for a Redis that is killed, and goes on with the next event', async (t) => {
+it('emit() waits for a killed Redis, and continues with the next event', async (t) => {
   const redis = await startRedis(t)
   const broker = await openBroker(redis.url, { retryMaxMs: 100 })
   t.onTestFinished(() => broker.close())
@@ -194,7 +194,7 @@ it('emit() waits for a Redis that is killed, and goes on with the next event', a
   expect((await take(broker, (await broker.backlog()).unreadBatches)).flatMap(idsOf)).toEqual(source.ids)
 })
 
-it('emit() goes on after a batch that a dead predecessor had sent and the broker took late', async (t) => {
+it('emit() continues after a batch of a dead predecessor that the broker stored late', async (t) => {
   const broker = await (await openBackend(t, 'sqlite')).open()
   const source = listSource({ events: 30, chunk: 30 })
   // The predecessor cut its second batch elsewhere. It arrives after the successor has read its position.

@@ -126,7 +126,7 @@ describe('an ensemble', () => {
     ])
   })
 
-  it('cuts components before it weighs them, where it says so', async () => {
+  it('clips components before it weights them, if the manifest says so', async () => {
     await writeMember('a', scaled(1e6, 1e6, 1e6), { output: kappaOutput })
     await writeMember('b', scaled(0, 0, 1e-9), { output: kappaOutput })
     const batch = makeEvents(4)

@@ -104,7 +104,7 @@ describe('answerEvents()', () => {
     await expect(evaluating).rejects.toMatchObject({ code: 'model_unreachable' })
   })
 
-  it('ends where the model server is away', async () => {
+  it('ends if the model server is unreachable', async () => {
     const away = new FaultyInferrer(new TestInferrer(), () => 'away')
     const evaluating = answerEvents({ source: await open(), inferrer: away, signal })
     await expect(evaluating).rejects.toMatchObject({ code: 'model_unreachable' })

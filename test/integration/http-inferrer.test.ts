@@ -100,7 +100,7 @@ describe('openHttpInferrer()', () => {
     expect(part.kappa).toEqual(whole.kappa.subarray(2, 4))
   })
 
-  it('says that the server is unreachable, before, while and after it is there, and goes on once it is back', async (test) => {
+  it('reports an unreachable server before it starts and after it stops, and continues once it is back', async (test) => {
     const first = await startServer(test)
     const { port, url } = first
     await first.close()
@@ -139,7 +139,7 @@ describe('openHttpInferrer()', () => {
     expect(closed).toBe(2)
   })
 
-  it('says that a server is unreachable which dies in the middle of an answer', async (test) => {
+  it('reports a server as unreachable that dies during an answer', async (test) => {
     const url = await startStranger(test, (_request, response) => {
       response.writeHead(200, { 'content-length': 1000 })
       response.write('half')
@@ -197,7 +197,7 @@ describe('openHttpInferrer()', () => {
     expect(asked[before]).toBeLessThan(asked[0])
   })
 
-  it('hands on when to come back to an overloaded server', async (test) => {
+  it('passes on the Retry-After of an overloaded server', async (test) => {
     for (const status of [429, 503, 504]) {
       const url = await startStranger(test, (_request, response) => {
         response
@@ -213,7 +213,7 @@ describe('openHttpInferrer()', () => {
     }
   })
 
-  it('says so of a full queue of the real server', async (test) => {
+  it('reports the full queue of the real server as overload', async (test) => {
     const gate = Promise.withResolvers<void>()
     const { url } = await startServer(test, { queue: { eventsMax: 5, before: () => gate.promise } })
     const inferrer = await open(test, url)
@@ -239,7 +239,7 @@ describe('openHttpInferrer()', () => {
     await expect((await open(test, forbidding)).infer(batch)).rejects.toMatchObject({ code: 'unauthorized' })
   })
 
-  it('refuses a URL that is none', async () => {
+  it('refuses an invalid URL', async () => {
     for (const url of ['models/x', 'ftp://a/b', 'localhost:8500'])
       await expect(openHttpInferrer(url)).rejects.toThrow(UsageError)
   })
@@ -307,7 +307,7 @@ describe('openHttpInferrer()', () => {
     await expect(inferrer.infer(batch)).rejects.toMatchObject({ code: 'model_unreachable' })
   })
 
-  it('makes a fault of each direction that is none', async (test) => {
+  it('makes a fault of each invalid direction', async (test) => {
     const url = await startStranger(test, (_request, response) => {
       const inference = {
         model: { name: 'odd', version: '2' },

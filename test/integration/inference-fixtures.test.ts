@@ -56,7 +56,7 @@ describe.each(names)('model folder %s of training/', (name) => {
   })
 })
 
-describe('a manifest that says something else than the network was trained with', () => {
+describe('a manifest that does not match the training of the network', () => {
   it.each([
     {
       name: 'raw-mask',

@@ -85,7 +85,7 @@ describe('a network that takes [events, features, pulses]', () => {
   })
 })
 
-describe('a network with an output that nobody reads', () => {
+describe('a network with an unused output', () => {
   const withOutput = (output: Value, op: string, attributes = {}): Graph => ({
     ...SUM_GRAPH,
     outputs: [...SUM_GRAPH.outputs, output],

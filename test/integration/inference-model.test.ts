@@ -76,7 +76,7 @@ describe('openLocalModel()', () => {
     })
   })
 
-  it('stops waiting for an answer that nobody wants any more', async () => {
+  it('stops waiting for a cancelled answer', async () => {
     const model = await openModel(await writeModelFolder({ network: SUM_GRAPH, manifest: SUM_MANIFEST }))
     const abort = new AbortController()
     const asked = model.infer(eventsOfLengths(lengths), { signal: abort.signal })

@@ -131,7 +131,7 @@ describe('verifyApart()', () => {
     )
   })
 
-  it('ends at once when nobody wants the answer any more', async () => {
+  it('ends at once when the request is cancelled', async () => {
     const folder = await writeModelFolder({ network: ENDLESS, manifest: SUM_MANIFEST })
     const abort = new AbortController()
     const verifying = verifyApart(folder, { signal: abort.signal })

@@ -88,7 +88,7 @@ describe('a worker that dies', () => {
     }
   })
 
-  it('fails requests that nobody has begun when it was the last', async () => {
+  it('fails requests that no worker has begun if it was the last worker', async () => {
     const { queue } = await open({ threads: 1, pool: { restartAfterMs: 60_000 } })
     const asked = [eventsWith(KILL, 0), ...Array.from({ length: 20 }, () => eventsWith(0, 0))]
     const answers = await Promise.allSettled(asked.map((batch) => queue.infer(batch)))

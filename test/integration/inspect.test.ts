@@ -102,7 +102,7 @@ describe('nustream inspect', () => {
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/none: no such file/) })
   })
 
-  it('counts events, rows and columns of a pulse file, and says why another file is none', async (t) => {
+  it('counts events, rows and columns of a pulse file, and explains why another file is not one', async (t) => {
     const folder = folderOf(t)
     await writeQuery(
       join(folder, 'pulses'),

@@ -38,7 +38,7 @@ async function emitted(url: string, events: number): Promise<void> {
 }
 
 describe('an interrupt', () => {
-  it('ends up while it drains into a model server that is away', async (t) => {
+  it('ends up while it drains into an unreachable model server', async (t) => {
     const url = `sqlite:${join(temporaryFolder(t), 'stream.db')}`
     const events = ['--events', '300', '--rate', 'max', '--broker', url]
     const away = ['--model', 'http://127.0.0.1:1', '--headless', '--port', '0', '--json', ...SHUTDOWN]
@@ -83,7 +83,7 @@ describe('an interrupt', () => {
   )
 })
 
-it('a consumer whose archive cannot be kept stops, and says why in one sentence', async (t) => {
+it('a consumer whose archive cannot be written stops, and gives the reason in one sentence', async (t) => {
   const folder = temporaryFolder(t)
   const file = join(folder, 'file')
   writeFileSync(file, '')

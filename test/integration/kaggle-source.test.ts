@@ -76,7 +76,7 @@ describe('kaggle: truth', () => {
     expect(await truthOf(folder)).toEqual(TRUTH)
   })
 
-  it('is found by event id where files were put together anew, and what is not found is said', async (t) => {
+  it('is found by event id in regrouped files, and events without truth are reported', async (t) => {
     const folder = await kaggleFolder(t)
     await writeQuery(join(folder, 'train_meta.parquet'), metaSql({ batchId: 'BIGINT' }))
     const [one, two] = [1, 2].map((batch) => join(folder, 'train', `batch_${batch}.parquet`))
@@ -146,7 +146,7 @@ describe('kaggle: truth', () => {
     expect((await truthOf(folder))[5]).toEqual([6, undefined, undefined])
   })
 
-  it('that lacks a column is an error that says what it has', async (t) => {
+  it('that lacks a column is an error that names its columns', async (t) => {
     const folder = await kaggleFolder(t)
     await writeQuery(join(folder, 'train_meta.parquet'), 'SELECT 1 AS event_id, 2.0::DOUBLE AS azimuth')
     await expect(truthOf(folder)).rejects.toThrow(
@@ -180,7 +180,7 @@ describe('kaggle: folder', () => {
     expect(await truthOf(join(train, 'train'))).toEqual(TRUTH)
   })
 
-  it('without batch files is an error that says what it holds', async (t) => {
+  it('without batch files is an error that names its contents', async (t) => {
     const folder = temporaryFolder(t)
     writeFileSync(join(folder, 'readme.txt'), '')
     await expect(openSource(`kaggle:${folder}`)).rejects.toMatchObject({ code: 'source_missing' })

@@ -207,7 +207,7 @@ print(json.dumps({
     )
   })
 
-  it('with MLflow away a server goes on, and one that starts takes what proved good the last time', async () => {
+  it('without MLflow a running server continues, and a starting one loads the last verified version', async () => {
     await publish(FIRST, 'away', '--alias', 'champion')
     const first = await serve('--model', 'models:/away@champion')
     await server.kill()

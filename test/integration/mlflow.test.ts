@@ -243,7 +243,7 @@ describe('a real MLflow', { timeout: 600_000 }, () => {
     })
   })
 
-  it('killed and started again in the middle: the same run goes on and has every point', async (t) => {
+  it('after a kill and restart, the same run continues and has every point', async (t) => {
     const broker = await (await openBackend(t, 'sqlite')).open()
     const registry = new Registry()
     const { log, lines } = collectLog()

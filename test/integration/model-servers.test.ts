@@ -151,7 +151,7 @@ describe('a token that is no longer taken', () => {
 })
 
 describe('nustream consume', () => {
-  it('is not ready while the model server refuses its token, goes on when it takes it, and counts why', async (t) => {
+  it('is not ready while the model server refuses its token, continues when it accepts it, and counts the reason', async (t) => {
     const backend = await openBackend(t, 'sqlite')
     const broker = await backend.open()
     const { url } = await startServer(t, { model: new TestInferrer() })

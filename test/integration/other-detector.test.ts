@@ -19,7 +19,7 @@ describe('parquet: files of another detector', () => {
     `SELECT e AS event_id, (${sensor})::INTEGER AS sensor_id, 6000 + p AS time, 1.0::DOUBLE AS charge, true AS auxiliary
       FROM range(200) a(e), range(120) b(p)`
 
-  it('are refused where many sensors are none of IceCube', async (t) => {
+  it('are refused if many sensors are not in IceCube', async (t) => {
     const source = await sourceOf(temporaryFolder(t), eventsSql('(e * 120 + p) % 6000'))
     const emitted: number[] = []
     const reading = (async () => {

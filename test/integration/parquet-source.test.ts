@@ -13,7 +13,7 @@ async function sourceOf(folder: string, sql: string, name = 'batch_1.parquet') {
   return openSource(`parquet:${path}`)
 }
 
-it('openSource() of a path that does not exist says so, with a remedy', async () => {
+it('openSource() reports a path that does not exist, with a remedy', async () => {
   await expect(openSource('/no/such/icecube')).rejects.toMatchObject({
     code: 'source_missing',
     message: expect.stringMatching(
@@ -172,7 +172,7 @@ describe('parquet: events', () => {
     ])
   })
 
-  it('whose id comes again are rejected the second time, also after resuming', async (t) => {
+  it('with a repeated id are rejected the second time, also after resuming', async (t) => {
     const rows = [9, 4, 7, 4, 8, 9, 10].flatMap((id) => eventRows(id))
     const source = await sourceOf(temporaryFolder(t), rowsSql(rows))
     const { ids, rejected, chunks } = await readAll(source, { eventsMax: 1 })

@@ -76,7 +76,7 @@ describe('a stream on a Redis Cluster of three masters and three replicas', () =
 })
 
 describe('a node that dies', () => {
-  it('holds up neither readers that wait for it nor an emitter that starts meanwhile', async (t) => {
+  it('delays neither readers that wait for it nor an emitter that starts meanwhile', async (t) => {
     const stream = 'waiting'
     const consumer = await open(t, { stream, visibilityMs: 1_000 })
     const ids = consumeIds(t, consumer)
@@ -145,7 +145,7 @@ describe('a fail-over that takes acknowledged batches with it', () => {
     await cluster.healthy(3)
   })
 
-  it('leaves nobody to notice when the emitter has ended; its next start does', async (t) => {
+  it('is not noticed after the emitter has ended, but at its next start', async (t) => {
     const stream = 'ended'
     const broker = await open(t, { stream })
     // Fewer batches than the positions in the other partitions remember, however the source is cut.
@@ -198,7 +198,7 @@ describe('a fail-over that takes acknowledged batches with it', () => {
   })
 })
 
-it('goes on while a slot moves to another node, key by key', async (t) => {
+it('continues while a slot moves to another node, key by key', async (t) => {
   const stream = 'moved'
   const broker = await open(t, { stream, partitions: 1 })
   const consumer = await open(t, { stream, partitions: 1 })
@@ -217,7 +217,7 @@ it('goes on while a slot moves to another node, key by key', async (t) => {
   expect(await broker.totals()).toEqual({ emitted: total * 4, predicted: total * 4, deadLettered: 0 })
 })
 
-it('needs one living node of those that the URL names, and says so when there is none', async (t) => {
+it('needs one live node of those in the URL, and reports if there is none', async (t) => {
   const [first] = cluster.nodes
   const lone = await openBroker(`redis+cluster://127.0.0.1:1,127.0.0.1:${first.port}`, {
     ...QUICK,

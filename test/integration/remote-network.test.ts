@@ -82,7 +82,7 @@ describe('a model folder whose network runs on a server', () => {
 
   const away: readonly { name: string; answer: ReturnType<Script>; code: string; seconds?: number }[] = [
     {
-      name: 'says when to come back',
+      name: 'sends Retry-After',
       answer: { status: 503, headers: { 'retry-after': '7' } },
       code: 'model_overloaded',
       seconds: 7,
@@ -114,7 +114,7 @@ describe('a model folder whose network runs on a server', () => {
     expect((await remote.infer(randomEvents({ events: 3 }))).faults).toEqual([])
   })
 
-  it('blames no event for what a server says that is not ready, or was not a moment ago', async (t) => {
+  it('blames no event for an answer of a server that is not ready or has just become ready', async (t) => {
     const { local, url } = await serve(t)
     let isReady = true
     let refusals = 0
@@ -134,7 +134,7 @@ describe('a model folder whose network runs on a server', () => {
     expect((await remote.infer(events)).degenerate).toEqual((await local.infer(events)).degenerate)
   })
 
-  it('is away at first, and answers once the server is there', async (t) => {
+  it('is unreachable at first, and answers once the server runs', async (t) => {
     const remote = await openRemoteNetwork(folder, 'http://127.0.0.1:1', { timeoutMs: 300 })
     t.onTestFinished(() => remote[Symbol.asyncDispose]())
     await expect(remote.ready()).rejects.toMatchObject({ code: 'model_unreachable' })
@@ -156,7 +156,7 @@ describe('a model folder whose network runs on a server', () => {
     })
   })
 
-  it('proves a server anew that answers under another version', async (t) => {
+  it('verifies a server again that answers with another version', async (t) => {
     const { url } = await serve(t)
     let version = '1'
     let proofs = 0

@@ -189,13 +189,13 @@ describe('the model server on a socket', () => {
     await until(async () => (await metric(server, 'nustream_server_bodies_bytes')) === 0)
   })
 
-  it('answers what is no HTTP with 400, and goes on', async (test) => {
+  it('answers bytes that are not HTTP with 400, and continues', async (test) => {
     const server = await startServer(test)
     expect(await raw(server, '\u0000\u0001 garbage\r\n\r\n')).toMatch(/^HTTP\/1.1 400 /)
     expect((await post(server, { pulses: [pulse] })).status).toBe(200)
   })
 
-  it('refuses Arrow that is none, by name', async (test) => {
+  it('refuses invalid Arrow, by name', async (test) => {
     const server = await startServer(test)
     for (const body of [Buffer.from('garbage'), Buffer.alloc(0), Buffer.alloc(1000, 255)]) {
       const response = await fetch(`${server.url}/predict`, {

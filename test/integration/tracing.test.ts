@@ -85,7 +85,7 @@ describe.for(BACKENDS)('a trace over %s', (backend) => {
     }
   })
 
-  it('goes on through a part that keeps no spans', async (t) => {
+  it('continues through a process that records no spans', async (t) => {
     const { url, spans } = await startOtlpReceiver(t)
     const broker = await (await openBackend(t, backend)).open()
     const [emitting, serving] = await Promise.all([tracer('emitter', url), tracer('server', url)])

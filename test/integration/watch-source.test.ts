@@ -81,7 +81,7 @@ describe('watch:', () => {
     expect(watching.errors()).toEqual([])
   })
 
-  it('reports a broken file, goes on, and takes it when it has become whole', async (t) => {
+  it('reports a broken file, continues, and reads it once it is complete', async (t) => {
     const { incoming, made, at } = await place(t)
     const bytes = await readFile(await made('good', [5]))
     writeFileSync(at('a-truncated.parquet'), bytes.subarray(0, 100))

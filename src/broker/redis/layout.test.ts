@@ -9,7 +9,7 @@ describe('a delivery id', () => {
 })
 
 describe('readEntries()', () => {
-  it('leaves out entries that are gone and replies that are none', () => {
+  it('leaves out deleted entries and invalid replies', () => {
     const entry = [Buffer.from('1-0'), [Buffer.from('batch'), Buffer.from('x')]]
     expect(readEntries([entry, [Buffer.from('2-0'), null], null]).map(({ id }) => id)).toEqual(['1-0'])
     expect(readEntries(null)).toEqual([])

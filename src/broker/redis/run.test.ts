@@ -77,7 +77,7 @@ describe('RunTrail', () => {
     expect(later[0].trail).toEqual([])
   })
 
-  it('says so when it does not reach back far enough', () => {
+  it('reports if it does not reach back far enough', () => {
     const held = stored(400, 3)
     held[1] = stored(10, 3)[1]
     expect(() => lostOf(held, 3)).toThrow(expect.objectContaining({ code: 'run_lost' }))

@@ -106,7 +106,7 @@ describe('readI3Events()', () => {
     })
   })
 
-  it('gives a broken event with its reason and goes on with the next', async () => {
+  it('gives a broken event with its reason and continues with the next', async () => {
     const daq = { I3EventHeader: headerBlob({ event: 5 }), InIcePulses: PULSES.subarray(0, 60) }
     const good = { I3EventHeader: headerBlob({ event: 6 }), InIcePulses: PULSES }
     const file = Buffer.concat([

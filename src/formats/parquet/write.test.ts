@@ -64,7 +64,7 @@ describe('writeParquet()', () => {
     expect(await query(`SELECT count(*) FROM read_parquet('${path}')`)).toEqual([[0n]])
   })
 
-  it('takes a path with quotes and wildcards for what it is', async () => {
+  it('accepts a path with quotes and wildcards literally', async () => {
     const path = join(folder, "o'neil [1]*.parquet")
     await writeParquet(path, [{ ...IDS[0], values: Int32Array.of(1) }], { rowsInMemoryMax: 1 })
     expect(readdirSync(folder)).toEqual(["o'neil [1]*.parquet"])

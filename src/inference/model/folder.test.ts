@@ -160,7 +160,7 @@ const broken: { name: string; edits: Edit[]; says: RegExp }[] = [
     says: /formatVersion is 2: /,
   },
   {
-    name: 'a digest that is none',
+    name: 'an invalid digest',
     edits: [{ at: ['training', 'dataDigest'], to: 'md5:1234' }],
     says: /training\.dataDigest is "md5:1234": must be "sha256:" and 64/,
   },

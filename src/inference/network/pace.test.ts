@@ -5,7 +5,7 @@ const open = (deadlineMs = 8_000) => new Pace({ deadlineMs, roomMin: 4, roomMax:
 const window = { startedMs: 0, isBusy: true }
 
 describe('Pace', () => {
-  it('begins with the smallest room where there is a deadline, with the largest where there is none', () => {
+  it('begins with the smallest room if there is a deadline, otherwise with the largest', () => {
     expect(open().room).toBe(4)
     const endless = open(Number.POSITIVE_INFINITY)
     expect(endless.room).toBe(100)
@@ -29,7 +29,7 @@ describe('Pace', () => {
     expect(pace.room).toBe(6)
   })
 
-  it('gives no more room for a window that nobody waited for', () => {
+  it('gives no more room for a window without waiting requests', () => {
     const pace = open()
     pace.learn({ ...window, events: 0, room: 4, endedMs: 1 })
     expect(pace.room).toBe(4)

@@ -157,7 +157,7 @@ describe('RequestQueue', () => {
     expect((await again).azimuth).toHaveLength(10)
   })
 
-  it('answers the first of a flood, instead of nobody, where the model is slow', async () => {
+  it('answers the first requests of an overload if the model is slow', async () => {
     const deadlineMs = 1_000
     const workers = fakeWorkers({ free: 2, msPerEvent: 10, onChange: () => queue.pump() })
     onTestFinished(() => workers.close())
@@ -198,7 +198,7 @@ describe('RequestQueue', () => {
     expect(workers.jobs).toHaveLength(1)
   })
 
-  it('skips a planned job that nobody waits for any more', async () => {
+  it('skips a planned job whose requests are all cancelled', async () => {
     const { queue, workers, watched } = open({ eventsPerRun: 1 })
     const caller = new AbortController()
     const asked = queue.infer(events(1, 2, 3), { signal: caller.signal })
@@ -240,7 +240,7 @@ describe('RequestQueue', () => {
     expect([...(await next).azimuth]).toEqual([3])
   })
 
-  it('hands a failure to the requests that shared the job, and goes on', async () => {
+  it('passes a failure to the requests that shared the job, and continues', async () => {
     const { queue, workers } = open()
     const asked = [queue.infer(events(1)), queue.infer(events(2))]
     await turn()

@@ -68,7 +68,7 @@ async function start(
 }
 
 describe('RollOut', () => {
-  it('a new release takes over, and the one before is disposed of once nobody uses it', async () => {
+  it('a new release takes over, and the previous one is disposed of once it is unused', async () => {
     const { world, ask, hot, metric } = await start({})
     expect(await ask()).toBe(1)
     world.offers = 2
@@ -169,7 +169,7 @@ describe('RollOut', () => {
     expect(lines.join()).toContain('a release of the model is taken back')
   })
 
-  it('a release taken back during its probation gives way at once to the one before, which was never unloaded', async () => {
+  it('a release withdrawn during its probation is replaced at once by the previous one, which was still loaded', async () => {
     const { world, ask, rollOut, lines, metric } = await start({}, { probationMs: 60_000 })
     const first = world.models.get(1)
     world.offers = 2
@@ -201,7 +201,7 @@ describe('RollOut', () => {
     expect(lines.filter((line) => line.includes('loading a new release'))).toHaveLength(1)
   })
 
-  it('while the source is away the model stays, and that is said', async () => {
+  it('while the source is unreachable the model stays, and that is reported', async () => {
     const { world, ask, rollOut, metric } = await start({})
     world.isAway = true
     await until(() => rollOut.status.away)

@@ -106,7 +106,7 @@ describe('decodeInferAnswer()', () => {
     expect(() => decodeInferAnswer(answer(outputs))).toThrow(message)
   })
 
-  it('refuses a length of JSON that is none', () => {
+  it('refuses an invalid length of the JSON part', () => {
     expect(() => decodeInferAnswer({ body: new Uint8Array(3), headerLength: 4 })).toThrow('4 of 3 bytes')
     expect(() => decodeInferAnswer({ body: new Uint8Array(3), headerLength: Number.NaN })).toThrow(
       'NaN of 3 bytes',

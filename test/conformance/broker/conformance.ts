@@ -15,7 +15,7 @@ export function describeBroker(name: string, openBackend: OpenBackend): void {
     describeKeeping(openBackend)
     describeSampling(openBackend)
 
-    it('close() is idempotent, and a closed broker says that it is unavailable', async (t) => {
+    it('close() is idempotent, and a closed broker throws that it is unavailable', async (t) => {
       const backend = await openBackend(t)
       const broker = await backend.open()
       await broker.ping()
@@ -56,7 +56,7 @@ export function describeBroker(name: string, openBackend: OpenBackend): void {
       expect((await broker.heartbeats()).map((beat) => beat.alive)).toEqual([true, true])
     })
 
-    it('leave() removes a name at once, and no other; the process may come back', async (t) => {
+    it('leave() removes only its own name, at once; the process may return', async (t) => {
       const backend = await openBackend(t)
       const broker = await backend.open()
       const beat = (instance: string) =>
