@@ -186,6 +186,9 @@ const COLUMNS = [
   { name: 'true_azimuth', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'true_zenith', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'angular_error', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'reference_azimuth', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'reference_zenith', type: 'double', from: 'float64', nanIsNull: true },
+  { name: 'reference_angle', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'utc', type: 'timestamp', from: 'float64', nanIsNull: true },
   { name: 'ra', type: 'double', from: 'float64', nanIsNull: true },
   { name: 'dec', type: 'double', from: 'float64', nanIsNull: true },
@@ -206,7 +209,7 @@ export async function writePredictions(path: string, batches: readonly Predictio
 
 /** In the order of COLUMNS. */
 function toColumns(predictions: PredictionBatch): ColumnArray[] {
-  const { origin, truth, utc } = predictions
+  const { origin, truth, reference, utc } = predictions
   const events = predictions.eventIds.length
   const unknown = new Float64Array(events).fill(Number.NaN)
   const times = (ms: number): Float64Array => new Float64Array(events).fill(ms)
@@ -221,6 +224,9 @@ function toColumns(predictions: PredictionBatch): ColumnArray[] {
     truth?.azimuth ?? unknown,
     truth?.zenith ?? unknown,
     truth ? openingAngles(predictions, truth) : unknown,
+    reference?.azimuth ?? unknown,
+    reference?.zenith ?? unknown,
+    reference ? openingAngles(predictions, reference) : unknown,
     utc ? Float64Array.from(utc, toUnixMs) : unknown,
     ...toSky(predictions),
     same(origin.model),

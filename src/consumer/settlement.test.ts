@@ -15,6 +15,7 @@ function distinctEvents(events: number): EventBatch {
     ...batch,
     offsets,
     truth: { azimuth: column(3), zenith: column(2) },
+    reference: { azimuth: column(4), zenith: column(2.5) },
     utc: BigInt64Array.from({ length: events }, (_, i) => BigInt(1000 + i)),
   }
 }
@@ -51,6 +52,8 @@ function rowOf(predictions: PredictionBatch, id: number) {
     pulses: predictions.pulses[row],
     trueAzimuth: predictions.truth?.azimuth[row],
     trueZenith: predictions.truth?.zenith[row],
+    referenceAzimuth: predictions.reference?.azimuth[row],
+    referenceZenith: predictions.reference?.zenith[row],
     utc: predictions.utc?.[row],
   }
 }
@@ -78,12 +81,13 @@ it('outcomeOf() keeps each event with its own values in every column when others
   const stored = decodePredictionBatch(toSettlement(outcome).predictions ?? new Uint8Array())
   expect(Array.from(stored.eventIds)).toEqual([2n, 3n, 6n])
   for (const id of [2, 3, 6]) expect(rowOf(stored, id)).toEqual(whole && rowOf(whole, id))
-  const { azimuth, zenith, kappa, degenerate, pulses, truth, utc } = stored
-  const columns = [azimuth, zenith, kappa, degenerate, pulses, truth?.azimuth, truth?.zenith, utc]
-  expect(columns.map((column) => column?.length)).toEqual(Array(8).fill(3))
+  const { azimuth, zenith, kappa, degenerate, pulses, truth, reference, utc } = stored
+  const optional = [truth?.azimuth, truth?.zenith, reference?.azimuth, reference?.zenith, utc]
+  const columns = [azimuth, zenith, kappa, degenerate, pulses, ...optional]
+  expect(columns.map((column) => column?.length)).toEqual(Array(10).fill(3))
 })
 
-it('outcomeOf() names the model, the consumer and the batch, and passes truth and pulse counts through', () => {
+it('outcomeOf() names the model, the consumer and the batch, and passes truth, reference and pulse counts through', () => {
   const batch = distinctEvents(4)
   const settlement = toSettlement(settle(batch, answer(4)))
   const stored = decodePredictionBatch(settlement.predictions ?? new Uint8Array())
@@ -97,6 +101,7 @@ it('outcomeOf() names the model, the consumer and the batch, and passes truth an
   expect(stored.origin.predictedAtMs).toBeGreaterThan(1_700_000_000_000)
   expect(Array.from(stored.pulses)).toEqual([1, 2, 3, 4])
   expect(stored.truth).toEqual(batch.truth)
+  expect(stored.reference).toEqual(batch.reference)
   expect(stored.utc).toEqual(batch.utc)
   expect(Array.from(stored.eventIds)).toEqual([1n, 2n, 3n, 4n])
   expect(settlement.predicted).toBe(4)
@@ -111,8 +116,10 @@ it('outcomeOf() stores no predictions where every event became a dead letter', (
   expect(outcome.deadLetters).toHaveLength(1)
 })
 
-it('outcomeOf() of a batch without truth has none', () => {
-  expect(settle(makeEvents(2), answer(2)).predictions?.truth).toBeUndefined()
+it('outcomeOf() of a batch without truth or reference has none', () => {
+  const { predictions } = settle(makeEvents(2), answer(2))
+  expect(predictions?.truth).toBeUndefined()
+  expect(predictions?.reference).toBeUndefined()
 })
 
 it('outcomeOf() counts the pulses of a view', () => {
@@ -124,6 +131,9 @@ it('outcomeOf() counts the pulses of a view', () => {
 it('soundEvents() leaves out the events at fault, and copies nothing without faults', () => {
   const batch = distinctEvents(5)
   const fault = { index: 1, eventId: 2n, code: 'charge_not_finite', message: 'charge NaN' } as const
-  expect(Array.from(soundEvents({ batch, faults: [fault] }).eventIds)).toEqual([1n, 3n, 4n, 5n])
+  const sound = soundEvents({ batch, faults: [fault] })
+  expect(Array.from(sound.eventIds)).toEqual([1n, 3n, 4n, 5n])
+  expect(Array.from(sound.reference?.azimuth ?? [])).toEqual([4, 4.02, 4.03, 4.04])
+  expect(Array.from(sound.reference?.zenith ?? [])).toEqual([2.5, 2.52, 2.53, 2.54])
   expect(soundEvents({ batch, faults: [] })).toBe(batch)
 })

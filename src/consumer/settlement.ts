@@ -82,6 +82,7 @@ function predictionsOf({ delivery, asked, inference, consumer }: Answer): Predic
     degenerate,
     pulses: asked.offsets.subarray(1, eventCount(asked) + 1).map((end, event) => end - asked.offsets[event]),
     ...(asked.truth && { truth: asked.truth }),
+    ...(asked.reference && { reference: asked.reference }),
     ...(asked.utc && { utc: asked.utc }),
   }
 }
@@ -89,7 +90,7 @@ function predictionsOf({ delivery, asked, inference, consumer }: Answer): Predic
 /** The predictions at `indices`, in that order; every column is copied. */
 function selectPredictions(all: PredictionBatch, indices: Int32Array): PredictionBatch {
   const numbers = (column: Float64Array) => Float64Array.from(indices, (index) => column[index])
-  const { truth, utc } = all
+  const { truth, reference, utc } = all
   return {
     origin: all.origin,
     eventIds: BigInt64Array.from(indices, (index) => all.eventIds[index]),
@@ -99,6 +100,9 @@ function selectPredictions(all: PredictionBatch, indices: Int32Array): Predictio
     degenerate: Uint8Array.from(indices, (index) => all.degenerate[index]),
     pulses: indices.map((index) => all.pulses[index]),
     ...(truth && { truth: { azimuth: numbers(truth.azimuth), zenith: numbers(truth.zenith) } }),
+    ...(reference && {
+      reference: { azimuth: numbers(reference.azimuth), zenith: numbers(reference.zenith) },
+    }),
     ...(utc && { utc: BigInt64Array.from(indices, (index) => utc[index]) }),
   }
 }

@@ -96,6 +96,8 @@ export interface EventRow {
   /** The line fit of the same pulses, for comparison; null if it determines no direction. */
   readonly lineFit: DirectionRad | null
   readonly truth: DirectionRad | null
+  /** What another reconstruction says, such as IceCube's own fit, if the stream carries it. It is not the truth. */
+  readonly reference?: DirectionRad
   /** Opening angle between prediction and truth, 0 to π; null without truth. */
   readonly errorRad: number | null
   /** All pulses of the event, including those that are not sent. */

@@ -60,6 +60,19 @@ describe('sampleEvents()', () => {
     expect(event.chargeTotal).toBe(900 * 50 + 100)
   })
 
+  it('gives the reference apart from the truth, and none where it is not known', () => {
+    const reference = {
+      azimuth: Float64Array.of(4, Number.NaN),
+      zenith: Float64Array.of(1.123456, Number.NaN),
+    }
+    const sampled = sampleEvents(toMessage('b', { ...makeEvents(2), reference }), choice(0))
+    const known = sampled.map(({ eventId, truth, reference: found }) => [eventId, truth, found])
+    expect(known.toSorted()).toEqual([
+      ['1', null, { azimuth: 4, zenith: 1.12346 }],
+      ['2', null, undefined],
+    ])
+  })
+
   it('leaves out invalid events', () => {
     const events = makeEvents(2, 1)
     events.charges[0] = Number.NaN

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { BatchMessage, StoredPredictions } from '../broker/contract.ts'
-import { angularDistance, fromSourceVector } from '../event/direction.ts'
+import { angularDistance, type DirectionColumns, fromSourceVector } from '../event/direction.ts'
 import { type EventBatch, eventCount, toUnixMs } from '../event/event-batch.ts'
 import type { PredictionBatch } from '../event/prediction-wire.ts'
 import { SENSOR_COUNT } from '../event/sensors.ts'
 import { decodeEvents } from '../event/wire.ts'
 import type { LineFit } from '../inference/linefit/linefit.ts'
-import type { DrawnEvent, DrawnPrediction, DrawnPulses } from './messages.ts'
+import type { DirectionRad, DrawnEvent, DrawnPrediction, DrawnPulses } from './messages.ts'
 
 /** A sampled event that waits for its prediction. */
 export type SampledEvent = Omit<
@@ -65,7 +65,8 @@ function toSampled(
     eventId: id.toString(),
     batchId,
     lineFit: fit.isDegenerate ? null : roundedDirection(fromSourceVector(fit.x, fit.y, fit.z)),
-    truth: truthOf(batch, event),
+    truth: directionAt(batch.truth, event),
+    ...referenceOf(batch, event),
     pulsesTotal: to - from,
     chargeTotal: rounded(
       batch.charges.subarray(from, to).reduce((sum, charge) => sum + charge, 0),
@@ -75,9 +76,15 @@ function toSampled(
   }
 }
 
-function truthOf({ truth }: EventBatch, event: number): DrawnEvent['truth'] {
-  if (!truth || Number.isNaN(truth.azimuth[event]) || Number.isNaN(truth.zenith[event])) return null
-  return roundedDirection({ azimuth: truth.azimuth[event], zenith: truth.zenith[event] })
+/** Null where the direction is not known. */
+function directionAt(columns: DirectionColumns | undefined, event: number): DirectionRad | null {
+  if (!columns || Number.isNaN(columns.azimuth[event]) || Number.isNaN(columns.zenith[event])) return null
+  return roundedDirection({ azimuth: columns.azimuth[event], zenith: columns.zenith[event] })
+}
+
+function referenceOf(batch: EventBatch, event: number): Pick<DrawnEvent, 'reference'> {
+  const reference = directionAt(batch.reference, event)
+  return reference ? { reference } : {}
 }
 
 /** Rows of the pulses to send, in order of time. */

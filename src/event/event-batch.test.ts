@@ -20,12 +20,13 @@ function spellOut(batch: EventBatch): unknown[] {
       charges: [...batch.charges.subarray(from, to)],
       auxiliary: [...batch.auxiliary.subarray(from, to)],
       utc: batch.utc?.[i] ?? UTC_UNKNOWN,
+      reference: [batch.reference?.azimuth[i] ?? Number.NaN, batch.reference?.zenith[i] ?? Number.NaN],
       truth: batch.truth && [batch.truth.azimuth[i], batch.truth.zenith[i], batch.truth.topology?.[i] ?? 0],
     }
   })
 }
 
-const random = randomEvents({ events: 6, truth: true, utc: true })
+const random = randomEvents({ events: 6, truth: true, reference: true, utc: true })
 const batch: EventBatch = {
   ...random,
   ...(random.truth && { truth: { ...random.truth, topology: Uint8Array.of(0, 1, 2, 3, 2, 1) } }),
@@ -69,6 +70,11 @@ describe('concatEvents()', () => {
     expect(concatEvents([batch])).toBe(batch)
     expect(eventCount(concatEvents([]))).toBe(0)
     expect([...concatEvents([]).offsets]).toEqual([0])
+  })
+
+  it('marks the reference of a batch without it as unknown', () => {
+    const joined = concatEvents([randomEvents({ events: 1 }), sliceEvents(batch, 1, 2)])
+    expect([...(joined.reference?.zenith ?? [])]).toEqual([Number.NaN, batch.reference?.zenith[1]])
   })
 
   it('marks the truth of a batch without it as unknown', () => {

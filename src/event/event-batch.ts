@@ -11,6 +11,17 @@ export interface Truth {
 }
 
 /**
+ * Where another reconstruction, such as IceCube's own fit, says that events came from. It is not the truth, and is never
+ * used as such. NaN marks an event without a reference. Radians, as in `Truth`.
+ */
+export interface Reference {
+  /** [events] */
+  readonly azimuth: Float64Array
+  /** [events] */
+  readonly zenith: Float64Array
+}
+
+/**
  * `energy`: of the neutrino, GeV; of a through-going track and of atmospheric muons that of the (most energetic) muon where its
  * simulation begins. `vertex`: where the light begins, m. `inelasticity`: share of the energy that goes into hadrons.
  * `muon_energy`: of the neutrino's own muon at the vertex, GeV. `visible_muons`: muons of the atmosphere that gave at least
@@ -49,6 +60,7 @@ export interface EventBatch {
   /** 1 for a pulse of lower quality (soft local coincidence), otherwise 0. [pulses] */
   readonly auxiliary: Uint8Array
   readonly truth?: Truth
+  readonly reference?: Reference
   /** When the event's own clock stood at 0: nanoseconds since 1970-01-01 UTC, or `UTC_UNKNOWN`. [events] */
   readonly utc?: BigInt64Array
 }
@@ -72,6 +84,10 @@ export function pulseCount(batch: EventBatch): number {
 
 /** Events `from` to `to` (exclusive) of a batch as a view: no pulse is copied. */
 export function sliceEvents(batch: EventBatch, from: number, to: number): EventBatch {
+  const reference = batch.reference && {
+    azimuth: batch.reference.azimuth.subarray(from, to),
+    zenith: batch.reference.zenith.subarray(from, to),
+  }
   const truth = batch.truth && {
     azimuth: batch.truth.azimuth.subarray(from, to),
     zenith: batch.truth.zenith.subarray(from, to),
@@ -88,6 +104,7 @@ export function sliceEvents(batch: EventBatch, from: number, to: number): EventB
     charges: batch.charges,
     auxiliary: batch.auxiliary,
     ...(truth && { truth }),
+    ...(reference && { reference }),
     ...(batch.utc && { utc: batch.utc.subarray(from, to) }),
   }
 }
@@ -101,6 +118,7 @@ export function concatEvents(batches: readonly EventBatch[]): EventBatch {
     {
       hasTruth: batches.some((batch) => batch.truth),
       hasTopology: batches.some((batch) => batch.truth?.topology),
+      hasReference: batches.some((batch) => batch.reference),
       hasUtc: batches.some((batch) => batch.utc),
     },
   )
@@ -131,6 +149,7 @@ export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): Eve
   const into = allocateEvents(chosen.length, pulses, {
     hasTruth: batch.truth !== undefined,
     hasTopology: batch.truth?.topology !== undefined,
+    hasReference: batch.reference !== undefined,
     hasUtc: batch.utc !== undefined,
   })
   for (const [i, index] of chosen.entries()) copyEvents(into, i, sliceEvents(batch, index, index + 1))
@@ -140,18 +159,22 @@ export function selectEvents(batch: EventBatch, indices: ArrayLike<number>): Eve
 interface OptionalColumns {
   readonly hasTruth?: boolean
   readonly hasTopology?: boolean
+  readonly hasReference?: boolean
   readonly hasUtc?: boolean
 }
 
-/** Room for that many, with offsets 0, truth and UTC unknown. */
+/** Room for that many, with offsets 0, truth, reference and UTC unknown. */
 export function allocateEvents(
   events: number,
   pulses: number,
-  { hasTruth = false, hasTopology = false, hasUtc = false }: OptionalColumns,
+  { hasTruth = false, hasTopology = false, hasReference = false, hasUtc = false }: OptionalColumns,
 ): EventBatch {
-  const truth: Truth = {
+  const unknown = () => ({
     azimuth: new Float64Array(events).fill(Number.NaN),
     zenith: new Float64Array(events).fill(Number.NaN),
+  })
+  const truth: Truth = {
+    ...unknown(),
     ...(hasTopology && { topology: new Uint8Array(events) }),
   }
   return {
@@ -162,6 +185,7 @@ export function allocateEvents(
     charges: new Float32Array(pulses),
     auxiliary: new Uint8Array(pulses),
     ...(hasTruth && { truth }),
+    ...(hasReference && { reference: unknown() }),
     ...(hasUtc && { utc: new BigInt64Array(events).fill(UTC_UNKNOWN) }),
   }
 }
@@ -179,6 +203,10 @@ function copyEvents(into: EventBatch, at: number, from: EventBatch): void {
   into.charges.set(from.charges.subarray(first, last), row)
   into.auxiliary.set(from.auxiliary.subarray(first, last), row)
   if (from.utc) into.utc?.set(from.utc, at)
+  if (from.reference) {
+    into.reference?.azimuth.set(from.reference.azimuth, at)
+    into.reference?.zenith.set(from.reference.zenith, at)
+  }
   if (!from.truth || !into.truth) return
   into.truth.azimuth.set(from.truth.azimuth, at)
   into.truth.zenith.set(from.truth.zenith, at)

@@ -35,6 +35,36 @@ describe('predictions on the wire', () => {
     expect(decodePredictionBatch(encodePredictionBatch(timed))).toEqual(timed)
   })
 
+  it('come back with the reference of each event, apart from the truth', () => {
+    const reference = {
+      azimuth: Float64Array.of(Number.NaN, 2.5, 0),
+      zenith: Float64Array.of(Number.NaN, 1.25, 3),
+    }
+    const { truth, ...blind } = predictions
+    expect(decodePredictionBatch(encodePredictionBatch({ ...blind, reference }))).toEqual({
+      ...blind,
+      reference,
+    })
+    const both = decodePredictionBatch(encodePredictionBatch({ ...predictions, reference }))
+    expect(both).toEqual({ ...predictions, reference })
+    expect(both.truth).toEqual(truth)
+  })
+
+  it('have no columns of a reference where none came, and need both', () => {
+    const table = tableFromIPC(encodePredictionBatch(predictions))
+    expect(table.schema.names.filter((name) => String(name).startsWith('reference'))).toEqual([])
+    const columns = table.schema.names.map((name) => ({
+      name: String(name),
+      values: table.getChild(String(name))?.toArray(),
+      nullable: true,
+    }))
+    const half = [...columns, { name: 'reference_azimuth', values: new Float64Array(3), nullable: true }]
+    const bytes = writeArrowStream(half, 3, new Map(table.schema.metadata))
+    expect(() => decodePredictionBatch(bytes)).toThrow(
+      'column reference_zenith is missing; a reference is both or neither',
+    )
+  })
+
   it('come back without truth where none is known', () => {
     const { truth, ...blind } = predictions
     expect(decodePredictionBatch(encodePredictionBatch(blind))).toEqual(blind)

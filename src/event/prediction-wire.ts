@@ -15,8 +15,17 @@ import {
 import { type ArrowRecordBatch, readArrowStream } from './arrow-read.ts'
 import { writeArrowStream } from './arrow-write.ts'
 import { openingAngles } from './direction.ts'
-import type { Truth } from './event-batch.ts'
-import { checkWireVersion, placeOfUtc, readNullable, readUtc, wireMetadata } from './wire-schema.ts'
+import type { Reference, Truth } from './event-batch.ts'
+import {
+  checkWireVersion,
+  placeOfUtc,
+  placesOfDirection,
+  REFERENCE_COLUMNS,
+  readDirections,
+  readNullable,
+  readUtc,
+  wireMetadata,
+} from './wire-schema.ts'
 
 /** Who made the predictions of a batch, from what, and when. Times are Unix milliseconds. */
 export interface PredictionOrigin {
@@ -43,6 +52,8 @@ export interface PredictionBatch {
   readonly degenerate: Uint8Array
   readonly pulses: Int32Array
   readonly truth?: Truth
+  /** What another reconstruction says, as it came with the event. It is not the truth. */
+  readonly reference?: Reference
   /** When the event happened, as it came with the event: nanoseconds since 1970-01-01 UTC, or `UTC_UNKNOWN`. */
   readonly utc?: BigInt64Array
 }
@@ -55,7 +66,7 @@ export function encodePredictionBatch(
   predictions: PredictionBatch,
   notes: ReadonlyMap<string, string> = new Map(),
 ): Uint8Array {
-  const { eventIds, azimuth, zenith, kappa, degenerate, pulses, truth, utc, origin } = predictions
+  const { eventIds, azimuth, zenith, kappa, degenerate, pulses, truth, reference, utc, origin } = predictions
   const rows = eventIds.length
   const unknown = new Float64Array(rows).fill(Number.NaN)
   const columns = [
@@ -68,6 +79,7 @@ export function encodePredictionBatch(
     { name: 'true_azimuth', values: truth?.azimuth ?? unknown, nullable: true },
     { name: 'true_zenith', values: truth?.zenith ?? unknown, nullable: true },
     { name: 'angular_error', values: truth ? openingAngles(predictions, truth) : unknown, nullable: true },
+    ...(reference ? toReferenceColumns(reference) : []),
     ...(utc ? [{ name: 'utc', values: utc, nullable: true }] : []),
   ]
   return writeArrowStream(
@@ -75,6 +87,14 @@ export function encodePredictionBatch(
     rows,
     new Map([...notes, ...wireMetadata('predictions'), ...toMetadata(origin)]),
   )
+}
+
+function toReferenceColumns({ azimuth, zenith }: Reference) {
+  const [azimuthName, zenithName] = REFERENCE_COLUMNS
+  return [
+    { name: azimuthName, values: azimuth, nullable: true },
+    { name: zenithName, values: zenith, nullable: true },
+  ]
 }
 
 /**
@@ -95,6 +115,7 @@ export function decodePredictionBatch(bytes: Uint8Array): PredictionBatch {
   const nullable = (name: string) => readNullable(batch, wantColumn(places, name, [float64.name]))
 
   const truth = { azimuth: nullable('true_azimuth'), zenith: nullable('true_zenith') }
+  const reference = readDirections(batch, placesOfDirection(places, REFERENCE_COLUMNS, 'a reference'))
   const utc = readUtc(batch, placeOfUtc(places))
   const hasTruth = truth.azimuth.some((value) => !Number.isNaN(value))
   return {
@@ -106,6 +127,7 @@ export function decodePredictionBatch(bytes: Uint8Array): PredictionBatch {
     degenerate: column('degenerate', uint8),
     pulses: column('pulses', int32),
     ...(hasTruth && { truth }),
+    ...(reference && { reference }),
     ...(utc && { utc }),
   }
 }

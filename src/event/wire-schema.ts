@@ -1,7 +1,15 @@
 import { EventError } from '../errors.ts'
-import { type ColumnPlace, float64, int64, isValid, readValues, wantColumn } from './arrow-columns.ts'
+import {
+  type ColumnPlace,
+  float64,
+  int64,
+  isValid,
+  mismatch,
+  readValues,
+  wantColumn,
+} from './arrow-columns.ts'
 import type { ArrowRecordBatch } from './arrow-read.ts'
-import { type Truth, UTC_UNKNOWN } from './event-batch.ts'
+import { UTC_UNKNOWN } from './event-batch.ts'
 import { isKnownDetector } from './sensors.ts'
 
 /** Key of the schema's metadata that says what a stream holds and in which version: `events/1`, `predictions/1`. */
@@ -52,15 +60,45 @@ export function checkDetector(metadata: ReadonlyMap<string, string>): void {
   throw new EventError('detector_unknown', message)
 }
 
-/** The true directions of a record batch; undefined where neither column is there. */
-export function readTruth(
-  recordBatch: ArrowRecordBatch,
-  azimuth: ColumnPlace | undefined,
-  zenith: ColumnPlace | undefined,
-): Truth | undefined {
-  if (!azimuth || !zenith) return undefined
-  return { azimuth: readNullable(recordBatch, azimuth), zenith: readNullable(recordBatch, zenith) }
+/** The two columns of a direction. */
+export interface DirectionPlaces {
+  readonly azimuth: ColumnPlace
+  readonly zenith: ColumnPlace
 }
+
+/**
+ * Where a stream has the columns of a direction that may be absent; undefined where neither is there.
+ * @param what names the direction in the message
+ * @throws EventError `wire_schema_mismatch` where one of them is missing or has another type
+ */
+export function placesOfDirection(
+  places: ReadonlyMap<string, ColumnPlace>,
+  [azimuth, zenith]: readonly [azimuth: string, zenith: string],
+  what: string,
+): DirectionPlaces | undefined {
+  if (!places.has(azimuth) && !places.has(zenith)) return undefined
+  const missing = [azimuth, zenith].find((name) => !places.has(name))
+  if (missing !== undefined) throw mismatch(`column ${missing} is missing; ${what} is both or neither`)
+  return {
+    azimuth: wantColumn(places, azimuth, [float64.name]),
+    zenith: wantColumn(places, zenith, [float64.name]),
+  }
+}
+
+/** The directions of a record batch, NaN where they are null; undefined where the columns are not there. */
+export function readDirections(
+  recordBatch: ArrowRecordBatch,
+  places: DirectionPlaces | undefined,
+): { readonly azimuth: Float64Array; readonly zenith: Float64Array } | undefined {
+  if (!places) return undefined
+  return {
+    azimuth: readNullable(recordBatch, places.azimuth),
+    zenith: readNullable(recordBatch, places.zenith),
+  }
+}
+
+/** Names of the columns of a reference direction, of events and of predictions. */
+export const REFERENCE_COLUMNS = ['reference_azimuth', 'reference_zenith'] as const
 
 /** Numbers of a nullable column, NaN where it is null. */
 export function readNullable(recordBatch: ArrowRecordBatch, place: ColumnPlace): Float64Array {

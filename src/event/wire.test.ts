@@ -51,6 +51,8 @@ describe('events on the wire', () => {
   it.each([
     { name: 'with truth', batch: randomEvents({ truth: true }) },
     { name: 'with times', batch: randomEvents({ utc: true }) },
+    { name: 'with references', batch: randomEvents({ truth: true, reference: true, utc: true }) },
+    { name: 'with references and no truth', batch: randomEvents({ reference: true }) },
     { name: 'without truth', batch: randomEvents() },
     { name: 'of one pulse', batch: randomEvents({ events: 1, pulsesMax: 1 }) },
     { name: 'none at all', batch: randomEvents({ events: 0 }) },
@@ -60,18 +62,24 @@ describe('events on the wire', () => {
   })
 
   it('send only the events of a view', () => {
-    const batch = randomEvents({ events: 7, truth: true })
+    const batch = randomEvents({ events: 7, truth: true, reference: true })
     const sent = decodeEventBatch(encodeEventBatch(sliceEvents(batch, 2, 5)))
     expect([...sent.eventIds]).toEqual([102n, 103n, 104n])
     expect([...sent.offsets]).toEqual([...batch.offsets.subarray(2, 6)].map((row) => row - batch.offsets[2]))
     expect(sent.times).toEqual(batch.times.slice(batch.offsets[2], batch.offsets[5]))
     expect(sent.truth?.zenith).toEqual(batch.truth?.zenith.slice(2, 5))
+    expect(sent.reference?.azimuth).toEqual(batch.reference?.azimuth.slice(2, 5))
+    expect(sent.reference?.zenith).toEqual(batch.reference?.zenith.slice(2, 5))
   })
 
   it.each([
     {
       name: 'truth of more events',
       more: { truth: { azimuth: new Float64Array(3), zenith: new Float64Array(3) } },
+    },
+    {
+      name: 'references of fewer events',
+      more: { reference: { azimuth: new Float64Array(1), zenith: new Float64Array(1) } },
     },
     { name: 'times of fewer events', more: { utc: new BigInt64Array(1) } },
     { name: 'offsets of more events', more: { offsets: Int32Array.of(0, 1, 2, 3) } },

@@ -2,7 +2,6 @@ import { EventError, type EventErrorCode } from '../errors.ts'
 import {
   type ColumnPlace,
   float32,
-  float64,
   int64,
   isValid,
   type Lists,
@@ -22,8 +21,11 @@ import { concatEvents, type EventBatch, eventCount } from './event-batch.ts'
 import {
   checkDetector,
   checkWireVersion,
+  type DirectionPlaces,
   placeOfUtc,
-  readTruth,
+  placesOfDirection,
+  REFERENCE_COLUMNS,
+  readDirections,
   readUtc,
   wireMetadata,
 } from './wire-schema.ts'
@@ -51,6 +53,11 @@ export function encodeEventBatch(batch: EventBatch): Uint8Array {
   if (batch.truth) {
     columns.push({ name: 'azimuth', values: batch.truth.azimuth, nullable: true })
     columns.push({ name: 'zenith', values: batch.truth.zenith, nullable: true })
+  }
+  if (batch.reference) {
+    const [azimuth, zenith] = REFERENCE_COLUMNS
+    columns.push({ name: azimuth, values: batch.reference.azimuth, nullable: true })
+    columns.push({ name: zenith, values: batch.reference.zenith, nullable: true })
   }
   if (batch.utc) columns.push({ name: 'utc', values: batch.utc, nullable: true })
   return writeArrowStream(columns, rows, wireMetadata('events'))
@@ -114,29 +121,24 @@ interface EventColumns {
   readonly time: ColumnPlace
   readonly charge: ColumnPlace
   readonly auxiliary: ColumnPlace
-  readonly azimuth: ColumnPlace | undefined
-  readonly zenith: ColumnPlace | undefined
+  readonly truth: DirectionPlaces | undefined
+  readonly reference: DirectionPlaces | undefined
   readonly utc: ColumnPlace | undefined
 }
 
 function eventColumns(places: ReadonlyMap<string, ColumnPlace>): EventColumns {
   const list = (name: string, value: string) =>
     wantColumn(places, name, [`list<${value}>`, `large_list<${value}>`])
-  const optional = (name: string) => (places.has(name) ? wantColumn(places, name, [float64.name]) : undefined)
-  const columns = {
+  return {
     eventId: wantColumn(places, 'event_id', [int64.name]),
     sensorId: list('sensor_id', uint16.name),
     time: list('time', float32.name),
     charge: list('charge', float32.name),
     auxiliary: list('auxiliary', uint8.name),
-    azimuth: optional('azimuth'),
-    zenith: optional('zenith'),
+    truth: placesOfDirection(places, ['azimuth', 'zenith'], 'truth'),
+    reference: placesOfDirection(places, REFERENCE_COLUMNS, 'a reference'),
     utc: placeOfUtc(places),
   }
-  if (!columns.azimuth !== !columns.zenith) {
-    throw mismatch(`column ${columns.azimuth ? 'zenith' : 'azimuth'} is missing; truth is both or neither`)
-  }
-  return columns
 }
 
 function decodeRecordBatch(recordBatch: ArrowRecordBatch, columns: EventColumns): DecodedEvents {
@@ -147,9 +149,11 @@ function decodeRecordBatch(recordBatch: ArrowRecordBatch, columns: EventColumns)
     charge: readLists(recordBatch, columns.charge, float32),
     auxiliary: readLists(recordBatch, columns.auxiliary, uint8),
   })
-  const truth = readTruth(recordBatch, columns.azimuth, columns.zenith)
+  const truth = readDirections(recordBatch, columns.truth)
+  const reference = readDirections(recordBatch, columns.reference)
   const utc = readUtc(recordBatch, columns.utc)
-  return { batch: { eventIds: ids.values, ...pulses, ...(truth && { truth }), ...(utc && { utc }) }, faults }
+  const optional = { ...(truth && { truth }), ...(reference && { reference }), ...(utc && { utc }) }
+  return { batch: { eventIds: ids.values, ...pulses, ...optional }, faults }
 }
 
 /** The four list columns of a record batch, under their names on the wire. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, type TestContext } from 'vitest'
-import { frameBytes, headerBlob, makeI3File, pulseMapBlob } from '../../test/support/i3-file.ts'
+import { frameBytes, headerBlob, makeI3File, particleBlob, pulseMapBlob } from '../../test/support/i3-file.ts'
 import { toEventId } from './icecube-files.ts'
 import { openSource } from './open.ts'
 import type { SourceChunk } from './source.ts'
@@ -32,7 +32,23 @@ describe('i3: source', () => {
     const [{ events }] = chunks
     expect(events.truth?.zenith[1]).toBe(1)
     expect(events.truth?.azimuth[1]).toBe(2)
+    expect(events.reference).toBeUndefined()
     expect(events.utc?.[0]).toBe(BigInt(Date.UTC(2026, 0, 1)) * 1_000_000n + 1_000_000_000n)
+  })
+
+  it('gives the reference of each event apart from truth, and none where the file has no fit', async (t) => {
+    const frames = [1, 2].flatMap((event) => [
+      frameBytes('Q', { I3EventHeader: headerBlob({ event }) }),
+      frameBytes('P', {
+        I3EventHeader: headerBlob({ event, subEventStream: 'InIceSplit' }),
+        InIcePulses: pulseMapBlob([[[1, 1, 0], [{ time: 100, charge: 1 }]]]),
+        ...(event === 2 && { SplineMPE: particleBlob({ zenith: 1.25, azimuth: 4 }) }),
+      }),
+    ])
+    const [{ events }] = await chunksOf(`i3:${folderOf(t, { a: Buffer.concat(frames) })}/a`)
+    expect([...(events.reference?.azimuth ?? [])]).toEqual([Number.NaN, 4])
+    expect([...(events.reference?.zenith ?? [])]).toEqual([Number.NaN, 1.25])
+    expect(events.truth).toBeUndefined()
   })
 
   it('gives pulses in order of time, with sensors of IceCube-86 and soft ones as auxiliary, and no tank', async (t) => {

@@ -220,7 +220,8 @@ class ChunkBuilder {
 
 function toBatch(events: readonly EventColumns[], pulses: number): EventBatch {
   const hasTruth = events.some(({ event }) => event.truth !== undefined)
-  const batch = allocateEvents(events.length, pulses, { hasTruth, hasUtc: true })
+  const hasReference = events.some(({ event }) => event.reference !== undefined)
+  const batch = allocateEvents(events.length, pulses, { hasTruth, hasReference, hasUtc: true })
   let at = 0
   for (const [i, { event, rows, sensorIds }] of events.entries()) {
     batch.eventIds[i] = toEventId(event.identity)
@@ -233,6 +234,10 @@ function toBatch(events: readonly EventColumns[], pulses: number): EventBatch {
     }
     batch.offsets[i + 1] = at
     if (batch.utc) batch.utc[i] = event.utcNs
+    if (batch.reference && event.reference) {
+      batch.reference.azimuth[i] = event.reference.azimuth
+      batch.reference.zenith[i] = event.reference.zenith
+    }
     if (batch.truth && event.truth) {
       batch.truth.azimuth[i] = event.truth.azimuth
       batch.truth.zenith[i] = event.truth.zenith

@@ -189,13 +189,14 @@ describe('an event on the page', () => {
   it('has words that lie neither on one another nor on the facts, and a free head of its arrow', async (t) => {
     const { page, stage } = await open(t, { context: { reducedMotion: 'reduce' } })
     const lineFit = { azimuth: 0.62, zenith: 1.1 }
-    stage.view.addEvent({ ...TRACK, key: '105~fit', eventId: '105', lineFit })
+    const reference = { azimuth: 0.5, zenith: 1.25 }
+    stage.view.addEvent({ ...TRACK, key: '105~fit', eventId: '105', lineFit, reference })
     await page.goto(`${stage.url}/#/event/105~fit`)
     await untilShown(page, '105~fit')
     await untilPlayed(page)
     const words = await page.locator('.label:not(.depth), .facts, .legend').all()
     const boxes = await Promise.all(words.map((word) => word.boundingBox()))
-    expect(boxes).toHaveLength(5)
+    expect(boxes).toHaveLength(6)
     for (const [i, a] of boxes.entries())
       for (const b of boxes.slice(i + 1)) {
         if (!a || !b) throw new Error('a word has no place')

@@ -224,9 +224,12 @@ const predictions = {
   truth: { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(0.75, Number.NaN) },
 }
 
+const toNullable = (column = new Float64Array(0)) =>
+  Array.from(column, (value) => (Number.isNaN(value) ? null : value))
+
 describe('pyarrow reads', () => {
   it('our events, value for value', async () => {
-    const batch = randomEvents({ events: 50, pulsesMax: 40, truth: true })
+    const batch = randomEvents({ events: 50, pulsesMax: 40, truth: true, reference: true })
     const read = JSON.parse(String(await run(TO_JSON, encodeEventBatch(batch))))
     const lists = (values: Uint16Array | Float32Array | Uint8Array) =>
       Array.from(batch.eventIds, (_, i) => [...values.subarray(batch.offsets[i], batch.offsets[i + 1])])
@@ -238,6 +241,8 @@ describe('pyarrow reads', () => {
       auxiliary: lists(batch.auxiliary),
       azimuth: [...(batch.truth?.azimuth ?? [])],
       zenith: [...(batch.truth?.zenith ?? [])],
+      reference_azimuth: toNullable(batch.reference?.azimuth),
+      reference_zenith: toNullable(batch.reference?.zenith),
     })
     expect(read.metadata).toEqual({ 'nustream.schema': 'events/1' })
   })

@@ -17,13 +17,15 @@ export interface RandomEventsOptions {
   /** Each event has from 1 to this many. */
   readonly pulsesMax?: number
   readonly truth?: boolean
+  /** The first event has no reference. */
+  readonly reference?: boolean
   /** The last event's time is not known. */
   readonly utc?: boolean
 }
 
 /** Sound events without physics: ids from 100 on, pulses of any sensor at any time. */
 export function randomEvents(options: RandomEventsOptions = {}): EventBatch {
-  const { seed = 1, events = 5, pulsesMax = 9, truth = false, utc = false } = options
+  const { seed = 1, events = 5, pulsesMax = 9, truth = false, reference = false, utc = false } = options
   const random = seededRandom(seed)
   const below = (limit: number) => Math.floor(random() * limit)
   const counts = Array.from({ length: events }, () => 1 + below(pulsesMax))
@@ -46,6 +48,12 @@ export function randomEvents(options: RandomEventsOptions = {}): EventBatch {
       truth: {
         azimuth: Float64Array.from(counts, () => random() * 2 * Math.PI),
         zenith: Float64Array.from(counts, () => random() * Math.PI),
+      },
+    }),
+    ...(reference && {
+      reference: {
+        azimuth: Float64Array.from(counts, (_, i) => (i === 0 ? Number.NaN : random() * 2 * Math.PI)),
+        zenith: Float64Array.from(counts, (_, i) => (i === 0 ? Number.NaN : random() * Math.PI)),
       },
     }),
   }

@@ -1,5 +1,5 @@
 import { type GeoProjection, geoGraticule, geoPath } from 'd3-geo'
-import type { DrawnEvent, SkyPoints } from '../../src/display/messages.ts'
+import type { DirectionRad, DrawnEvent, SkyPoints } from '../../src/display/messages.ts'
 import {
   circleLine,
   circleOf,
@@ -37,6 +37,7 @@ const INK = {
   circle: '#ffb48f',
   shown: '#ffffff',
   truth: '#57c8ee',
+  reference: '#7fd98b',
 }
 
 /** Draws the map. Returns the positions of the points that can be clicked. */
@@ -111,7 +112,7 @@ function drawCircles(context: CanvasRenderingContext2D, projection: GeoProjectio
   context.globalAlpha = 1
 }
 
-/** The drawn event: a ring with its error circle, and a cross for the truth. */
+/** The drawn event: a ring with its circle, a cross for the truth and a plus sign for the reference. */
 function drawShown(
   context: CanvasRenderingContext2D,
   projection: GeoProjection,
@@ -124,16 +125,32 @@ function drawShown(
   if (circle) stroke(context, { color: INK.shown, width: 1.6 }, () => path(circleLine(circle)))
   if (place)
     stroke(context, { color: INK.shown, width: 2 }, () => context.arc(place[0], place[1], 6, 0, 2 * Math.PI))
-  const truth = shown.truth && placeIn(frame, shown.truth, shown.utcMs)
-  const cross = truth && projection(truth)
-  if (!cross) return
-  const [x, y] = cross
-  stroke(context, { color: INK.truth, width: 2 }, () => {
-    context.moveTo(x - 6, y - 6)
-    context.lineTo(x + 6, y + 6)
-    context.moveTo(x + 6, y - 6)
-    context.lineTo(x - 6, y + 6)
-  })
+  const at = (direction: DirectionRad | null | undefined) => {
+    const found = direction && placeIn(frame, direction, shown.utcMs)
+    return found && projection(found)
+  }
+  const cross = at(shown.truth)
+  if (cross)
+    stroke(context, { color: INK.truth, width: 2 }, () => {
+      lineThrough(context, cross, [6, 6])
+      lineThrough(context, cross, [6, -6])
+    })
+  const plus = at(shown.reference)
+  if (plus)
+    stroke(context, { color: INK.reference, width: 2 }, () => {
+      lineThrough(context, plus, [8, 0])
+      lineThrough(context, plus, [0, 8])
+    })
+}
+
+/** A line with its centre at a place; `reach` goes from there to one end. */
+function lineThrough(
+  context: CanvasRenderingContext2D,
+  [x, y]: readonly [number, number],
+  [reachX, reachY]: readonly [number, number],
+): void {
+  context.moveTo(x - reachX, y - reachY)
+  context.lineTo(x + reachX, y + reachY)
 }
 
 function drawNames(context: CanvasRenderingContext2D, projection: GeoProjection, frame: SkyFrame): void {

@@ -44,14 +44,23 @@ describe('buildScene()', () => {
     const scene = buildScene({
       ...event,
       truth: { azimuth: 2, zenith: 1 },
+      reference: { azimuth: 2.5, zenith: 1.5 },
       lineFit: { azimuth: 3, zenith: 2 },
     })
     expect(Math.hypot(...minus(scene.anchor, [100, -50, -200]))).toBeLessThan(45)
-    expect(scene.lines.map(({ role }) => role)).toEqual(['reconstructed', 'truth', 'line-fit'])
+    expect(scene.lines.map(({ role }) => role)).toEqual(['reconstructed', 'truth', 'reference', 'line-fit'])
     for (const { tail, head } of scene.lines) {
       const toAnchor = unit(minus(scene.anchor, tail))
       expect(dot(toAnchor, unit(minus(head, tail)))).toBeCloseTo(1, 6)
     }
+  })
+
+  it('draws the reference as a line of its own where there is no truth', () => {
+    const scene = buildScene({
+      ...exampleTrack({ azimuth: 2, zenith: 1 }),
+      reference: { azimuth: 2, zenith: 1 },
+    })
+    expect(scene.lines.map(({ label }) => label)).toEqual(['reconstructed', 'reference'])
   })
 
   it('draws one line if the model is the line fit', () => {

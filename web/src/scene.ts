@@ -19,7 +19,7 @@ export interface Scene {
 }
 
 export interface SceneLine {
-  readonly role: 'reconstructed' | 'truth' | 'line-fit'
+  readonly role: 'reconstructed' | 'truth' | 'reference' | 'line-fit'
   readonly label: string
   /** The particle travels from `tail` to `head`, away from the source. */
   readonly tail: Vector
@@ -96,12 +96,13 @@ export function isInFlight({ flight }: Scene, timeNs: number): boolean {
 }
 
 function sceneLines(event: DrawnEvent, anchor: Vector): SceneLine[] {
-  const { prediction, lineFit, truth } = event
+  const { prediction, lineFit, truth, reference } = event
   const isLineFit = lineFit !== null && angularDistance(prediction, lineFit) < SAME_LINE_RAD
   const lines = [
     buildLine('reconstructed', reconstructedLabel(event, isLineFit), { direction: prediction, anchor }),
   ]
   if (truth) lines.push(buildLine('truth', 'truth', { direction: truth, anchor }))
+  if (reference) lines.push(buildLine('reference', 'reference', { direction: reference, anchor }))
   if (lineFit && !isLineFit) lines.push(buildLine('line-fit', 'line fit', { direction: lineFit, anchor }))
   return lines
 }

@@ -9,6 +9,7 @@ type Style = Omit<Stroke, 'from' | 'to' | 'startM'>
 const STYLES: Readonly<Record<SceneLine['role'], Style>> = {
   reconstructed: { color: PALETTE.reconstructed, widthPx: 2.6, opacity: 0.95 },
   truth: { color: PALETTE.truth, widthPx: 2.2, opacity: 1, dash: [46, 26] },
+  reference: { color: PALETTE.reference, widthPx: 2.2, opacity: 1, dash: [22, 14] },
   'line-fit': { color: PALETTE.lineFit, widthPx: 2.4, opacity: 0.95, dash: [8, 16] },
 }
 const HEAD_M = 64
@@ -22,12 +23,13 @@ export interface Face {
   readonly opacity: number
 }
 
-/** An arrow in the direction of travel: solid with a filled head, dashed with an open head, or dotted with a diamond. */
+/** An arrow in the direction of travel: solid with a filled head, dashed with an open head, dashed with a crossbar, or dotted with a diamond. */
 export function arrowStrokes(line: SceneLine): Stroke[] {
   const style = STYLES[line.role]
   const shaft = polyline([line.tail, line.head], style)
   const whole = { ...style, dash: undefined }
   if (line.role === 'truth') return [...shaft, ...openHead(line).flatMap((barb) => polyline(barb, whole))]
+  if (line.role === 'reference') return [...shaft, ...crossbar(line).flatMap((bar) => polyline(bar, whole))]
   return line.role === 'line-fit' ? [...shaft, ...polyline(diamond(line), whole)] : shaft
 }
 
@@ -113,6 +115,15 @@ function openHead({ tail, head }: SceneLine): (readonly [Vector, Vector])[] {
   const travel = unit(minus(head, tail))
   const back = plus(head, times(travel, -HEAD_M))
   return around(travel, 4, HEAD_M * 0.5).map((aside) => [head, plus(back, aside)] as const)
+}
+
+/** Two bars across the head: seen from any side at least one stands out. */
+function crossbar({ tail, head }: SceneLine): (readonly [Vector, Vector])[] {
+  const [a, b, c, d] = around(unit(minus(head, tail)), 4, HEAD_M * 0.4).map((aside) => plus(head, aside))
+  return [
+    [a, c],
+    [b, d],
+  ]
 }
 
 /** An octahedron, drawn in one go over all its edges. */

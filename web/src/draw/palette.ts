@@ -11,5 +11,6 @@ export const PALETTE = {
   outline: new Color('#3b4859'),
   reconstructed: new Color('#ffffff'),
   truth: new Color('#57c8ee'),
+  reference: new Color('#7fd98b'),
   lineFit: new Color('#a3afbf'),
 }

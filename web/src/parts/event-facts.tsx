@@ -13,7 +13,7 @@ export function EventFacts() {
   const page = usePage()
   const event = useStore(page.playback.store, (state) => state.event)
   if (!event) return null
-  const { prediction, lineFit, truth } = event
+  const { prediction, lineFit, truth, reference } = event
   const drawn = event.pulses.timesNs.length
   return (
     <div className="facts" data-event={event.key}>
@@ -31,6 +31,12 @@ export function EventFacts() {
             {truth && lineFit && angularDistance(lineFit, prediction) > SAME_RAD && (
               <span className="quiet"> · line fit {formatDegrees(angularDistance(lineFit, truth))}</span>
             )}
+          </Fact>
+        )}
+        {reference && (
+          <Fact name="off reference">
+            {formatDegrees(angularDistance(prediction, reference))}
+            <span className="quiet"> · another fit, not the truth</span>
           </Fact>
         )}
         <Fact name="light">

@@ -51,6 +51,15 @@ export function Legend() {
           truth
         </li>
       )}
+      {roles.includes('reference') && (
+        <li>
+          <svg viewBox="0 0 76 24" aria-hidden="true" className="line reference">
+            <path d="M4 12H70" strokeDasharray="7 5" />
+            <path d="M70 6V18" />
+          </svg>
+          reference
+        </li>
+      )}
       {roles.includes('line-fit') && (
         <li>
           <svg viewBox="0 0 76 24" aria-hidden="true" className="line line-fit">

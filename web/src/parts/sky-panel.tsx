@@ -77,6 +77,14 @@ export function SkyPanel() {
             its truth
           </span>
         )}
+        {shown?.reference && (
+          <span>
+            <svg viewBox="0 0 12 12" aria-hidden="true" className="sign reference">
+              <path d="M6 1V11M1 6H11" />
+            </svg>
+            its reference
+          </span>
+        )}
         <span className="axis-note">
           {frame === 'detector' ? 'numbers: azimuth; up: zenith 0°' : 'numbers: right ascension; up: north'}
         </span>
