@@ -168,6 +168,11 @@ describe('decodeEventBatch() of what others write', () => {
       columns: { ...sound, azimuth: vectorFromArray([1, 2]) },
       message: 'column zenith is missing; truth is both or neither',
     },
+    {
+      name: 'half a reference',
+      columns: { ...sound, reference_zenith: vectorFromArray([1, 2]) },
+      message: 'column reference_azimuth is missing; a reference is both or neither',
+    },
   ])('names $name', ({ columns, message }) => {
     const present = Object.entries(columns).filter(([, column]) => column !== undefined)
     expect(faultOf(foreign(Object.fromEntries(present)))).toEqual({ code: 'wire_schema_mismatch', message })

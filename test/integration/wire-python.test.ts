@@ -224,8 +224,8 @@ const predictions = {
   truth: { azimuth: Float64Array.of(1, Number.NaN), zenith: Float64Array.of(0.75, Number.NaN) },
 }
 
-const toNullable = (column = new Float64Array(0)) =>
-  Array.from(column, (value) => (Number.isNaN(value) ? null : value))
+const toNullable = (column: Float64Array | undefined) =>
+  Array.from(column ?? [], (value) => (Number.isNaN(value) ? null : value))
 
 describe('pyarrow reads', () => {
   it('our events, value for value', async () => {
