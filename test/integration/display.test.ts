@@ -151,7 +151,7 @@ describe('display', () => {
     const shown = await show(t, backend, { sampleEveryMs: 1 })
     const stuck = connect(shown.server.port, '127.0.0.1')
     t.onTestFinished(async () => void stuck.destroy())
-    stuck.write('GET /api/stream HTTP/1.1\r\nhost: x\r\n\r\n')
+    stuck.write('GET /api/stream HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n')
     stuck.pause()
     const stream = await listenTo(shown.stream, t)
     const broker = await backend.open()
