@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime from 1.29 on would tell its maker which networks it runs.
+# Disables the telemetry of ONNX Runtime 1.29 and later.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

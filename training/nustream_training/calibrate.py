@@ -1,4 +1,4 @@
-"""Makes kappa mean what it says: the radius that it promises to hold half, or nine tenths, of the events does so.
+"""Recalibrates kappa, so that its 50 % and 90 % radii contain 50 % and 90 % of the events.
 
 A von Mises-Fisher distribution of concentration kappa has the share (1 - exp(-kappa (1 - cos r))) / (1 - exp(-2 kappa))
 within the angle r.
@@ -28,21 +28,21 @@ class KappaMap:
 
 
 def radius(kappa: np.ndarray, share: float) -> np.ndarray:
-    """Radians within which `share` of the events lie. [E]"""
+    """The radius that kappa predicts to contain `share` of the events, radians. [E]"""
     beyond = -np.expm1(-2 * kappa)
     above = -np.log1p(-share * beyond) / kappa  # 1 - cos r
     return 2 * np.arcsin(np.sqrt(np.clip(above / 2, 0, 1)))
 
 
 def coverage(kappa: np.ndarray, error: np.ndarray, share: float) -> float:
-    """Observed over promised radius: the factor by which radii would have to grow to hold their share."""
+    """Observed over predicted radius: the factor by which radii must grow to contain their share."""
     return float(np.quantile(error / radius(kappa, share), share))
 
 
 def fit_map(kappa: np.ndarray, error: np.ndarray) -> KappaMap:
-    """Bends log kappa at its quantiles so that in each part of the events both radii miss by as little as can be.
+    """A piecewise linear map of log kappa with knots at its quantiles that minimises the errors of both radii.
 
-    The two radii cannot both be exact where errors are not distributed so; then they miss by the same factor.
+    If errors do not follow the distribution, both radii cannot be exact; then they are off by the same factor.
     """
     edges = np.quantile(kappa, np.linspace(0, 1, 2 * KNOTS + 1))
     parts = [(kappa >= low) & (kappa <= high) for low, high in pairwise(edges)]
@@ -55,12 +55,12 @@ def fit_map(kappa: np.ndarray, error: np.ndarray) -> KappaMap:
 
 
 def _best_shift(kappa: np.ndarray, error: np.ndarray) -> float:
-    """Of log kappa, for which the logarithms of the two coverages sum to 0."""
+    """The shift of log kappa for which the logarithms of the two coverages sum to 0."""
     low, high = -4.0, 4.0
     for _ in range(ROUNDS):
         middle = (low + high) / 2
         shifted = kappa * np.exp(middle)
-        # A larger kappa promises less, so the coverage grows with it.
+        # A larger kappa predicts smaller radii, so the coverage factor grows with kappa.
         too_sure = sum(np.log(coverage(shifted, error, share)) for share in SHARES) > 0
         low, high = (low, middle) if too_sure else (middle, high)
     return (low + high) / 2

@@ -1,4 +1,4 @@
-"""A network whose kappa can be bent after training: log kappa' is log kappa bent at knots, see calibrate.py."""
+"""A network whose kappa can be recalibrated after training by a piecewise linear map of log kappa, see calibrate.py."""
 
 import torch
 import torch.nn.functional as F

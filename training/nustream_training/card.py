@@ -1,11 +1,11 @@
 """Tables for a model card, in Markdown.
 
 `python -m nustream_training.card --data DIR nano=nano.csv pandel=pandel.csv` compares directions of the same events,
-each in a file as `nustream evaluate --submission` writes it, by pulses and by what the particles did. Only events that
-all files have and whose truth is known are compared; `--each` has a line for each event, also without truth.
+each in a file of `nustream evaluate --submission`, by pulses and by topology. Only events with known truth that all
+files have are compared; `--each` prints a line for each event, also without truth.
 
-`python -m nustream_training.card --report evaluation.json` says what kappa promises and what it keeps, from the report
-of `nustream evaluate --out`.
+`python -m nustream_training.card --report evaluation.json` prints the calibration of kappa from the report of
+`nustream evaluate --out`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Row = list[str]
 
 @dataclass(frozen=True)
 class Known:
-    """What a data set says of an event. Angles in radians, NaN where the truth is not known."""
+    """The known facts of an event. Angles in radians, NaN if the truth is not known."""
 
     azimuth: float
     zenith: float
@@ -123,7 +123,7 @@ def each_event(folder: Path, answers: dict[str, dict[int, tuple[float, float]]])
 
 
 def calibration(report: dict) -> Iterator[Row]:
-    """Radii that hold half and nine tenths of the events: promised by kappa, and found; of all, and by kappa."""
+    """Radii that contain 50 % and 90 % of the events, predicted and observed, for all events and by kappa."""
     yield ["model", "kappa", "events", "50 % predicted", "observed", "ratio", "90 % predicted", "observed", "ratio"]
     for model in report["models"]:
         if (of := model["calibration"]) is None:

@@ -16,7 +16,7 @@ from nustream_training.icemix_sizes import ENSEMBLE, VARIANTS, IceMixConfig, Pub
 from nustream_training.icemix_state import StateError, load, parse_sizes, read_state, recognise
 from nustream_training.onnx_graph import ExportError
 
-# One pulse, fewer than a graph has neighbours, the usual, and more than are ever kept.
+# One pulse, fewer than a graph has neighbours, typical numbers, and more than the maximum.
 PARITY_LENGTHS = (1, 2, 9, 30, 63, 100)
 TOLERANCE_RAD = 5e-4  # float32 against float64 differs by 1e-4 with weights drawn at random
 ENDINGS = ("", ".pth", ".pt", ".bin", ".ckpt")
@@ -34,13 +34,13 @@ EPILOG = """examples:
 
 A folder becomes five model folders and the ensemble of them (OUT/icemix), a file becomes one model folder. random:SEED
 draws every parameter, for measuring speed and parity without weights.
-Then: nustream models verify FOLDER. docs/icemix.md tells where the weights are and what is different here.
+Then: nustream models verify FOLDER. docs/icemix.md names the source of the weights and the differences.
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    # The exporter's notes on packages that it could use and that nobody needs here.
+    # The exporter's notes on optional packages that are not needed here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     try:
@@ -57,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def convert_folder(options: argparse.Namespace) -> None:
-    """Five model folders and the ensemble beside them; no file is read before all five are found."""
+    """Writes five model folders and the ensemble; reads no file before all five are found."""
     if options.variant or options.sizes or options.name:
-        raise ValueError("--variant, --sizes and --name are for one file; in a folder files are known by their names")
+        raise ValueError("--variant, --sizes and --name are for a single file; in a folder, file names are used")
     files = {member: find(options.weights, member) for member in ENSEMBLE}
     members = []
     for member, path in files.items():
@@ -78,7 +78,7 @@ def find(folder: Path, member: PublishedMember) -> Path:
     if len(paths) == 1:
         return paths[0]
     if paths:
-        raise ValueError(f"{member.file} is there {len(paths)} times: {', '.join(map(str, paths))}; leave one")
+        raise ValueError(f"{member.file} exists {len(paths)} times: {', '.join(map(str, paths))}; leave one")
     names = ", ".join(f"{each.file}.pth" for each in ENSEMBLE)
     raise ValueError(f"{folder} has no {member.file}.pth ({member.variant}); the ensemble is made of {names}")
 
@@ -98,7 +98,7 @@ def convert_file(path: Path, out: Path, options: argparse.Namespace) -> None:
 
 def convert_random(seed: int, options: argparse.Namespace) -> None:
     if not options.sizes and not options.variant:
-        raise ValueError("random weights have no shapes to tell what they are: say which with --variant or --sizes")
+        raise ValueError("random weights have no shapes to identify the network: give --variant or --sizes")
     config = parse_sizes(options.sizes) if options.sizes else VARIANTS[options.variant]
     torch.manual_seed(seed)
     module = IceMix(config)
@@ -108,7 +108,7 @@ def convert_random(seed: int, options: argparse.Namespace) -> None:
 
 
 def write_model(module: IceMix, variant: str, out: Path, options: argparse.Namespace, texts: dict[str, str]) -> None:
-    """`texts`: version, licence and origin where the command line does not say them."""
+    """`texts`: version, licence and origin, unless the command line sets them."""
     said = {name: getattr(options, name) or text for name, text in texts.items()}
     manifest = icemix_manifest(
         module.config,
@@ -150,7 +150,7 @@ def _is_named(path: Path, stem: str) -> bool:
 
 
 def _stem(path: Path) -> str:
-    """Not Path.stem: a name without an ending may hold a point."""
+    """Not Path.stem: a name without extension may contain a dot."""
     ending = next((ending for ending in ENDINGS[1:] if path.name.endswith(ending)), "")
     return path.name.removesuffix(ending)
 
@@ -173,7 +173,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     which.add_argument(
         "--sizes",
         metavar="LIST",
-        help="of a network that is none of these: dim=64,base=32,depth=2,head=16 and, where they are not 1, 4 and "
+        help="sizes of another network: dim=64,base=32,depth=2,head=16 and, if they are not 1, 4 and "
         "none, n_rel=, depth_rel=, first_graph=xyz or xyzt",
     )
     parser.add_argument(
@@ -184,8 +184,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="most pulses of an event that the network sees (default %(default)s, as in training; 512 and 768 are "
         "slower and were found better)",
     )
-    parser.add_argument("--name", help="of the model (default icemix-VARIANT)")
-    parser.add_argument("--version", help="of the model (default: the file's name)")
+    parser.add_argument("--name", help="name of the model (default icemix-VARIANT)")
+    parser.add_argument("--version", help="version of the model (default: the file's name)")
     parser.add_argument("--licence", help=f"default: {DEFAULT_LICENCE}")
     parser.add_argument("--origin", help=f"default: {DEFAULT_ORIGIN}")
     parser.add_argument(

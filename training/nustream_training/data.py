@@ -1,6 +1,6 @@
-"""Events to train on: read from folders of the Kaggle layout in streams, cut to what the network sees, kept flat.
+"""Training events: read in streams from folders in the Kaggle layout, cut to the selected pulses, stored flat.
 
-What `Pool.batch` gives is what features.build_tensors gives, only for many events at once.
+`Pool.batch` gives the same tensors as features.build_tensors, for many events at once.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class Columns:
     time: np.ndarray  # [T] float32, ns
     charge: np.ndarray  # [T] float32, photo-electrons
     auxiliary: np.ndarray  # [T] bool
-    azimuth: np.ndarray  # [E] float64, of where the neutrino came from
+    azimuth: np.ndarray  # [E] float64, of the direction to the source
     zenith: np.ndarray  # [E] float64
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class Pool:
                 case "hlc":
                     values[:, i] = _normalise(~self.auxiliary[rows] * 1.0, feature)
                 case other:
-                    raise ValueError(f"column {other!r} is not one that training makes for many events at once")
+                    raise ValueError(f"training does not support column {other!r}")
         return values
 
 
@@ -111,7 +111,7 @@ def _sensor_table(feature: Manifest) -> np.ndarray:
 def read_kaggle(folder: Path | str, events_max: int | None = None, needs_truth: bool = True) -> Iterator[Columns]:
     """Events of train/batch_N.parquet with the directions of train_meta.parquet, some ten thousand at a time.
 
-    An event that train_meta.parquet does not list is an error, or without `needs_truth` has NaN for a direction.
+    An event that train_meta.parquet does not list is an error; without `needs_truth` its direction is NaN.
     """
     left = events_max
     for file in batch_files(Path(folder)):
@@ -124,7 +124,7 @@ def read_kaggle(folder: Path | str, events_max: int | None = None, needs_truth: 
 
 
 def batch_files(folder: Path) -> list[Path]:
-    """In order of their numbers."""
+    """The batch files in order of their numbers."""
     files = sorted((folder / "train").glob("batch_*.parquet"), key=lambda path: int(path.stem.split("_")[1]))
     if not files:
         raise FileNotFoundError(
@@ -166,7 +166,7 @@ def _read_file(file: Path) -> Iterator[Columns]:
         table = pa.Table.from_batches([batch])
         table = table if rest is None else pa.concat_tables([rest, table])
         ids = table["event_id"].to_numpy()
-        # The last event may go on in the next rows.
+        # The last event may continue in the next rows.
         cut = len(ids) - int(np.argmax(ids[::-1] != ids[-1])) if ids[0] != ids[-1] else 0
         rest = table.slice(cut)
         if cut:
@@ -176,7 +176,7 @@ def _read_file(file: Path) -> Iterator[Columns]:
 
 
 class PipeError(ValueError):
-    """What came through the pipe is not a sequence of whole Arrow streams with events."""
+    """The data of the pipe are not a sequence of complete Arrow streams with events."""
 
 
 STREAM_START = b"\xff\xff\xff\xff"
@@ -189,7 +189,7 @@ class _Pipe:
         self.file = file
         self.ahead = b""
         self.closed = False
-        self.is_cut = False  # fewer bytes came than were asked for
+        self.is_cut = False  # fewer bytes arrived than requested
 
     def peek(self, size: int) -> bytes:
         self.ahead += self.file.read(size - len(self.ahead))
@@ -205,7 +205,7 @@ class _Pipe:
 def read_pipe(file: BinaryIO) -> Iterator[Columns]:
     """Events of Arrow streams that follow each other to the pipe's end, as `nustream simulate --out -` writes them.
 
-    Raises PipeError where the pipe is empty, holds anything else, or ends within a stream.
+    Raises PipeError if the pipe is empty, holds other data, or ends within a stream.
     """
     pipe = _Pipe(file)
     events = 0
@@ -234,7 +234,7 @@ def _not_a_stream(start: bytes, events: int) -> str:
 
 
 def _wire_columns(batch: pa.RecordBatch) -> Columns:
-    """Of the form events/1 of docs/wire-format.md."""
+    """Columns of the form events/1 of docs/wire-format.md."""
     if "azimuth" not in batch.schema.names:
         raise ValueError("the events of the pipe have no azimuth and zenith: training needs the truth")
     lists = {name: batch[name] for name in ("sensor_id", "time", "charge", "auxiliary")}
@@ -253,7 +253,7 @@ def _wire_columns(batch: pa.RecordBatch) -> Columns:
 
 
 def gather(columns: Iterator[Columns], pulses: Manifest, events: int) -> Iterator[Pool]:
-    """Pools of at least `events` events, but for the last."""
+    """Pools of at least `events` events, except for the last."""
     waiting: list[Pool] = []
     for some in columns:
         waiting.append(select(some, pulses))
@@ -327,7 +327,7 @@ def select(columns: Columns, pulses: Manifest) -> Pool:
         is_hlc = _spread(event, ~auxiliary, hlc_counts, np.full(len(columns), most))
         is_other = _spread(event, auxiliary, counts - hlc_counts, room)
         kept = np.where(auxiliary, is_other, is_hlc)
-    # Of all pulses where no one is coincident.
+    # Over all pulses if none is coincident.
     counts_as_first = ~auxiliary | (hlc_counts == 0)[event]
     first = np.full(len(columns), np.inf)
     np.minimum.at(first, event[counts_as_first], time[counts_as_first])
@@ -372,10 +372,10 @@ def load_pool(folders: list[Path], pulses: Manifest, events_max: int | None = No
 
 
 def passes(folders: list[Path], pulses: Manifest, at_once: int, seed: int, start: int = 0) -> Iterator[Pool]:
-    """Pools of `at_once` files, over all files of the folders and again, without end; the first `start` are left out.
+    """Pools of `at_once` files over all files of the folders, repeated without end, without the first `start`.
 
-    Files come in another order each time round. The next pool is read while the last one is in use, so that memory
-    holds two, whatever the size of the data. Where all files are one pool it is read once.
+    Each pass has another order of files. The next pool is read while the last one is in use, so memory holds two pools
+    for any size of the data. If all files are one pool, it is read once.
     """
     files = [file for folder in folders for file in batch_files(Path(folder))]
     parts = -(-len(files) // at_once)
@@ -401,7 +401,7 @@ def passes(folders: list[Path], pulses: Manifest, at_once: int, seed: int, start
 
 
 def chain_digest(before: str, pool: Pool) -> str:
-    """Of all pools of a stream so far, given that of those before this one (empty at first)."""
+    """Digest of all pools of a stream so far, from the digest before this pool (empty at first)."""
     value = hashlib.sha256(before.encode())
     for field in fields(Pool):
         value.update(np.ascontiguousarray(getattr(pool, field.name)).tobytes())
@@ -409,7 +409,7 @@ def chain_digest(before: str, pool: Pool) -> str:
 
 
 def digest(folders: list[Path]) -> str:
-    """Of the bytes of all files of the data sets, in order of their names."""
+    """Digest of the bytes of all files of the data sets, in order of their names."""
     value = hashlib.sha256()
     for folder in folders:
         for file in [*sorted((Path(folder) / "train").glob("batch_*.parquet")), Path(folder) / "train_meta.parquet"]:

@@ -1,6 +1,6 @@
-"""The detector: where sensors hang and how clear the ice is.
+"""The detector: sensor positions and optical properties of the ice.
 
-The tables are those of src/event; this reads them, so that there is one copy.
+The tables are read from src/event, so that there is only one copy.
 """
 
 import re
@@ -41,7 +41,7 @@ def string_of(sensor_id: np.ndarray) -> np.ndarray:
 
 
 def dom_of(sensor_id: np.ndarray) -> np.ndarray:
-    """Place on the string, 0 (top) to 59."""
+    """Position on the string, 0 (top) to 59."""
     return sensor_id % SENSORS_PER_STRING
 
 

@@ -1,4 +1,4 @@
-"""What a network's outputs mean as directions, by its manifest."""
+"""Converts a network's outputs to directions, as its manifest describes."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from nustream_training.features import Manifest, Tensors
 
 @dataclass(frozen=True)
 class Directions:
-    """Where events came from. All arrays are [events]; angles in radians."""
+    """Directions to the sources. All arrays are [events]; angles in radians."""
 
     azimuth: np.ndarray  # 0 to 2 pi, anticlockwise from +x
     zenith: np.ndarray  # 0 (straight down-going) to pi
-    kappa: np.ndarray | None  # concentration, where the network gives one
-    degenerate: np.ndarray | None  # bool, where the network tells
+    kappa: np.ndarray | None  # concentration, if the network gives one
+    degenerate: np.ndarray | None  # bool, if the network gives it
 
     def vectors(self) -> np.ndarray:
         """Unit vectors to the source. [events, 3]"""
@@ -22,7 +22,7 @@ class Directions:
 
 
 def output_names(output: Manifest) -> list[str]:
-    """Names of the output tensors, in the order in which the torch module answers them."""
+    """Names of the output tensors, in the order in which the torch module returns them."""
     names = list(output["tensors"]) if output["meaning"] == "azimuth-zenith" else [output["tensor"]]
     names += [output[extra]["tensor"] for extra in ("kappa", "degenerate") if extra in output]
     return list(dict.fromkeys(names))
@@ -33,7 +33,7 @@ def read_directions(outputs: Tensors, output: Manifest) -> Directions:
     length = np.linalg.norm(vectors, axis=1)
     if not np.all(np.isfinite(length) & (length > 0)):
         event = int(np.argmin(np.isfinite(length) & (length > 0)))
-        raise ValueError(f"the network answered the vector {vectors[event]} for event {event}")
+        raise ValueError(f"the network returned the vector {vectors[event]} for event {event}")
     kappa = length if output["meaning"] == "vector-kappa" else None
     if "kappa" in output:
         kappa = outputs[output["kappa"]["tensor"]].astype(np.float64).reshape(-1)

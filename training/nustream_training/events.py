@@ -1,4 +1,4 @@
-"""Events as plain columns, and a seeded generator of events that look real enough to prove a model on.
+"""Events as plain columns, and a seeded generator of events that are realistic enough to verify a model.
 
 The generator serves parity fixtures and speed tests only: tracks and cascades without ice or energy. Events to train
 on come from `nustream simulate` or from the Kaggle data set.
@@ -14,7 +14,7 @@ LIGHT_M_PER_NS = 0.299792458
 CHERENKOV_TAN = 0.86  # tan of 41 degrees, ice
 GROUP_M_PER_NS = 0.2195  # light in ice
 READOUT_NS = (-4000.0, 6000.0)  # around the trigger, which sits at 10,000 ns
-# Pulse counts that prove a model: one pulse, two, the usual 48 to 89, and on both sides of the usual caps.
+# Pulse counts that verify a model: one, two, the typical 48 to 89, and on both sides of the usual limits.
 LENGTHS = (1, 2, 3, 5, 13, 34, 63, 128, 129, 193, 320)
 
 
@@ -62,7 +62,7 @@ def draw_event(rng: np.random.Generator, event_id: int, pulses: int) -> Event:
     times = np.concatenate([times, rng.uniform(*READOUT_NS, noise)])
     auxiliary = np.concatenate([rng.random(signal) < 0.25, rng.random(noise) < 0.97])
     times = np.round(np.clip(times + 10_000, 0, 70_000))
-    # Charges lie on the grid of 0.05 p.e. that the detector's own format has.
+    # Charges are multiples of 0.05 p.e., as in the detector's format.
     charges = (
         np.floor(np.maximum(0.2, rng.normal(1.0, 0.4, pulses) * rng.gamma(3, 1 / 3, pulses)) / 0.05) * 0.05 + 0.025
     )
@@ -77,7 +77,7 @@ def draw_event(rng: np.random.Generator, event_id: int, pulses: int) -> Event:
 
 
 def _light(rng: np.random.Generator, pulses: int, is_track: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Sensors that see the light and when, ns after the particle is in the middle of its way."""
+    """Sensors that see the light, and times in ns after the particle is at the middle of its path."""
     positions = detector.sensor_positions().astype(np.float64)
     vertex = rng.uniform([-400, -400, -400], [400, 400, 400])
     direction = rng.standard_normal(3)

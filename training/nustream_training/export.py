@@ -30,7 +30,7 @@ Then: nustream models verify FOLDER. The same seed gives the same folder.
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    # The exporter's notes on packages that it could use and that nobody needs here.
+    # The exporter's notes on optional packages that are not needed here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)  # sums in the same order each time
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             return export_run(options)
         module, manifest = build(options)
         seeded = {**manifest, "training": {**manifest["training"], "seed": options.seed}}
-        # One event of more than 256 pulses after selection, the line fit's cap.
+        # One event with more pulses than the line fit's limit of 256.
         events = draw_parity_events(options.seed, (*LENGTHS, 700) if options.what == "linefit" else LENGTHS)
         write_folder(options.out, module, seeded, events, options.tolerance)
     except (ExportError, ValueError, OSError) as error:
@@ -74,7 +74,7 @@ def build(options: argparse.Namespace) -> tuple[nn.Module, Manifest]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    common.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of weights and events (default %(default)s)")
+    common.add_argument("--seed", type=int, default=DEFAULT_SEED, help="for weights and events (default %(default)s)")
     common.add_argument(
         "--tolerance",
         type=float,
@@ -98,7 +98,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     run = what.add_parser("run", parents=[common], help="a run of nustream_training.train, kappa calibrated")
     run.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder of the training run")
     run.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="data set to calibrate kappa on")
-    run.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="what it was trained on, for its digest")
+    run.add_argument("--data", type=Path, nargs="+", metavar="DIR", help="its training data, for their digest")
     defaults = TransformerConfig()
     transformer.add_argument("--dim", type=int, default=defaults.dim, help="width (default %(default)s)")
     transformer.add_argument("--layers", type=int, default=defaults.layers, help="default %(default)s")

@@ -1,7 +1,7 @@
-"""From events to the input tensors that a manifest asks for: what src/inference does, in numpy.
+"""Builds the input tensors of a manifest from events: the numpy version of src/inference.
 
-Specified in docs/models.md; the parity fixture's `tensors` prove that both agree. A manifest is the dictionary that
-model.json holds.
+Specified in docs/models.md; the parity fixture's `tensors` verify that both agree. A manifest is the dictionary of
+model.json.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ Tensors = dict[str, np.ndarray]
 
 
 def select_pulses(event: Event, pulses: Manifest) -> np.ndarray:
-    """Rows of the event that the network sees, in its order. [L]"""
+    """Selected rows of the event, in the order of the manifest. [L]"""
     rows = np.arange(len(event))
     if pulses.get("keep", "all") == "hlc":
         hlc = rows[~event.auxiliary]
@@ -28,7 +28,7 @@ def select_pulses(event: Event, pulses: Manifest) -> np.ndarray:
 
 
 def build_tensors(events: list[Event], manifest: Manifest) -> Tensors:
-    """Input tensors of one run that takes all `events` together, by name, in the manifest's order."""
+    """Input tensors of one run of all `events`, by name, in the order of the manifest."""
     chosen = [select_pulses(event, manifest["pulses"]) for event in events]
     return {spec["name"]: _tensor(spec, events, chosen, manifest).astype(spec["dtype"]) for spec in manifest["inputs"]}
 
@@ -41,7 +41,9 @@ def padded_length(lengths: list[int], manifest: Manifest) -> int:
     return -(-max(*lengths, rule.get("min", 1)) // multiple) * multiple
 
 
-def _tensor(spec: Manifest, events: list[Event], chosen: list[np.ndarray], manifest: Manifest) -> np.ndarray:
+def _tensor(  # noqa: C901, one case per layout
+    spec: Manifest, events: list[Event], chosen: list[np.ndarray], manifest: Manifest
+) -> np.ndarray:
     lengths = [len(rows) for rows in chosen]
     match spec["layout"]:
         case "padded":
@@ -96,7 +98,7 @@ def _pad(values: np.ndarray, lengths: list[int], length: int, spec: Manifest) ->
 
 
 def _store(values: np.ndarray, dtype: str) -> np.ndarray:
-    # Halves round up, as JavaScript's Math.round does.
+    # Halves round up, like Math.round of JavaScript.
     return np.floor(values + 0.5) if dtype.startswith("int") else values
 
 
@@ -153,7 +155,7 @@ def _raw_column(feature: Manifest, event: Event, rows: np.ndarray) -> np.ndarray
         case "totalCharge":
             return np.full(len(rows), event.charge.astype(np.float64).sum())
         case other:
-            raise ValueError(f"column {other!r} is not on the menu of docs/models.md")
+            raise ValueError(f"column {other!r} is not in docs/models.md")
 
 
 def _cut(rows: np.ndarray, event: Event, pulses: Manifest) -> np.ndarray:

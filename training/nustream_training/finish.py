@@ -21,7 +21,7 @@ from nustream_training.train import CHECKPOINT, PIPE, predict
 
 
 def read_run(run: Path) -> tuple[Calibrated, Network, dict]:
-    """The network with the running mean of its weights, what it is, and the checkpoint."""
+    """The network with the running mean of its weights, its description, and the checkpoint."""
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     network = described(state["config"])
     model = network.build()
@@ -32,7 +32,7 @@ def read_run(run: Path) -> tuple[Calibrated, Network, dict]:
 
 
 def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float, data_digest: str | None) -> str:
-    """Writes the model folder; answers what the calibration did. A run fed by a pipe knows its own digest."""
+    """Writes the model folder; returns a summary of the calibration. A run from a pipe stores its own digest."""
     model, network, state = read_run(run)
     manifest = network.manifest()
     pool = load_pool([held_out], manifest["pulses"])
@@ -58,7 +58,7 @@ def finish(run: Path, held_out: Path, out: Path, seed: int, tolerance_rad: float
     manifest = carry_reference(out, manifest)
     write_folder(out, model, manifest, draw_parity_events(seed, LENGTHS), tolerance_rad)
     return "; ".join(
-        f"{share:.0%} radius {coverage(kappa, error, share):.3f} of what kappa promised before, "
+        f"{share:.0%} radius {coverage(kappa, error, share):.3f} of the prediction before, "
         f"{coverage(kappa_map(kappa), error, share):.3f} after"
         for share in SHARES
     )
@@ -69,13 +69,13 @@ def source_of(names: list[str]) -> str:
 
 
 def digest_of_all(folders: list[Path]) -> str:
-    """One digest of one or more data sets."""
+    """A single digest of one or more data sets."""
     parts = [digest([folder]) for folder in folders]
     return parts[0] if len(parts) == 1 else f"sha256:{hashlib.sha256(' '.join(parts).encode()).hexdigest()}"
 
 
 def carry_reference(out: Path, manifest: Manifest) -> Manifest:
-    """Keeps the histograms that `nustream models reference` wrote into the folder before."""
+    """Keeps the histograms that `nustream models reference` wrote into the folder earlier."""
     path = out / "model.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     return {**manifest, **({"reference": before["reference"]} if "reference" in before else {})}

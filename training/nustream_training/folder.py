@@ -30,12 +30,12 @@ def write_folder(
     events: list[Event] | None = None,
     tolerance_rad: float = 1e-4,
 ) -> None:
-    """Makes a model folder of a torch module, and proves that ONNX Runtime answers as torch does.
+    """Writes a model folder from a torch module, and verifies that ONNX Runtime gives the same results as torch.
 
-    `manifest` is what model.json shall hold. `module` takes its inputs by position, in its order, and answers its
-    outputs: the tensor (or tensors) of the direction, then kappa and degenerate where the manifest has them.
-    `events` go into the parity fixture; without them, drawn ones of 1 to several hundred pulses.
-    Raises ExportError where the exported network does not do what the module does.
+    `manifest` is the content of model.json. `module` takes the inputs by position, in the manifest's order, and returns
+    the outputs: the tensor (or tensors) of the direction, then kappa and degenerate if the manifest has them.
+    `events` go into the parity fixture; by default, random events of 1 to several hundred pulses.
+    Raises ExportError if the exported network does not give the results of the module.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def with_facts(manifest: Manifest, module: nn.Module) -> Manifest:
 def prove(
     folder: Path, module: nn.Module, manifest: Manifest, events: list[Event], alone: Directions, tolerance_rad: float
 ) -> None:
-    """Asks the written network for runs of other shapes than the one it was exported with."""
+    """Runs the written network on other shapes than the one it was exported with."""
     session = open_session(str(folder / "model.onnx"))
     order = sorted(range(len(events)), key=lambda i: len(events[i]))
     for picked in (order, order[:1], order[:2], order[-1:], order[-3:], [order[0], order[-1]], order[::2]):
@@ -103,7 +103,7 @@ def parity(events: list[Event], manifest: Manifest, expected: Directions, tolera
 
 
 def answer_alone(module: nn.Module, manifest: Manifest, events: list[Event]) -> Directions:
-    """What torch answers for each event without company, so without padding."""
+    """Results of torch for each event alone, and so without padding."""
     return _join([_ask_module(module, manifest, [event]) for event in events])
 
 
@@ -141,7 +141,7 @@ def _pick(directions: Directions, rows: list[int]) -> Directions:
 
 
 def _plain(tensor: np.ndarray) -> list:
-    """Numbers as short as their precision allows: whole ones without a point."""
+    """Numbers as short as their precision allows; integers without a decimal point."""
     if tensor.dtype == bool:
         return tensor.reshape(-1).astype(int).tolist()
     values = (float(str(value)) for value in tensor.reshape(-1))
@@ -149,7 +149,7 @@ def _plain(tensor: np.ndarray) -> list:
 
 
 def write_json(path: Path, value: dict) -> None:
-    """Indented, except lists of numbers, which stand on one line."""
+    """Indented JSON with lists of numbers on one line."""
     path.write_text(_json(value, "") + "\n")
 
 

@@ -95,7 +95,7 @@ class Sinusoids(nn.Module):
 
 
 class Extractor(nn.Module):
-    """A token of what is known of each pulse."""
+    """Embeds each pulse as a token."""
 
     def __init__(self, config: IceMixConfig) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Extractor(nn.Module):
 
 
 class Relation(nn.Module):
-    """How pulses lie to each other in space and time: R[i, j] = proj(waves[i, j]), shared by all heads."""
+    """Relations of pulses in space and time: R[i, j] = proj(waves[i, j]), shared by all heads."""
 
     def __init__(self, head: int) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class RelationBlock(nn.Module):
 class RelationAttention(nn.Module):
     """Attention in which R[i, j] adds to the key and to the value that query i sees of pulse j.
 
-    R itself is never made. With R = W w + b, q.R is (W'q).w + q.b, of which q.b is the same for all keys and drops out
+    R is never computed. With R = W w + b, q.R is (W'q).w + q.b, of which q.b is the same for all keys and drops out
     of the softmax; and the mean of R under the attention is W (mean of w) + b, because attention sums to 1.
     """
 
@@ -252,7 +252,7 @@ def softmax(logits: Tensor) -> Tensor:
 
 
 def draw_all(module: nn.Module) -> None:
-    """Every parameter at random: biases, norms and layer scales too, so that nothing hides behind a 0 or a 1."""
+    """Draws every parameter at random, also biases, norms and layer scales, so that a 0 or 1 hides no error."""
     with torch.no_grad():
         for key, parameter in module.named_parameters():
             is_gain = "gamma" in key or key.endswith("scale") or (parameter.dim() == 1 and key.endswith("weight"))

@@ -1,7 +1,7 @@
 """The graph network inside two of the IceMix networks (V22, V23): DynEdge, with nearest neighbours found densely.
 
-No sparse operator: what a graph library does per edge is done here for all pulses of all events at once, so that it
-exports to ONNX and knows padding by its mask.
+It uses no sparse operators: the work that a graph library does per edge is done for all pulses of all events at once,
+so that it exports to ONNX and masks padding.
 """
 
 import math
@@ -38,7 +38,7 @@ class DynEdge(nn.Module):
             self._conv_layers.append(EdgeConvolution(sizes[-1], hidden, size))
             sizes.append(size)
         self._post_processing = mlp(sum(sizes), AFTER, out)
-        # Published with the weights, and answers nothing here: the authors take what comes before it.
+        # Published with the weights but unused: the authors take the layer before it.
         self._readout = nn.Sequential(nn.Linear(out, READOUT), nn.LayerNorm(READOUT), nn.GELU())
 
     def forward(self, nodes: Tensor, mask: Tensor, log_count: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class EdgeConvolution(nn.Module):
         size, neighbours = x.shape[1], edges.exist.shape[2]
         of_pulse, of_edge = first.weight[:, :size], first.weight[:, size:]
         apart = x[edges.rows].reshape(-1, neighbours, size) - x.unsqueeze(1)  # [E * L, K, size]
-        # What belongs to the pulse is multiplied once, not once per edge.
+        # The terms of a pulse are multiplied once, not once per edge.
         along = F.linear(apart.reshape(-1, size), of_edge).reshape(-1, neighbours, first.out_features)
         hidden = along + F.linear(x, of_pulse, first.bias).unsqueeze(1)
         hidden = hidden.reshape(-1, first.out_features)
@@ -94,7 +94,7 @@ def nearest(points: Tensor, mask: Tensor) -> Edges:
     events, length = mask.shape
     apart = squared_distances(points)  # [E, L, L]
     apart = apart.masked_fill(~mask.unsqueeze(1), math.inf)
-    # So that there are nine columns even where there are fewer pulses.
+    # Ensures nine columns even if there are fewer pulses.
     apart = F.pad(apart, (0, NEIGHBOURS), value=math.inf)  # [E, L, L + 8]
     distance, column = lowest(apart, NEIGHBOURS + 1)  # [E, L, 9]
     own = torch.arange(length, device=mask.device)
@@ -124,7 +124,7 @@ def squared_distances(points: Tensor) -> Tensor:
 
 def lowest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The `count` lowest of the last axis and where they stand; of equal ones the earlier first."""
-    if torch.compiler.is_exporting():  # ONNX's TopK keeps the earlier of equal ones; torch's promises nothing
+    if torch.compiler.is_exporting():  # ONNX's TopK keeps the earlier of equal values; torch's does not specify it
         return torch.topk(values, count, dim=-1, largest=False, sorted=True)
     ordered, order = torch.sort(values, dim=-1, stable=True)
     return ordered[..., :count], order[..., :count]

@@ -1,9 +1,9 @@
-"""What model.json says of an IceMix network: inputs as it was trained with, axes y, x, z, length kappa."""
+"""The manifest of an IceMix network: inputs as in its training, axes y, x, z, length kappa."""
 
 from nustream_training.features import Manifest
 from nustream_training.icemix_sizes import IceMixConfig
 
-PULSES_MAX = 192  # what the published weights were trained with; their authors found 768 better at the end
+PULSES_MAX = 192  # of the training of the published weights; their authors found 768 better for inference
 
 _POSITION = [{"column": axis, "unit": "m", "scale": 500} for axis in "xyz"]
 _CHARGE = {"column": "charge", "unit": "p.e.", "transform": "log10", "scale": 3}
@@ -28,7 +28,7 @@ def icemix_manifest(
     origin: str,
     pulses_max: int = PULSES_MAX,
 ) -> Manifest:
-    """The inputs stand in the order of IceMix.forward."""
+    """The inputs are in the order of IceMix.forward."""
     inputs = [
         {"name": "pos", "layout": "padded", "dtype": "float32", "features": _POSITION},
         {"name": "charge", "layout": "padded-column", "dtype": "float32", "features": [_CHARGE]},
@@ -50,7 +50,7 @@ def icemix_manifest(
         "licence": licence,
         "origin": origin,
         "training": {"dataDigest": None},
-        # The published inference draws the cut at random; this keeps its intent and gives the same answer each time.
+        # The published inference selects pulses at random; this selection is similar but reproducible.
         "pulses": {"max": pulses_max, "prefer": "hlc", "by": "spread", "order": "time"},
         "inputs": inputs,
         "output": {"meaning": "vector-kappa", "tensor": "p", "axes": ["y", "x", "z"], "points": "source"},

@@ -10,13 +10,13 @@ RELATION_BLOCKS = 4
 
 @dataclass(frozen=True)
 class IceMixConfig:
-    """What a state_dict cannot tell is `n_rel` and which columns `first_graph` has; the rest are shapes."""
+    """All sizes follow from the shapes of a state_dict, except `n_rel` and the columns of `first_graph`."""
 
     dim: int  # of a token
     base: int  # of one embedded number
     depth: int  # blocks with a cls token
     head: int  # of one attention head
-    n_rel: int = 1  # the first so many relation blocks see how pulses lie to each other
+    n_rel: int = 1  # number of first relation blocks that use the relations of pulses
     depth_rel: int = RELATION_BLOCKS
     first_graph: str | None = None  # with a graph network inside: "xyz" or "xyzt", where neighbours are sought
 
@@ -38,7 +38,7 @@ class IceMixConfig:
 
     @property
     def extractor_dim(self) -> int:
-        """Of what the extractor gives: all of the token, or half of it where the graph network gives the other."""
+        """Width of the extractor's output: the token, or half of it if the graph network gives the other half."""
         return self.dim if self.first_graph is None else self.dim // 2
 
 

@@ -20,7 +20,7 @@ ZIP, PICKLE = b"PK", b"\x80"  # how files of torch.save begin, the second ones o
 
 
 class StateError(Exception):
-    """A file is not a state_dict of the network that it should be of; the message names the keys."""
+    """A file is not a state_dict of the expected network; the message names the keys."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ def _why_not_read(path: Path) -> str:
     if start != ZIP and start[:1] != PICKLE:
         return "was not written by torch.save: it is neither a zip file nor a pickle"
     if start == ZIP and not is_zipfile(path):
-        return "is damaged or cut short: fetch it again"
+        return "is damaged or truncated: download it again"
     return (
-        "is not a state_dict that can be read without running code of others; it may also be damaged. "
+        "is not a state_dict that can be read without running code from the file; it may also be damaged. "
         "Save it again with torch.save(model.state_dict(), FILE)"
     )
 
 
 def unwrap(content: object, where: str) -> State:
-    """Takes the state_dict out of what it was saved in: {"model": …} and the like, prefixes of wrapping modules."""
+    """Extracts the state_dict from wrappers such as {"model": …} and from prefixes of wrapping modules."""
     while wrapped := next((content[name] for name in WRAPPERS if _holds_dict(content, name)), None):
         content = wrapped
     if not isinstance(content, dict) or not content:
@@ -72,17 +72,17 @@ def unwrap(content: object, where: str) -> State:
 
 
 def recognise(state: State, where: str, variant: str | None = None, file: str = "") -> Recognised:
-    """Which network it is of: `variant`, or by shapes and, where two variants have the same, by the file's name."""
+    """Identifies the network: `variant`, or by shapes and, if two variants have the same shapes, by the file's name."""
     if variant is not None:
         return Recognised(variant, VARIANTS[variant])
     found = sizes(state, where)
     alike = [name for name in VARIANTS if _widths(VARIANTS[name]) == _widths(found)]
     if not alike:
         raise StateError(
-            f"{where}: {_describe(found)} is none of the published variants ({', '.join(VARIANTS)}); "
+            f"{where}: {_describe(found)} is not one of the published variants ({', '.join(VARIANTS)}); "
             f"for a network of other sizes give them all: --sizes {sizes_text(found)}"
         )
-    # A file that lacks blocks, or has some too many, is held against the nearest: what is wrong is named by its keys.
+    # A file with missing or extra blocks is compared with the nearest variant; the error names the keys.
     near = min(abs(VARIANTS[name].depth - found.depth) for name in alike)
     alike = [name for name in alike if abs(VARIANTS[name].depth - found.depth) == near]
     published = {member.file: member.variant for member in ENSEMBLE}
@@ -91,7 +91,7 @@ def recognise(state: State, where: str, variant: str | None = None, file: str = 
     if len(chosen) != 1:
         raise StateError(
             f"{where} can be {' or '.join(alike)}: their tensors have the same shapes, and the file's name is not "
-            f"the published one of either; say which with --variant"
+            f"the published one of either; select one with --variant"
         )
     return Recognised(chosen[0], VARIANTS[chosen[0]])
 
@@ -120,7 +120,7 @@ def load(state: State, config: IceMixConfig, where: str) -> IceMix:
 
 
 def sizes(state: State, where: str) -> IceMixConfig:
-    """What the shapes tell. n_rel and the columns of the first graph are not in them, and stand at their defaults."""
+    """Sizes from the shapes, with defaults for n_rel and the columns of the first graph."""
     try:
         dim = state["cls_token.weight"].shape[1]
         base = 2 * state["extractor.aux_emb.weight"].shape[1]
@@ -174,7 +174,7 @@ def _holds_dict(content: object, name: str) -> bool:
 
 
 def _widths(config: IceMixConfig) -> IceMixConfig:
-    """A config without what shapes of single tensors do not tell."""
+    """A config with only the fields that shapes of single tensors determine."""
     graph = None if config.first_graph is None else "xyz"
     return replace(config, depth=1, depth_rel=1, n_rel=1, first_graph=graph)
 

@@ -1,7 +1,7 @@
-"""IceMix to train from scratch: it takes the one tensor of pulses that training makes, and answers x, y, z.
+"""IceMix for training from scratch: it takes the single tensor of pulses of training, and returns x, y, z.
 
-Nothing of the published weights fits here: times count from the first coincident pulse, the ice and the sensors'
-efficiencies are the physical ones, and the pulse count is of the pulses that the network sees.
+The published weights cannot be used here: times count from the first coincident pulse, the properties of ice and
+sensors are the physical ones, and the pulse count is that of the selected pulses.
 """
 
 import torch

@@ -1,6 +1,6 @@
-"""The robust line fit as a torch module: the same numbers as src/inference/linefit/linefit.ts, whose constants these are.
+"""The robust line fit as a torch module: the same numbers and constants as src/inference/linefit/linefit.ts.
 
-A point moves at constant velocity; its line is fitted to where and when pulses were seen (arXiv:1308.5501): drop
+A point moves at constant velocity; its line is fitted to positions and times of the pulses (arXiv:1308.5501): drop
 scattered light, fit with Huber weights, then once more with the pulses near the line. All in float64.
 """
 

@@ -1,4 +1,4 @@
-"""Muon: momentum whose every step is the nearest orthogonal matrix, so that no direction of a layer learns slowly.
+"""Muon: momentum with orthogonalised steps, so that all directions of a layer learn at the same speed.
 
 Jordan et al. 2024 (kellerjordan.github.io/posts/muon), with the step size of arXiv:2502.16982, which makes it as long
 as AdamW's. torch.optim.Muon is the same one matrix at a time in bfloat16; here all of one shape go together in

@@ -1,7 +1,7 @@
 """nano: a small transformer that starts from a line fit, in the graph shape of transformer.py.
 
-Every event is first seen from its own middle, in space and in time, with a robust line through its pulses; the
-network learns what that line does not see. Lengths are in units of 500 m and times in units of what light in a vacuum
+Every event is first centred in space and time, with a robust line through its pulses; the network learns corrections
+to that line. Lengths are in units of 500 m and times in units of what light in a vacuum
 needs for that, so that a speed of 1 is light's.
 """
 
@@ -72,7 +72,7 @@ class Nano(Calibrated):
         self.head2 = nn.Linear(2 * dim, 3)
         self.line = nn.Linear(3, 3, bias=False)
         with torch.no_grad():
-            # At first the answer is the line's: against the velocity.
+            # Initially the output is that of the line: opposite to the velocity.
             self.line.weight.copy_(-2 * torch.eye(3))
             self.head2.weight.mul_(0.1)
             self.head2.bias.zero_()

@@ -1,4 +1,4 @@
-"""The networks that training makes, from nano to B: what each sees, how it is built, how fast it learns."""
+"""The networks of training, from nano to B: their inputs, construction and learning rates."""
 
 from dataclasses import asdict, dataclass
 
@@ -18,20 +18,20 @@ NAMES = (NANO, *icemix_training.SIZES)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a size learns well with; each is a default of the command line."""
+    """Training defaults of a size for the command line."""
 
     optimizer: str
     lr: float
 
 
-# Of IceMix the highest rates that its authors name for S and B.
+# For IceMix, the highest rates that its authors name for S and B.
 NANO_RECIPE, ICEMIX_RECIPE, WIDE_RECIPE = Recipe("muon", 2e-3), Recipe("adamw", 5e-4), Recipe("adamw", 1e-4)
 WIDE = 768
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that was not made yet. `name` is one of NAMES, or sizes of IceMix as icemix_state.parse_sizes reads."""
+    """Description of a network. `name` is one of NAMES, or sizes of IceMix as icemix_state.parse_sizes reads."""
 
     name: str
     config: NanoConfig | IceMixConfig
@@ -50,9 +50,9 @@ class Network:
 
     @property
     def takes_half_precision(self) -> bool:
-        """Whether matrix products may be bfloat16 while it learns on a GPU.
+        """Whether matrix products may use bfloat16 while training on a GPU.
 
-        nano's line fit may not: positions would be off by metres. Nor may nearest neighbours in latent columns.
+        nano's line fit may not, since positions would be off by metres, nor may nearest neighbours in latent columns.
         """
         return isinstance(self.config, IceMixConfig) and self.config.first_graph is None
 
@@ -66,14 +66,14 @@ class Network:
         return icemix_training.training_manifest(self.name, self.config, self.pulses_max)
 
     def describe(self) -> dict:
-        """As a checkpoint keeps it; `described` is the way back."""
+        """Form for a checkpoint; `described` is the inverse."""
         if isinstance(self.config, NanoConfig):
             return asdict(self.config)
         return {"size": self.name, "pulses_max": self.pulses_max}
 
 
 def network(name: str, pulses_max: int | None = None, **of_nano: int) -> Network:
-    """Raises ValueError where there is no such size. `of_nano` are fields of NanoConfig, for nano alone."""
+    """Raises ValueError if the size is unknown. `of_nano` are fields of NanoConfig, for nano only."""
     if name == NANO:
         config = NanoConfig(**of_nano, **({} if pulses_max is None else {"pulses_max": pulses_max}))
         return Network(NANO, config, config.pulses_max)

@@ -1,4 +1,4 @@
-"""From a torch module to one ONNX file whose axes really are dynamic."""
+"""Exports a torch module to an ONNX file with dynamic axes."""
 
 import warnings
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ DYNAMIC_AXES = {
 
 
 class ExportError(Exception):
-    """The module cannot become a model folder; the message says why and what would help."""
+    """The module cannot be exported to a model folder; the message gives the reason and a remedy."""
 
 
 def export_onnx(module: nn.Module, manifest: Manifest, example: Tensors) -> onnx.ModelProto:
@@ -42,7 +42,7 @@ def export_onnx(module: nn.Module, manifest: Manifest, example: Tensors) -> onnx
     dims = {name: torch.export.Dim(name) for name in ("events", "pulses", "tokens")}
     shapes = [_dynamic_shape(spec, manifest, dims) for spec in manifest["inputs"]]
     with warnings.catch_warnings():
-        # Two inputs that share an axis, which is meant; and torch speaking to itself.
+        # Warnings about inputs that share an axis on purpose, and about internals of torch.
         warnings.filterwarnings("ignore", message=".*axis name.*")
         warnings.filterwarnings("ignore", message="The tensor attributes.*")  # of nn.LSTM
         warnings.filterwarnings("ignore", category=FutureWarning)
@@ -72,7 +72,7 @@ def open_session(path: str) -> onnxruntime.InferenceSession:
 
 
 def session_options() -> onnxruntime.SessionOptions:
-    """As nustream has them: one thread."""
+    """Session options of nustream: one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -91,7 +91,7 @@ def run_module(module: nn.Module, manifest: Manifest, tensors: Tensors) -> Tenso
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     names = output_names(manifest["output"])
     if len(outputs) != len(names):
-        raise ExportError(f"the module answers {len(outputs)} tensors, the manifest's output names {names}")
+        raise ExportError(f"the module returns {len(outputs)} tensors, the manifest's output names {names}")
     return {name: np.asarray(output) for name, output in zip(names, outputs, strict=True)}
 
 

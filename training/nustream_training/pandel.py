@@ -1,10 +1,10 @@
-"""The likelihood fit that physicists compare with: an infinite muon track, the first pulse of each sensor (SPE Pandel).
+"""A standard likelihood fit: an infinite muon track, the first pulse of each sensor (SPE Pandel).
 
 A photon that arrives `d` metres from the track is late by a gamma-distributed time (the Pandel function, model H2 of
 astro-ph/0407044, its scattering and absorption lengths those of the ice at the sensor), and the farther off, the less
-light there is. The fit seeks the track for which places and times of the pulses are most probable, over a floor of
-noise, from the line fit and from other directions. No charge, no silent sensors, no cascades: the textbook fit, not
-IceCube's present one.
+light there is. The fit searches for the track with the most probable positions and times of the pulses, over a floor
+of noise, from the line fit and from other directions. It uses no charges, no silent sensors and no cascades: it is the
+textbook fit, not IceCube's current one.
 
 `python -m nustream_training.pandel --data DIR --events 2000 --out pandel.csv` writes directions as a submission does.
 """
@@ -35,7 +35,7 @@ TAU_NS, LAMBDA_M = 556.7, 33.29  # H2, fitted in ice of ...
 MEAN_SCATTERING_M, MEAN_ABSORPTION_M = 23.9, 83.6  # harmonic means of the table over the detector
 ICE_M_PER_NS = LIGHT_M_PER_NS / GROUP_INDEX
 JITTER_NS = 15.0
-FIRST_JITTER_NS = 100.0  # more at first, so that no single pulse bars the way
+FIRST_JITTER_NS = 100.0  # larger at first, so that no single pulse blocks the search
 EARLY_SHARE = 0.15
 NOISE = 0.03  # share of pulses that come from anywhere
 WINDOW_NS = 6000.0
@@ -117,7 +117,7 @@ def gather_pulses(events: list[Event]) -> Pulses:
     ]
     tensors = build_tensors(events, manifest)
     values, mask = torch.from_numpy(tensors["pulses"]), torch.from_numpy(tensors["mask"])
-    # Padding has the ice of the detector's mean, so that its likelihood, which is not counted, is a number.
+    # Padding has the mean ice of the detector, so that its likelihood, which is masked, is finite.
     ice = torch.where(mask.unsqueeze(2), values[:, :, 4:], torch.tensor([MEAN_SCATTERING_M, MEAN_ABSORPTION_M]))
     return Pulses(values[:, :, :3], values[:, :, 3], mask.float(), ice[:, :, 0], ice[:, :, 1])
 
@@ -157,7 +157,7 @@ def log_likelihood(pulses: Pulses, vertex: Tensor, travel: Tensor, jitter: float
 
 
 def residuals(pulses: Pulses, vertex: Tensor, travel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How late pulses are after direct light, ns; how far from the track, m; how steeply light comes from below."""
+    """Delay of pulses after direct light, ns; distance from the track, m; steepness of light from below."""
     apart = pulses.place - vertex.unsqueeze(1)  # [E, L, 3]
     along = (apart * travel.unsqueeze(1)).sum(2)
     across = apart - along.unsqueeze(2) * travel.unsqueeze(1)
@@ -167,7 +167,7 @@ def residuals(pulses: Pulses, vertex: Tensor, travel: Tensor) -> tuple[Tensor, T
 
 
 def _climb(pulses: Pulses, travel: Tensor) -> Fit:
-    """From a track through the middle of the pulses that few of them precede. Jitter falls to its true value."""
+    """Starts from a track through the centre of the pulses that few pulses precede. Jitter falls to its true value."""
     with torch.no_grad():
         late = residuals(pulses, torch.zeros_like(travel), travel)[0]
         late = torch.where(pulses.present > 0, late, torch.inf)

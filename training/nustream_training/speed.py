@@ -1,9 +1,9 @@
-"""How fast bare ONNX Runtime is with a network: `python -m nustream_training.speed FOLDER [FOLDER …]`
+"""Measures the speed of bare ONNX Runtime with a network: `python -m nustream_training.speed FOLDER [FOLDER …]`
 
 Events as a stream has them: log-normal lengths, windows of 1,024 sorted by length, runs filled up to a budget of padded
 pulses. One process per worker, one thread each; with --cpu, events per second of processor time, which other programs
 on the machine disturb less. Folders are measured in turn, so that their ratio holds on a busy
-machine; beside them stands a matrix product, which tells how fast the machine was meanwhile.
+machine; a matrix product is measured too, which shows the speed of the machine meanwhile.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="model folders")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=2048, help="padded pulses of a run (default %(default)s)")
-    parser.add_argument("--events", type=int, default=WINDOW_EVENTS, help="of a window (default %(default)s)")
+    parser.add_argument("--events", type=int, default=WINDOW_EVENTS, help="events of a window (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cpu", action="store_true", help="processor time instead of time")
     options = parser.parse_args()
@@ -82,7 +82,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def window_lengths(manifest: Manifest, events: int, seed: int | np.random.Generator) -> np.ndarray:
-    """Pulses that the network sees of each event of a window, longest first."""
+    """Number of selected pulses of each event of a window, longest first."""
     most = manifest["pulses"]["max"] or 1024
     return np.sort(np.minimum(draw_lengths(np.random.default_rng(seed), events), most))[::-1]
 

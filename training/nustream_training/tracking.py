@@ -1,4 +1,4 @@
-"""A training run in MLflow, by its REST interface, so that no package is needed. Training never stops for it."""
+"""A training run in MLflow by its REST interface, which needs no package. Training never waits for MLflow."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 EXPERIMENT = "nustream training"
-RUN_FILE = "mlflow-run"  # in the run's folder: its id, so that a resumed run goes on in the same one
+RUN_FILE = "mlflow-run"  # file in the run's folder with the id, so that a resumed training continues the same run
 TIMEOUT_S = 10
 API = "/api/2.0/mlflow/"
 
@@ -58,7 +58,7 @@ class Tracking:
             self._ask(path, {"run_id": self.run, **body})
 
     def _ask(self, path: str, body: dict, get: bool = False) -> dict | None:
-        """Nothing where the server did not answer or refused; that is said once per time."""
+        """None if the server did not answer or refused; each failure is printed."""
         query = f"?{urllib.parse.urlencode(body)}" if get else ""
         data = None if get else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{API}{path}{query}", data, {"Content-Type": "application/json"})

@@ -1,6 +1,6 @@
 """Trains nano or IceMix: `python -m nustream_training.train --help`
 
-One optimiser step is a few microbatches of events of similar length, worked off by `--threads` threads of one torch
+One optimiser step is a few microbatches of events of similar length, processed by `--threads` threads of one torch
 thread each: on a busy CPU that is faster than threads inside each operator, which wait for the slowest at every one.
 Gradients are added in the microbatches' order, so the number of threads changes nothing.
 """
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # so that a GPU answers the same each time
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes results on a GPU reproducible
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class Training:
         self.tracking = Tracking(options.mlflow, options.run, vars(options))
 
     def run(self) -> None:
-        print(f"{len(self.validation)} events to validate on", flush=True)
+        print(f"{len(self.validation)} validation events", flush=True)
         options, losses, since, at = self.options, [], time.monotonic(), self.presentations
         saved = time.monotonic()
         first = self.step
@@ -109,7 +109,7 @@ class Training:
         self.tracking.end(is_finished=True)
 
     def until_broken(self, batches: Iterator[list[np.ndarray]]) -> Iterator[list[np.ndarray]]:
-        """The same batches; what was learned is saved before a broken pipe ends the training."""
+        """The same batches; saves a checkpoint before a broken pipe ends the training."""
         first = self.step
         try:
             yield from batches
@@ -136,7 +136,7 @@ class Training:
             yield pool
 
     def batches_of_pass(self) -> Iterator[list[np.ndarray]]:
-        """The same for the same seed, pass and pool; goes on after those already taken."""
+        """The same for the same seed, pass and pool; continues after those already taken."""
         rng = np.random.default_rng([self.options.seed, self.epoch])
         order = rng.permutation(len(self.pool))
         lengths = self.pool.lengths()
@@ -156,7 +156,7 @@ class Training:
     def take_step(self, batch: list[np.ndarray], threads: ThreadPoolExecutor) -> float:
         rng = np.random.default_rng([self.options.seed, 1, self.step])
         turns = [(rng.uniform(0, 2 * np.pi, len(part)), rng.random(len(part)) < 0.5) for part in batch]
-        # The longest first, so that no thread is left with it at the end.
+        # The longest first, so that no thread runs it alone at the end.
         longest = sorted(range(len(batch)), key=lambda i: -self.pool.lengths()[batch[i][-1]])
         jobs = {i: threads.submit(self.gradients, batch[i], *turns[i]) for i in longest}
         results = [jobs[i].result() for i in range(len(batch))]
@@ -192,7 +192,7 @@ class Training:
         loss = vmf_loss(vector, truth)
         if share > 0:
             loss = loss + share * angle_loss(vector, truth)
-        # The readout inside V22 and V23 answers nothing, so that its gradient is 0.
+        # The readout inside V22 and V23 is unused, so its gradient is 0.
         return float(loss.detach()), torch.autograd.grad(loss, list(self.model.parameters()), materialize_grads=True)
 
     def validate(self, threads: ThreadPoolExecutor) -> tuple[float, float]:
@@ -202,7 +202,7 @@ class Training:
         return float(error.mean()), float(np.median(error))
 
     def mean_model(self) -> nn.Module:
-        """With the running mean of the weights, which is what is exported."""
+        """Validates the running mean of the weights, which is exported."""
         model = self.network.build().to(self.device)
         with torch.no_grad():
             for parameter, mean in zip(model.parameters(), self.mean, strict=True):
@@ -252,17 +252,17 @@ class Training:
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         else:
-            print("another --optimizer than before: its moments begin anew", flush=True)
+            print("the optimizer has changed: its moments restart", flush=True)
         for key in ("step", "presentations", "seconds", "epoch", "taken", "digest"):
             setattr(self, key, state[key])
-        # Other events, or a pipe, which begins anew: a new pass.
+        # Other events, or a restarted pipe: a new pass.
         if self.options.data == [PIPE] or state["data"] != [folder.name for folder in self.options.data]:
             self.epoch, self.taken = self.epoch + 1, 0
         self.forget_after(self.step)
-        print(f"goes on after step {self.step}, {self.presentations} presentations", flush=True)
+        print(f"resumed after step {self.step}, {self.presentations} presentations", flush=True)
 
     def forget_after(self, step: int) -> None:
-        """Lines of the log that were written after the last checkpoint are written again."""
+        """Removes log lines after the last checkpoint; they are written again."""
         path = self.options.run / LOG
         if not path.exists():
             return
@@ -279,7 +279,7 @@ class Training:
 def optimizers(model: nn.Module, options: argparse.Namespace) -> list[torch.optim.Optimizer]:
     """Muon, which makes each step of a hidden matrix orthogonal, with AdamW for all else; or AdamW alone.
 
-    Weight decay is on matrices only. One learning rate does for both.
+    Weight decay applies to matrices only. Both use the same learning rate.
     """
     hidden, matrices, others = [], [], []
     for name, parameter in model.named_parameters():
@@ -300,7 +300,7 @@ def optimizers(model: nn.Module, options: argparse.Namespace) -> list[torch.opti
 def rotate(pulses: Tensor, truth: Tensor, turn: Tensor, mirror: Tensor) -> None:
     """Turns each event about the vertical by `turn` [E] radians, after mirroring y where `mirror` [E]. In place.
 
-    The ice is the same in every direction from the vertical, so this makes another event that is as true.
+    The ice is symmetric about the vertical, so this gives another valid event.
     """
     sign = 1 - 2 * mirror.to(pulses.dtype)
     cos, sin = torch.cos(turn), torch.sin(turn)
@@ -319,7 +319,7 @@ def learning_rate(presentations: int, options: argparse.Namespace) -> float:
 
 
 def angle_share(presentations: int, options: argparse.Namespace) -> float:
-    """The angle joins the loss when the learning rate begins to fall."""
+    """The angle is added to the loss when the learning rate begins to fall."""
     return options.angle if presentations > options.presentations - options.decay else 0.0
 
 
@@ -344,12 +344,12 @@ def predict(
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m nustream_training.train",
-        description="Trains nano or IceMix. Started again with the same --run it goes on where it was cut off.",
+        description="Trains nano or IceMix. Started again with the same --run, it resumes where it stopped.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--run", type=Path, required=True, metavar="DIR", help="folder of checkpoint and log")
-    add("--size", default=NANO, metavar="NAME", help=f"{', '.join(NAMES)}, or IceMix of such as {CUSTOM_SIZES}")
+    add("--size", default=NANO, metavar="NAME", help=f"{', '.join(NAMES)}, or IceMix with sizes such as {CUSTOM_SIZES}")
     add(
         "--data",
         type=Path,
@@ -358,24 +358,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="data sets in the Kaggle layout, or - for a pipe of nustream simulate --out -",
     )
-    add("--files", type=int, default=4, metavar="N", help="of --data that are in memory and mixed at a time")
-    add("--validation", type=Path, required=True, metavar="DIR", help="data set of other events")
+    add("--files", type=int, default=4, metavar="N", help="files of --data in memory and mixed at a time")
+    add("--validation", type=Path, required=True, metavar="DIR", help="data set of validation events")
     add("--validation-events", type=int, default=10_000, metavar="N")
-    add("--presentations", type=int, default=6_000_000, metavar="N", help="events shown, each some times, in all")
-    add("--batch", type=int, default=384, metavar="N", help=f"events of a step, a multiple of {MICRO_EVENTS}")
-    add("--optimizer", choices=("adamw", "muon"), help="muon is for nano (default: what suits the size)")
-    add("--lr", type=float, help="highest learning rate (default: what suits the size)")
+    add("--presentations", type=int, default=6_000_000, metavar="N", help="total number of events shown, with repeats")
+    add("--batch", type=int, default=384, metavar="N", help=f"events per step, a multiple of {MICRO_EVENTS}")
+    add("--optimizer", choices=("adamw", "muon"), help="muon is for nano (default: depends on the size)")
+    add("--lr", type=float, help="highest learning rate (default: depends on the size)")
     add("--warmup", type=int, default=100_000, metavar="N", help="presentations over which the learning rate rises")
     add("--decay", type=int, default=1_500_000, metavar="N", help="last presentations over which it falls to 0")
-    add("--angle", type=float, default=1.0, help="weight of the angle in the loss during those")
-    add("--ema", type=float, default=0.998, help="of the running mean of the weights")
+    add("--angle", type=float, default=1.0, help="weight of the angle in the loss during --decay")
+    add("--ema", type=float, default=0.998, help="decay of the running mean of the weights")
     for name in NANO_FIELDS:
         add(f"--{name}", type=int, default=argparse.SUPPRESS, help="of nano")
-    add("--pulses-max", type=int, help="most pulses of an event that the network sees (default: of the size)")
+    add("--pulses-max", type=int, help="most pulses per event (default: depends on the size)")
     add("--seed", type=int, default=1)
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--threads", type=int, help="microbatches at a time (default: one per core, two on a GPU)")
-    add("--mlflow", metavar="URL", help="tracking server that shall have the run too")
+    add("--mlflow", metavar="URL", help="MLflow tracking server to which the run is logged")
     add("--log-every", type=int, default=50, metavar="STEPS")
     add("--validate-every", type=int, default=500, metavar="STEPS")
     add("--checkpoint-s", type=float, default=180, metavar="S", help="seconds between checkpoints")
@@ -386,7 +386,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     if options.batch < MICRO_EVENTS or options.batch % MICRO_EVENTS:
-        parser.error(f"--batch {options.batch} is no multiple of {MICRO_EVENTS}")
+        parser.error(f"--batch {options.batch} is not a multiple of {MICRO_EVENTS}")
     recipe = options.network.recipe
     options.optimizer = options.optimizer or recipe.optimizer
     options.lr = options.lr or recipe.lr

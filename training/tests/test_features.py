@@ -151,7 +151,7 @@ def test_an_unknown_column_is_named():
     manifest["inputs"] = [
         {"name": "p", "layout": "padded", "dtype": "float32", "features": [{"column": "colour", "unit": "1"}]}
     ]
-    with pytest.raises(ValueError, match="'colour' is not on the menu"):
+    with pytest.raises(ValueError, match=r"'colour' is not in docs/models\.md"):
         build_tensors(draw_parity_events(), manifest)
 
 

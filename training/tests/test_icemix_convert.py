@@ -247,7 +247,7 @@ def test_a_file_that_is_there_twice_is_refused(published, tmp_path, capsys):
     (weights / "old").mkdir()
     (weights / "old" / "V22FT6_1.pth").write_bytes(b"")
     assert convert.main([str(weights), "--out", str(tmp_path / "icemix")]) == 1
-    assert "V22FT6_1 is there 2 times" in capsys.readouterr().err
+    assert "V22FT6_1 exists 2 times" in capsys.readouterr().err
     assert written == {}
 
 

@@ -266,7 +266,7 @@ def test_sizes_bring_what_they_learn_with():
         (["--size", "xl"], "no size 'xl': nano, t, s, b"),
         (["--size", "t", "--dim", "32"], "dim are nano's"),
         (["--size", "dim=64"], "lacks base, depth, head"),
-        (["--batch", "100"], "--batch 100 is no multiple of 64"),
+        (["--batch", "100"], "--batch 100 is not a multiple of 64"),
     ],
 )
 def test_sizes_that_cannot_be_are_wrong_usage(wrong, message, capsys):

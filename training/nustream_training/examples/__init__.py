@@ -1,6 +1,6 @@
-"""Tiny models with random weights, one for each form that a manifest can take. They know nothing about neutrinos.
+"""Tiny models with random weights, one for each form of a manifest. They are not trained.
 
-Each module has `build()`, which gives a torch module and its manifest; the weights are drawn from torch's generator.
+Each module has `build()`, which returns a torch module and its manifest; the weights are drawn from torch's generator.
 """
 
 from collections.abc import Callable

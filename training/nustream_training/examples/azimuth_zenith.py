@@ -1,4 +1,4 @@
-"""An LSTM that answers azimuth and zenith directly, from padded pulses and lengths."""
+"""An LSTM that returns azimuth and zenith directly, from padded pulses and lengths."""
 
 import math
 
@@ -21,7 +21,7 @@ class AzimuthZenith(nn.Module):
     def forward(self, pulses: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """pulses [E, L, 6] float32, lengths [E] int64; answers azimuth [E] and zenith [E] in radians."""
         states, _ = self.lstm(pulses)  # [E, L, DIM]
-        # The state after the last pulse: what comes after it is padding.
+        # The state after the last pulse; later states are of padding.
         last = (lengths - 1).reshape(-1, 1, 1).expand(-1, 1, DIM)  # [E, 1, DIM]
         angles = torch.sigmoid(self.head(states.gather(1, last).squeeze(1)))  # [E, 2]
         return 2 * math.pi * angles[:, 0], math.pi * angles[:, 1]

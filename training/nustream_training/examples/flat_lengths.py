@@ -23,7 +23,7 @@ class FlatLengths(nn.Module):
         ends = lengths.cumsum(0)  # [E]
         place = torch.arange(pulses.shape[0], device=pulses.device)  # [T]
         owner = (place.unsqueeze(1) >= ends).sum(1)  # [T]: the event that each pulse belongs to
-        # Added up per event; differences of one running sum would let an event feel its neighbours by rounding.
+        # Summed per event: with differences of one running sum, rounding would make an event depend on its neighbours.
         total = torch.zeros(lengths.shape[0], DIM).index_add(0, owner, x)  # [E, DIM]
         mean = total / lengths.unsqueeze(1)
         return self.event(mean), self.log_kappa(mean)

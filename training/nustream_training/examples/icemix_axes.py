@@ -52,7 +52,7 @@ class IceMixAxes(nn.Module):
         return self.out((x * is_pulse).sum(1) / is_pulse.sum(1))
 
     def relate(self, pos: Tensor, time: Tensor) -> Tensor:
-        """How two pulses lie to each other in space and time, in units of 500 m. [E, L, L, HEAD]"""
+        """Relation of two pulses in space and time, in units of 500 m. [E, L, L, HEAD]"""
         apart = pos.unsqueeze(2) - pos.unsqueeze(1)  # [E, L, L, 3]
         # 0.3 m/ns is the speed of light that IceMix was trained with.
         later = (time.unsqueeze(2) - time.unsqueeze(1)) * (30_000 / 500 * 0.3)  # [E, L, L]

@@ -1,4 +1,4 @@
-"""Weights that make answers differ from event to event, without training."""
+"""Random weights for which the outputs differ from event to event."""
 
 import math
 
@@ -10,9 +10,9 @@ BIAS = 0.2
 
 
 def draw_weights(module: nn.Module) -> None:
-    """Wider than torch's own: with those, a network that was never trained answers nearly the same to all events.
+    """Wider than torch's defaults, with which an untrained network gives nearly the same output for all events.
 
-    Norms keep their ones and zeros.
+    Norms keep ones and zeros.
     """
     with torch.no_grad():
         for part in module.modules():
