@@ -73,6 +73,7 @@ export function add(program: Command): void {
       'nustream evaluate --data icecube --model linefit --model models/mine --out report',
       'nustream evaluate --data icecube-test --model models/mine --submission submission.csv',
       'nustream evaluate --data sim:7 --events 20000 --json',
+      'nustream evaluate --data alert:event.json --model nano',
     ],
     shape: settings,
     run,
@@ -133,7 +134,7 @@ async function evaluateModels(config: Config, signal: AbortSignal): Promise<Eval
 
 async function answerWith(spec: string, source: EventSource, config: Config, signal: AbortSignal) {
   const total = config.events ?? (await source.count())
-  if (total === undefined)
+  if (total === undefined && !source.hasEnd)
     throw new UsageError('flag_invalid', `${source.spec} has no end; set the number of events with --events`)
   await using parts = new AsyncDisposableStack()
   const inferrer = parts.use(await openInferrer(spec, inferrerOptions(config)))
@@ -142,7 +143,7 @@ async function answerWith(spec: string, source: EventSource, config: Config, sig
   const answered = await answerEvents({
     source,
     inferrer,
-    eventsMax: total,
+    ...(total !== undefined && { eventsMax: total }),
     signal,
     onProgress: progress.update,
     ...(submission && { onChunk: submission.write }),

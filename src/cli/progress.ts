@@ -8,8 +8,8 @@ const WIDTH = 30
 const REDRAW_MS = 100
 
 /** Bar, count, rate and remaining time of a long task, on stderr so that stdout holds only the result. */
-export function showProgress(label: string, total: number): ProgressLine {
-  if (!process.stderr.isTTY) return { update: () => {}, end: () => {} }
+export function showProgress(label: string, total: number | undefined): ProgressLine {
+  if (total === undefined || !process.stderr.isTTY) return { update: () => {}, end: () => {} }
   const startedAt = performance.now()
   let drawnAt = 0
   let last = 0

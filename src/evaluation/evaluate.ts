@@ -17,6 +17,8 @@ export interface EventFacts {
   readonly pulses: Float64Array
   /** True zenith, rad; NaN if the true direction is not known. */
   readonly zenith: Float64Array
+  /** 1 for an event with a reference direction, otherwise 0. */
+  readonly hasReference: Float64Array
   /** Index into `TOPOLOGIES`; 0 if it is not known. */
   readonly topology: Float64Array
 }
@@ -35,6 +37,8 @@ export interface ModelAnswers {
   readonly version: string
   /** Opening angle to the truth, rad; NaN without an answer or truth. [events] */
   readonly error: Float64Array
+  /** Opening angle to the reference, which is not the truth, rad; NaN without an answer or reference. [events] */
+  readonly referenceAngle: Float64Array
   /** Concentration; NaN without an answer, or if the model gives none. [events] */
   readonly kappa: Float64Array
   readonly predicted: number
@@ -169,6 +173,8 @@ function createRecord() {
   const zenith = new Column()
   const topology = new Column()
   const error = new Column()
+  const hasReference = new Column()
+  const referenceAngle = new Column()
   const kappa = new Column()
   const failed: Record<string, number> = {}
   const failedExamples: FailedEvent[] = []
@@ -188,21 +194,30 @@ function createRecord() {
       for (const event of answered.failed) fail(event)
       degenerate += answered.degenerate
       const errors = batch.truth && openingAngles(chunk, batch.truth)
+      const angles = batch.reference && openingAngles(chunk, batch.reference)
       for (let event = 0; event < eventCount(batch); event++) {
         if (!Number.isNaN(chunk.azimuth[event])) predicted++
         pulses.push(batch.offsets[event + 1] - batch.offsets[event])
         zenith.push(trueZenith(batch, event))
         topology.push(batch.truth?.topology?.[event] ?? 0)
         error.push(errors?.[event] ?? Number.NaN)
+        hasReference.push(batch.reference && !Number.isNaN(batch.reference.azimuth[event]) ? 1 : 0)
+        referenceAngle.push(angles?.[event] ?? Number.NaN)
         kappa.push(answered.kappa[event])
       }
     },
     result(run: { model: string; version: string; seconds: number }) {
       return {
-        facts: { pulses: pulses.values, zenith: zenith.values, topology: topology.values },
+        facts: {
+          pulses: pulses.values,
+          zenith: zenith.values,
+          hasReference: hasReference.values,
+          topology: topology.values,
+        },
         answers: {
           ...run,
           error: error.values,
+          referenceAngle: referenceAngle.values,
           kappa: kappa.values,
           predicted,
           failed,

@@ -10,13 +10,15 @@ const bootstrap = { seed: 1, resamples: 100 }
 const facts: EventFacts = {
   pulses: Float64Array.of(10, 40, 40, 70, 2000),
   zenith: Float64Array.of(0.1, 0.2, 1.7, 3.1, Number.NaN),
+  hasReference: new Float64Array(5),
   topology: Float64Array.of(1, 1, 3, 3, 0),
 }
 
 function answers(model: string, error: number[], more: Partial<ModelAnswers> = {}): ModelAnswers {
   const kappa = new Float64Array(error.length).fill(Number.NaN)
   const counts = { predicted: 5, failed: {}, failedExamples: [], degenerate: 0, seconds: 2 }
-  return { model, version: '1', error: Float64Array.from(error), kappa, ...counts, ...more }
+  const columns = { error: Float64Array.from(error), kappa, referenceAngle: kappa.slice() }
+  return { model, version: '1', ...columns, ...counts, ...more }
 }
 
 const a = answers('a', [0.1, 0.3, 0.2, 0.4, Number.NaN])
@@ -51,8 +53,27 @@ describe('makeReport()', () => {
   )
   const [one, other] = report.models
 
+  it('gives angles to references apart from errors', () => {
+    const angles = Float64Array.of(0.1, 0.3, Number.NaN, 0.2, Number.NaN)
+    const given = {
+      spec: 'a',
+      answers: { ...answers('a', [Number.NaN, 1, 1, 1, 1]), referenceAngle: angles },
+    }
+    const referred = { ...facts, hasReference: Float64Array.of(1, 1, 1, 1, 0) }
+    const { models, eventsWithReference } = makeReport('test', referred, [given], bootstrap)
+    expect(eventsWithReference).toBe(4)
+    expect(models[0].reference).toEqual({
+      events: 3,
+      medianRad: 0.2,
+      p90Rad: expect.closeTo(0.28, 12),
+      maxRad: 0.3,
+    })
+    expect(models[0]).toMatchObject({ events: 4, meanAngularErrorRad: 1 })
+  })
+
   it('gives mean, median and intervals of the events with truth', () => {
-    expect(report).toMatchObject({ events: 5, eventsWithTruth: 4 })
+    expect(report).toMatchObject({ events: 5, eventsWithTruth: 4, eventsWithReference: 0 })
+    expect(report.models[0].reference).toBeNull()
     expect(one).toMatchObject({ events: 4, eventsPerSecond: 2.5, calibration: null })
     expect(one.meanAngularErrorRad).toBeCloseTo(0.25, 12)
     expect(one.medianAngularErrorRad).toBeCloseTo(0.25, 12)

@@ -11,6 +11,7 @@ import {
   meanInterval,
   meanOf,
   type Quantiles,
+  quantile,
   quantilesOf,
   summarise,
   summariseByBin,
@@ -18,6 +19,15 @@ import {
 
 export interface TopologySummary extends ErrorSummary {
   readonly topology: string
+}
+
+/** Opening angles between predictions and references, radians. A reference is not the truth, so these are no errors. */
+export interface ReferenceSummary {
+  /** Events with a direction and a reference. */
+  readonly events: number
+  readonly medianRad: number
+  readonly p90Rad: number
+  readonly maxRad: number
 }
 
 /** The results of one model. Radians; the same for the same data and seed, except for `eventsPerSecond`. */
@@ -42,6 +52,8 @@ export interface ModelReport extends ErrorSummary {
   readonly byTopology: readonly TopologySummary[]
   /** Share of events with at most each error. */
   readonly cumulative: readonly { readonly angleRad: number; readonly share: number }[]
+  /** Null if no predicted event has a reference. */
+  readonly reference: ReferenceSummary | null
   /** Null for a model that gives no concentration. */
   readonly calibration: Calibration | null
 }
@@ -64,6 +76,7 @@ export interface EvaluationReport {
   /** Events read. */
   readonly events: number
   readonly eventsWithTruth: number
+  readonly eventsWithReference: number
   readonly bootstrap: BootstrapOptions
   readonly models: readonly ModelReport[]
   readonly differences: readonly ModelDifference[]
@@ -92,6 +105,7 @@ export function makeReport(
     data,
     events: facts.pulses.length,
     eventsWithTruth: facts.zenith.reduce((count, zenith) => count + (Number.isNaN(zenith) ? 0 : 1), 0),
+    eventsWithReference: facts.hasReference.reduce((count, has) => count + has, 0),
     bootstrap,
     models: models.map((model, i) => reportOf(model, facts, { label: labels[i], bootstrap })),
     differences: pairs.flatMap(([a, b]) =>
@@ -141,8 +155,16 @@ function reportOf({ spec, answers }: NamedAnswers, facts: EventFacts, options: R
     byZenith: summariseByBin(error, known(facts.zenith), ZENITH_EDGES, bootstrap),
     byTopology: summariseByTopology(error, known(facts.topology), bootstrap),
     cumulative: shares.map((share, i) => ({ angleRad: ANGLES[i], share })),
+    reference: summariseReference(answers.referenceAngle),
     calibration: calibration ?? null,
   }
+}
+
+function summariseReference(angles: Float64Array): ReferenceSummary | null {
+  const sorted = angles.filter((angle) => !Number.isNaN(angle)).sort()
+  if (sorted.length === 0) return null
+  const [medianRad, p90Rad, maxRad] = [0.5, 0.9, 1].map((fraction) => quantile(sorted, fraction))
+  return { events: sorted.length, medianRad, p90Rad, maxRad }
 }
 
 /** Rounded to an integer if it is large; a large network on a CPU reaches a few events/s. */

@@ -31,6 +31,7 @@ export function renderTable(rows: readonly (readonly string[])[]): string {
 export function renderReport(report: EvaluationReport): string {
   const { models } = report
   const parts = [renderOverview(models), ...renderFailed(models)]
+  if (report.eventsWithReference > 0) parts.push(renderReferences(models))
   if (report.eventsWithTruth > 0) {
     if (report.differences.length > 0) parts.push(renderDifferences(report))
     for (const statistic of ['median', 'mean'] as const) {
@@ -101,6 +102,22 @@ function describeFailed({ failed, failedExamples }: ModelReport): string | undef
     return isNamed ? `  ${message}` : `  event ${eventId}: ${message}`
   })
   return [codes.map(([code, events]) => `${events} ${code}`).join(', '), ...lines].join('\n')
+}
+
+/** Angles to the reference, which is not the truth, in a table of their own. */
+function renderReferences(models: readonly ModelReport[]): string {
+  const head = ['angle to the reference (not the truth)', 'events', 'median', 'p90', 'largest']
+  const degrees = (radians: number) => `${((radians * 180) / Math.PI).toFixed(2)}°`
+  const rows = models.map(({ label, reference }) =>
+    reference === null
+      ? [label, '0', '–', '–', '–']
+      : [
+          label,
+          String(reference.events),
+          ...[reference.medianRad, reference.p90Rad, reference.maxRad].map(degrees),
+        ],
+  )
+  return renderTable([head, ...rows])
 }
 
 function renderDifferences({ differences, models }: EvaluationReport): string {

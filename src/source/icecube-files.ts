@@ -37,6 +37,7 @@ export async function openIceCubeFiles(spec: string, kind: Kind, rest: string): 
   return {
     spec,
     count: async () => (kind === 'alert' ? files.length : undefined),
+    hasEnd: true,
     read: (readOptions) => readFiles({ spec, kind, files, options }, readOptions),
   }
 }

@@ -36,6 +36,8 @@ export interface EventSource {
   readonly spec: string
   /** Events in all where that is known at the start, for the progress bar. */
   count(): Promise<number | undefined>
+  /** True for a source that ends although its number of events is not known at the start. */
+  readonly hasEnd?: boolean
   /** Events that the data set says it has, with pulses or without; undefined or missing where it does not say. */
   listed?(): Promise<EventListing | undefined>
   /** Chunks in order, with bounded memory whatever the source holds; the chunk's arrays are its reader's to keep. */

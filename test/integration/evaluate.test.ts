@@ -15,6 +15,7 @@ import { writeKaggle } from '../../src/source/kaggle-write.ts'
 import { openSource } from '../../src/source/open.ts'
 import { fakeModel } from '../support/fake-model.ts'
 import { FaultyInferrer, onEvent, TestInferrer } from '../support/faulty-inferrer.ts'
+import { frameBytes, headerBlob, particleBlob, pulseMapBlob } from '../support/i3-file.ts'
 import { startNustream } from '../support/nustream.ts'
 import { startServer } from '../support/start-server.ts'
 
@@ -161,6 +162,35 @@ describe('nustream evaluate', () => {
     expect(toJson(report)).toBe(toJson(JSON.parse(line)))
   })
 
+  it('compares with references of an I3 file, and calls them no truth', async () => {
+    const pulses = [10, 11, 12, 13].map((module, i) => {
+      return [[20, module, 0], [{ time: 10_000 + 57 * i, charge: 1 }]] as const
+    })
+    const frames = [1, 2].map((event) =>
+      frameBytes('P', {
+        I3EventHeader: headerBlob({ event, subEventStream: 'InIceSplit' }),
+        InIcePulses: pulseMapBlob(pulses),
+        ...(event === 1 && { SplineMPE: particleBlob({ zenith: 0.25, azimuth: 1 }) }),
+      }),
+    )
+    const file = join(folder, 'events.i3')
+    writeFileSync(file, Buffer.concat(frames))
+    const report = JSON.parse(await evaluate('--data', `i3:${file}`, '--model', 'linefit', '--json'))
+    expect(report).toMatchObject({ events: 2, eventsWithTruth: 0, eventsWithReference: 1 })
+    const [{ predicted, events, meanAngularErrorRad, reference }] = report.models
+    expect({ predicted, events, meanAngularErrorRad }).toEqual({
+      predicted: 2,
+      events: 0,
+      meanAngularErrorRad: null,
+    })
+    // The pulses go down the string, so that the particle came from above.
+    expect(reference.events).toBe(1)
+    expect(reference.medianRad).toBeCloseTo(0.25, 1)
+    const table = await evaluate('--data', `i3:${file}`, '--model', 'linefit')
+    expect(table).toMatch(/^angle to the reference \(not the truth\) +events +median +p90 +largest$/m)
+    expect(table).toMatch(/^linefit +1 +1[34]\.\d+° +1[34]\.\d+° +1[34]\.\d+°$/m)
+  })
+
   it('writes a submission with every event', async () => {
     const file = join(folder, 'submission.csv')
     await evaluate('--data', data, '--model', 'linefit', '--submission', file, '--events', '300')
@@ -222,7 +252,7 @@ describe('nustream evaluate', () => {
     expect(two.stderr()).toContain('--submission takes one --model, not 2')
     const endless = startNustream(['evaluate', '--data', 'sim:3', '--model', 'linefit'])
     expect(await endless.ended).toBe(2)
-    expect(endless.stderr()).toContain('say how many events with --events')
+    expect(endless.stderr()).toContain('set the number of events with --events')
   })
 })
 
