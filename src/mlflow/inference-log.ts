@@ -225,9 +225,10 @@ export class InferenceLog {
     const before = this.#run
     if (!before.isUpToDate) return
     this.#runBegan = performance.now()
-    this.#logTotals()
     await this.#logFiles()
     if (this.#isOver) return
+    // In one turn with the new counters, so that no event that is settled meanwhile is in neither run.
+    this.#logTotals()
     const { params, log } = this.#options
     this.#run = open()
     this.#run.setParams(params)

@@ -63,7 +63,7 @@ describe('emitter, model server and consumer as processes over Redis', () => {
     await until(async () => (await reader.heartbeats()).every(({ alive }) => !alive), { withinMs: 30_000 })
     const doctor = startNustream(['doctor', '--broker', redis.url], { onTestFinished })
     expect(await doctor.ended).toBe(1)
-    expect(doctor.stdout()).toMatch(/✘ consumer killed: last heartbeat \d+ s ago.*it died or hangs/)
+    expect(doctor.stdout()).toMatch(/✘ consumer killed: last heartbeat \d+ s ago.*the process died or hangs/)
     expect(doctor.stdout()).not.toMatch(/stopped|interrupted|done/)
   })
 
