@@ -1,5 +1,5 @@
 /**
- * An archive as a process of its own, for tests that kill it.
+ * An archive in a separate process, for tests that kill it.
  * `node archive-process.ts URL FOLDER EVENTS_PER_FILE INTERVAL_MS`; ends by itself only when told to (SIGTERM).
  */
 import { pino } from 'pino'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { openDuckDb, queryRows } from '../../src/formats/parquet/duckdb.ts'
 
-/** One row of the archive, as a person reading the files sees it. */
+/** One row of the archive's files. */
 export interface ArchivedPrediction {
   readonly eventId: bigint
   readonly azimuth: number
@@ -38,7 +38,7 @@ const COLUMNS = [
   ['predictedAtMs', 'CAST(epoch_ms(predicted_at) AS DOUBLE)'],
 ] as const
 
-/** All predictions that an archive's folder holds, in the order of files and rows. None for a folder without files. */
+/** All predictions in an archive's folder, in the order of files and rows. Empty for a folder without files. */
 export async function readArchived(dir: string): Promise<ArchivedPrediction[]> {
   const db = await openDuckDb()
   const connection = await db.connect()
@@ -59,7 +59,7 @@ export async function readArchived(dir: string): Promise<ArchivedPrediction[]> {
   }
 }
 
-/** Ids of archived events, ascending, repeats included. */
+/** Ids of archived events, ascending, with repeats. */
 export async function archivedIds(dir: string): Promise<number[]> {
   const rows = await readArchived(dir)
   return rows.map(({ eventId }) => Number(eventId)).sort((a, b) => a - b)

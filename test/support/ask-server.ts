@@ -20,7 +20,7 @@ export function post(
   })
 }
 
-/** Sends bytes over a raw connection and gathers what comes back until it is closed. */
+/** Sends bytes over a raw connection and collects the answer until the connection closes. */
 export async function raw(server: TestServer, ...parts: (string | Buffer)[]): Promise<string> {
   const socket = connect(server.port, '127.0.0.1')
   let answer = ''
@@ -33,12 +33,12 @@ export async function raw(server: TestServer, ...parts: (string | Buffer)[]): Pr
   return answer
 }
 
-// What a test then compares is the check.
+// The comparison in the test is the check.
 export async function jsonOf<T>(response: Response): Promise<T> {
   return (await response.json()) as T
 }
 
-/** Value of a metric; `name` is how its line begins. */
+/** Value of a metric; `name` is the beginning of its line. */
 export async function metric(server: TestServer, name: string): Promise<number> {
   const text = await server.registry.metrics()
   const line = text.split('\n').find((each) => each.startsWith(name))

@@ -15,7 +15,7 @@ export interface OpenedBackend {
   open(options?: OpenOptions): Promise<Broker>
 }
 
-/** A broker of its own for one test: a SQLite file, or a real redis-server. */
+/** A separate broker for one test: a SQLite file, or a real redis-server. */
 export async function openBackend(owner: Owner, backend: Backend): Promise<OpenedBackend> {
   const url = backend === 'redis' ? (await startRedis(owner)).url : sqliteUrl(owner)
   return {

@@ -1,5 +1,5 @@
 /**
- * A consumer or an emitter as a process of its own, to be killed. Arguments: URL, role, name, then for the emitter the
+ * A consumer or an emitter in a separate process, to be killed. Arguments: URL, role, name, then for the emitter the
  * number of batches. Prints a line for each step.
  *
  * `hold` leases and never settles; `settle` leases and settles until killed; `emit` publishes and continues where its run

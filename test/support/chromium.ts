@@ -2,14 +2,13 @@ import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import type { Owner } from './redis.ts'
 
-/** Where Debian's package puts it; another browser through the environment. */
+/** Path of Debian's package; the environment can name another browser. */
 const PATHS = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-browser'].filter(
   (path) => path !== undefined,
 )
 
 /**
- * Quiet towards the network (a closed one refuses many connections at once), WebGL by the software renderer of
- * Chromium, and no sandbox, which root does not get.
+ * No background network access, WebGL by the software renderer of Chromium, and no sandbox, which does not run as root.
  */
 const FLAGS = [
   '--no-sandbox',
@@ -26,13 +25,13 @@ const FLAGS = [
 
 export interface OpenedPage {
   readonly page: Page
-  /** Errors of the console, exceptions that nobody caught, and requests that failed, so far. */
+  /** Console errors, uncaught exceptions and failed requests so far. */
   readonly faults: string[]
 }
 
 export interface Chromium {
   readonly browser: Browser
-  /** A page of its own context, 1280×720 unless told otherwise. */
+  /** A page with a separate context, by default 1280×720. */
   open(options?: BrowserContextOptions): Promise<OpenedPage>
 }
 
@@ -63,7 +62,7 @@ function collectFaults(page: Page): string[] {
   })
   page.on('pageerror', (error) => faults.push(`exception: ${error.message}`))
   page.on('requestfailed', (request) => {
-    // A page that is left ends its own requests.
+    // Leaving a page aborts its requests.
     const reason = request.failure()?.errorText ?? ''
     if (reason !== 'net::ERR_ABORTED') faults.push(`request: ${request.url()} ${reason}`)
   })

@@ -6,7 +6,7 @@ export interface PredictedEvent {
   readonly consumer: string
 }
 
-/** Every prediction that the broker keeps: at least `events` of them, and what comes within a moment after those. */
+/** Every prediction in the broker: at least `events`, and those that follow shortly after. */
 export async function predictedEvents(broker: Broker, events: number): Promise<PredictedEvent[]> {
   const found: PredictedEvent[] = []
   const ended = new AbortController()

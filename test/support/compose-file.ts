@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 const strings = z.array(z.string())
 
-/** What our Compose files may say of a service: what both Compose v2 and docker-compose 1.29 read. */
+/** The allowed fields of a service: those that both Compose v2 and docker-compose 1.29 read. */
 const serviceSchema = z.strictObject({
   extends: z.strictObject({ file: z.string().optional(), service: z.string() }).optional(),
   image: z.string().optional(),
@@ -49,7 +49,7 @@ const fileSchema = z
   .readonly()
 export type ComposeFile = z.infer<typeof fileSchema>
 
-/** A Compose file with what its services extend, variables as in `env` or their defaults. @throws ZodError */
+/** A Compose file with extended services, and variables from `env` or their defaults. @throws ZodError */
 export function readCompose(path: string, env: Readonly<Record<string, string>> = {}): ComposeFile {
   const content = substituted(parse(readFileSync(path, 'utf8'), { merge: true }), env) as object
   const known = Object.entries(content).filter(([key]) => !key.startsWith('x-'))
@@ -75,7 +75,7 @@ function extended(
   return { ...base, ...own, environment: { ...base.environment, ...own.environment } }
 }
 
-/** `${NAME:-default}` and `${NAME:?message}`, the two forms that both programs know, in every text of a tree. */
+/** `${NAME:-default}` and `${NAME:?message}`, the two forms that both programs support, in every text of a tree. */
 function substituted(tree: unknown, env: Readonly<Record<string, string>>): unknown {
   if (typeof tree === 'string') return substitute(tree, env)
   if (Array.isArray(tree)) return tree.map((item) => substituted(item, env))

@@ -1,7 +1,7 @@
 /**
- * A consumer as a process of its own, for tests that kill it.
+ * A consumer in a separate process, for tests that kill it.
  * `node consumer-process.ts URL NAME FATAL_EVENT VISIBILITY_MS ATTEMPTS_MAX [hang]`: kills itself with SIGKILL (or hangs
- * for ever) when the model is asked for the event FATAL_EVENT. Says `ready` when it begins, `holding` when it hangs.
+ * for ever) when the model gets the event FATAL_EVENT. Prints `ready` when it begins, `holding` when it hangs.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'

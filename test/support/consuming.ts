@@ -63,7 +63,7 @@ export async function untilDrained(broker: Broker, withinMs = 30_000): Promise<v
   )
 }
 
-/** Everything stored so far: event id to azimuth, throwing where an event has two predictions. */
+/** All stored predictions: event id to azimuth. Throws if an event has two predictions. */
 export async function storedPredictions(broker: Broker): Promise<Map<number, number>> {
   const { predicted } = await broker.totals()
   const found = new Map<number, number>()
@@ -82,7 +82,7 @@ export async function storedPredictions(broker: Broker): Promise<Map<number, num
   return found
 }
 
-/** What a TestInferrer answers for these events. */
+/** The answers of a TestInferrer for these events. */
 export function expectedAzimuths(ids: Iterable<number>): Map<number, number> {
   return new Map([...ids].map((id) => [id, azimuthOf(id)]))
 }
@@ -92,7 +92,7 @@ export function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i)
 }
 
-/** Sorted, so that it can be compared whatever the order of arrival. */
+/** Sorted, so that it can be compared for any order of arrival. */
 export function sorted(predictions: ReadonlyMap<number, number>): [number, number][] {
   return [...predictions].sort(([a], [b]) => a - b)
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-// The fields of the published definitions that can be set in a specification, so that a misspelt one is seen:
+// The fields that the published definitions allow in a specification, to detect misspelt ones:
 // keda.sh_scaledobjects.yaml and keda.sh_triggerauthentications.yaml of kedacore/keda, and
 // monitoring.coreos.com_podmonitors.yaml of prometheus-operator; those of ours that are used, and their neighbours.
 

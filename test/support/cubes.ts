@@ -16,16 +16,16 @@ export interface Cubes {
   readonly ended: Promise<number | null>
   stdout(): string
   stderr(): string
-  /** Waits until every part is up. */
+  /** Waits until every process is up. */
   up(): Promise<void>
   address(part: string): string
-  /** The process that a part runs as, below the shell that guards it. */
+  /** The process of a role, a child of the shell that guards it. */
   pidOf(part: string): number
-  /** Every process below this one, now. */
+  /** All current descendants of this process. */
   descendants(): number[]
 }
 
-/** `npm run cubes` as a process of its own, in a folder of its own; it ends with the owner. */
+/** `npm run cubes` as a separate process in a temporary folder; it ends with the owner. */
 export function startCubes(owner: Owner, args: readonly string[], folder = temporaryFolder(owner)): Cubes {
   const flags = ['--disable-warning=ExperimentalWarning', SCRIPT, '--folder', folder, ...args]
   const child = spawn(process.execPath, flags, {
@@ -39,7 +39,7 @@ export function startCubes(owner: Owner, args: readonly string[], folder = tempo
     })
   const ended = once(child, 'exit').then(([code]: (number | null)[]) => code)
   owner.onTestFinished(async () => {
-    // What it started ends with it, whatever the test has found out.
+    // Its children end with it, even if the test fails.
     child.kill('SIGKILL')
     await ended
   })
@@ -77,7 +77,7 @@ export function startCubes(owner: Owner, args: readonly string[], folder = tempo
   }
 }
 
-/** Whether one of these processes still runs. One that has ended and waits to be buried does not. */
+/** Whether one of these processes still runs. A zombie does not run. */
 export function isAnyAlive(pids: readonly number[]): boolean {
   return processes().some(({ pid, state }) => pids.includes(pid) && !state.startsWith('Z'))
 }
@@ -93,6 +93,6 @@ function below(root: number): number[] {
   const all = processes()
   const found = [root]
   for (const pid of found) found.push(...all.filter(({ parent }) => parent === pid).map((entry) => entry.pid))
-  // `ps` itself is a child of the test, not of what it looks at.
+  // `ps` is a child of the test, not of the observed process.
   return found.slice(1)
 }

@@ -24,7 +24,7 @@ export async function listenTo(
     () => undefined,
   )
   return {
-    // What the server sends under a name is what messages.ts says; tests look at the values.
+    // The server sends the types of messages.ts; tests check the values.
     all: <Name extends StreamMessageName>(name: Name) =>
       messages.filter((message) => message.name === name).map(({ data }) => data as StreamMessages[Name]),
     ended,

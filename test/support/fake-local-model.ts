@@ -3,13 +3,13 @@ import type { Inference } from '../../src/inference/inferrer.ts'
 import type { LocalModel } from '../../src/inference/network/local.ts'
 
 export interface FakeLocalModel extends LocalModel {
-  /** Batches under way now. */
+  /** Batches in progress. */
   readonly underWay: () => number
   readonly isDisposed: () => boolean
 }
 
 export interface FakeLocalOptions {
-  /** All directions that it answers. */
+  /** The directions that it returns. */
   readonly azimuth?: number
   readonly zenith?: number
   readonly kappa?: number
@@ -20,7 +20,7 @@ export interface FakeLocalOptions {
   readonly failsOn?: (eventId: bigint) => boolean
 }
 
-/** A model without network and threads. Once it is disposed of it answers nothing more, as a real one. */
+/** A model without network and threads. Like a real one, it does not answer after it was disposed of. */
 export function fakeLocalModel(options: FakeLocalOptions = {}): FakeLocalModel {
   const { azimuth = 1, zenith = 1, kappa = 1, isDegenerate = false, before, failsOn } = options
   let underWay = 0

@@ -9,7 +9,7 @@ export interface FakeModelOptions {
 }
 
 /**
- * A model whose answer can be told from the event: azimuth is the mean charge of its pulses / 1000, zenith its pulse
+ * A model whose answer follows from the event: azimuth is the mean charge of its pulses / 1000, zenith its pulse
  * count / 1000, kappa its first time. An event whose first time is -1 is a fault.
  */
 export function fakeModel({ concurrency = 2, before, ready }: FakeModelOptions = {}): Inferrer {

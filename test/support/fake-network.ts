@@ -3,13 +3,13 @@ import type { NamedTensors } from '../../src/inference/tensors/tensor.ts'
 import type { ServedModel } from '../../src/server/serving.ts'
 import { fakeModel } from './fake-model.ts'
 
-/** Rows of each call of runTensors, and the outputs asked for. */
+/** Rows and requested outputs of each call of runTensors. */
 export interface NetworkCall {
   readonly rows: number
   readonly outputs: readonly string[] | undefined
 }
 
-// The fields that the server reads of a manifest, no others.
+// Only the fields of a manifest that the server reads.
 const manifest = {
   inputs: [
     { name: 'pulses', layout: 'padded', features: [{}, {}] },
@@ -20,8 +20,8 @@ const manifest = {
 } as unknown as ModelManifest
 
 /**
- * A network that can be checked by hand: `sum` of the two features of all pulses that the mask lets through times the
- * event's weight, `count` of those pulses, and `any`.
+ * A network that can be checked by hand: `sum` of the two features of all unmasked pulses times the event's weight,
+ * `count` of those pulses, and `any`.
  */
 export function fakeNetwork(before?: () => Promise<void>): { model: ServedModel; calls: NetworkCall[] } {
   const calls: NetworkCall[] = []

@@ -11,7 +11,7 @@ export interface FakeJob {
   /** Events, or rows of tensors. */
   readonly size: number
   isDone: boolean
-  /** Answers, or fails; harmless the second time. */
+  /** Answers or fails the job; a second call has no effect. */
   finish(error?: Error): void
 }
 

@@ -6,8 +6,8 @@ import type { Inference, InferOptions, Inferrer } from '../../src/inference/infe
 import { isolate } from '../../src/inference/isolate.ts'
 
 /**
- * A model for tests: azimuth and zenith follow from the event id alone, so that an answer that went to another event
- * is seen. Counts what it was asked.
+ * A model for tests: azimuth and zenith follow from the event id, so that an answer for another event is detected. It
+ * counts its calls.
  */
 export class TestInferrer implements Inferrer {
   readonly model = { name: 'test', version: '1' }
@@ -45,20 +45,20 @@ export const azimuthOf = (id: number): number => (id % 628) / 100
 export const zenithOf = (id: number): number => (id % 314) / 100
 
 /**
- * What goes wrong: `away` the model cannot be reached; `fails` and `dies` the call fails on the batch as a whole;
- * `hangs` it never answers; `nan` it answers that for one event; `breaks` it throws what nobody foresaw.
+ * The fault: `away`: the model is unreachable; `fails` and `dies`: the call fails for the whole batch; `hangs`: it never
+ * answers; `nan`: it returns NaN for one event; `breaks`: it throws an unexpected error.
  */
 export type Fault = 'away' | 'fails' | 'dies' | 'hangs' | 'nan' | 'breaks'
 
-/** Decides before each call; events are those of the batch asked for. */
+/** Decides before each call, given the events of the batch. */
 export type FaultPlan = (batch: EventBatch, call: number) => Fault | undefined
 
-/** Breaks on every batch that holds the event. */
+/** Fails on every batch with the event. */
 export function onEvent(id: number, fault: Fault): FaultPlan {
   return (batch) => (batch.eventIds.includes(BigInt(id)) ? fault : undefined)
 }
 
-/** Breaks with set odds, the same for the same seed. */
+/** Fails with given probabilities, the same for the same seed. */
 export function withOdds(odds: Partial<Record<Fault, number>>, seed: number): FaultPlan {
   const random = createRandom(seed)
   return () => {
@@ -153,7 +153,7 @@ export class FaultyInferrer implements Inferrer {
   }
 }
 
-/** mulberry32: numbers from 0 to 1 that depend on the seed alone. */
+/** mulberry32: numbers from 0 to 1 that depend only on the seed. */
 export function createRandom(seed: number): () => number {
   let state = seed
   return () => {

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** Below the ports that systems give to outgoing connections, so that none of those takes it meanwhile. */
+/** Below the ports of outgoing connections, so that none of those uses it meanwhile. */
 const PORT_MIN = 16_384
 const PORT_COUNT = 16_384
 
-/** A port of 127.0.0.1 that nobody listens on, picked at random so that processes that ask at once get different ones. */
+/** A free port of 127.0.0.1, chosen at random so that concurrent processes get different ones. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < 100; tries++) {
     const port = PORT_MIN + Math.floor(Math.random() * PORT_COUNT)

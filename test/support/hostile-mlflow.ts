@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Owner } from './redis.ts'
 
-/** How a tracking server can be bad: the fault itself, not a model of MLflow. */
+/** A fault of a tracking server, without an imitation of MLflow. */
 export const FAULTS = [
   'hangs',
   'trickles',
@@ -21,7 +21,7 @@ export interface HostileServer {
   readonly requests: readonly string[]
 }
 
-/** A server that does one bad thing to every request. It ends with its owner. */
+/** A server that answers every request with one fault. It ends with its owner. */
 export async function startHostileServer(owner: Owner, fault: HttpFault): Promise<HostileServer> {
   const requests: string[] = []
   const timers = new Set<NodeJS.Timeout>()

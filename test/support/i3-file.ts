@@ -8,7 +8,7 @@ function joined(parts: readonly Bytes[]): Bytes {
   return Buffer.concat(parts)
 }
 
-/** One blob being written: it remembers which classes have had their preamble, and how many objects there are. */
+/** Writes one blob: it tracks which classes have had their preamble, and the number of objects. */
 export class BlobWriter {
   readonly #parts: Bytes[] = []
   readonly #classes = new Map<string, boolean>()
@@ -230,7 +230,7 @@ class PartWriter {
   }
 }
 
-/** Bit by bit, so that it shares nothing with the reader. */
+/** Written bit by bit, so that it shares no code with the reader. */
 function checksum(bytes: Bytes): number {
   let crc = 0
   for (const byte of bytes) {

@@ -5,13 +5,13 @@ import { type Manifest, readBase, type Selector, selects, specs } from './manife
 export const BASE = 'deploy/kubernetes/base'
 export const OVERLAY = 'deploy/kubernetes/overlays/cluster'
 
-/** The program that builds a kustomization, where there is one. */
+/** The program that builds a kustomization, if it is installed. */
 export const kustomize = [
   ['kustomize', 'build'],
   ['kubectl', 'kustomize'],
 ].find(([program]) => spawnSync(program, ['version', '--client']).error === undefined)
 
-/** Why a test that needs it is skipped. */
+/** Reason for skipping a test that needs it. */
 export const NO_KUSTOMIZE = 'neither kustomize nor kubectl is on this machine'
 
 /** The objects of the base, and its deployments. */
@@ -28,12 +28,12 @@ export function byName(name: string) {
   return deployments.find((deployment) => deployment.name === name)
 }
 
-/** The deployments whose pods a selector picks. */
+/** The deployments whose pods a selector matches. */
 export function podsOf(selector: Selector): string[] {
   return deployments.filter(({ labels }) => selects(selector, labels)).map(({ name }) => name)
 }
 
-/** A pod's environment as far as it stands in the manifests. */
+/** A pod's environment, as far as the manifests set it. */
 export function environmentOf({ container }: (typeof deployments)[number]): Record<string, string> {
   const maps = container.envFrom.flatMap(({ configMapRef }) => (configMapRef ? [configMapRef.name] : []))
   const data = maps.map(

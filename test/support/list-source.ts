@@ -6,7 +6,7 @@ export interface ListSourceOptions {
   readonly events: number
   /** Events in a chunk, or fewer when its reader wants fewer. */
   readonly chunk: number
-  /** An unreadable event comes after each so many readable ones. */
+  /** Number of readable events between unreadable ones. */
   readonly rejectEvery?: number
   readonly spec?: string
 }
@@ -17,7 +17,7 @@ export interface ListSource extends EventSource {
   readonly rejected: readonly bigint[]
 }
 
-/** A source in memory. Where unreadable events stand does not depend on how it is read, as with a real one. */
+/** A source in memory. As in a real one, positions of unreadable events do not depend on the reader. */
 export function listSource({ events, chunk, rejectEvery, spec = 'list' }: ListSourceOptions): ListSource {
   const all = randomEvents({ events })
   const unreadable = Array.from({ length: rejectEvery ? Math.floor(events / rejectEvery) : 0 }, (_, i) => i)

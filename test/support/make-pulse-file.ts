@@ -1,4 +1,4 @@
-/** Writes what a query gives to a Parquet file, in a process of its own so that its memory is given back. */
+/** Writes the result of a query to a Parquet file, in a separate process so that its memory is released. */
 import { writeQuery } from './pulse-files.ts'
 
 const [path, sql, options] = process.argv.slice(2)

@@ -11,7 +11,7 @@ const manifestSchema = z.looseObject({
   metadata: z.looseObject({ name: z.string(), labels: labels.optional() }),
   data: z.record(z.string(), z.string()).optional(),
 })
-/** A Kubernetes object, as far as every kind is alike. */
+/** The common fields of Kubernetes objects. */
 export type Manifest = z.infer<typeof manifestSchema>
 
 const generatorSchema = z.array(
@@ -22,7 +22,7 @@ const generatorSchema = z.array(
   }),
 )
 
-/** What our kustomizations use of the form. */
+/** The fields that our kustomizations use. */
 const kustomizationSchema = z.strictObject({
   apiVersion: z.literal('kustomize.config.k8s.io/v1beta1'),
   kind: z.literal('Kustomization'),
@@ -57,8 +57,8 @@ export function readManifests(text: string): Manifest[] {
 }
 
 /**
- * The objects of a kustomization without its patches, images and hashed names: enough to look at a base.
- * @throws Error where it names a file or folder that is not there
+ * The objects of a kustomization without its patches, images and hashed names, which is enough for a base.
+ * @throws Error if it names a missing file or folder
  */
 export function readBase(folder: string): Manifest[] {
   const { resources, configMapGenerator } = readKustomization(folder)
@@ -97,7 +97,7 @@ const selectorSchema = z.strictObject({
 })
 export type Selector = z.infer<typeof selectorSchema>
 
-/** Whether a label selector picks something with these labels. */
+/** Whether a label selector matches these labels. */
 export function selects(selector: Selector, its: Readonly<Record<string, string>>): boolean {
   return (
     Object.entries(selector.matchLabels).every(([key, value]) => its[key] === value) &&
@@ -131,7 +131,7 @@ const containerSchema = z.looseObject({
 })
 export type Container = z.infer<typeof containerSchema>
 
-/** What the tests look at in each kind; all else of them is held by the published schemas. */
+/** The fields of each kind that the tests check; the published schemas cover the others. */
 export const kinds = {
   Deployment: z.looseObject({
     replicas: z.number().optional(),
@@ -178,7 +178,7 @@ export function specs<Kind extends keyof typeof kinds>(
   const its = manifests.filter((manifest) => manifest.kind === kind)
   return its.map(({ metadata, ...rest }) => ({
     name: metadata.name,
-    // The table gives each kind its own schema; the compiler does not follow it through the key.
+    // The table has one schema per kind; the compiler cannot infer it from the key.
     spec: kinds[kind].parse(rest['spec']) as z.infer<(typeof kinds)[Kind]>,
   }))
 }

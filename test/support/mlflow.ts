@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type MlflowServer, startMlflowServer } from '../../tools/mlflow/server.ts'
 
-/** True where no real MLflow can be had on purpose: its tests are skipped then. */
+/** True if MLflow is disabled on purpose; its tests are then skipped. */
 export const isOffline = process.env['NUSTREAM_TEST_OFFLINE'] === '1'
 
-/** Why a test that needs a real MLflow is skipped. */
+/** Reason for skipping a test that needs a real MLflow. */
 export const NO_MLFLOW = 'NUSTREAM_TEST_OFFLINE=1 is set'
 
-/** For `beforeAll`: MLflow's own start, and the making of its environment where that is missing. */
+/** Time limit for `beforeAll`: MLflow's start, and the creation of its environment if it is missing. */
 export const MLFLOW_WITHIN_MS = 1_800_000
 
-/** A real tracking server in a folder of its own; the caller disposes of it, in `afterAll`. */
+/** A real tracking server in a temporary folder; the caller disposes of it, in `afterAll`. */
 export async function startMlflow(
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},

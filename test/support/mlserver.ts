@@ -27,14 +27,14 @@ const READY_WITHIN_MS = 120_000
 export interface MlServer {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string
-  /** Ends it as the power would. */
+  /** Kills it, like a power failure. */
   kill9(): Promise<void>
   restart(): Promise<void>
 }
 
 /**
- * A real MLServer with the runtime of examples/mlserver that serves a model folder, in an environment of its own which
- * is made where it is missing. Undefined only where NUSTREAM_TEST_OFFLINE=1 and there is none.
+ * A real MLServer with the runtime of examples/mlserver that serves a model folder, in a separate environment that is
+ * created if it is missing. Undefined only if NUSTREAM_TEST_OFFLINE=1 and there is no environment.
  */
 export async function startMlServer(owner: Owner, model: { folder: string; name: string; version: string }) {
   if (!isInstalled()) {
@@ -71,8 +71,8 @@ class OwnMlServer implements MlServer {
 
   async restart(): Promise<void> {
     const command = join(environment, 'bin/mlserver')
-    // A process group of its own, so that its workers end with it.
-    // In its own folder: it leaves files of metrics where it is started.
+    // A separate process group, so that its workers end with it.
+    // In a separate folder: it writes files of metrics into its working folder.
     const child = spawn(command, ['start', this.#dir], {
       cwd: this.#dir,
       detached: true,

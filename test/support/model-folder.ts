@@ -10,14 +10,14 @@ import { encodeOnnx, type Graph } from './onnx-model.ts'
 import { makeEvents } from './plain-events.ts'
 
 export interface ModelFolder {
-  /** A graph to encode, or the file's bytes; no file where left out. */
+  /** A graph to encode, or the file's bytes; no file by default. */
   readonly network?: Graph | Uint8Array
-  /** Written as JSON, or as it is where it is text; no file where left out. */
+  /** Written as JSON, or literally if it is text; no file by default. */
   readonly manifest?: unknown
   readonly parity?: unknown
 }
 
-/** A model folder of its own for the running test, removed after it. */
+/** A temporary model folder for the running test, removed after it. */
 export async function writeModelFolder({ network, manifest, parity }: ModelFolder): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'nustream-model-'))
   onTestFinished(() => rm(folder, { recursive: true }))
@@ -35,7 +35,7 @@ function toText(content: unknown): string {
 
 const feature = (column: string, unit: string) => ({ column, unit })
 
-/** Six raw features with a mask where true means padding: the sum of all places is the direction. */
+/** Six raw features with a mask in which true means padding: the direction is the sum of all positions. */
 export const SUM_MANIFEST = {
   formatVersion: 1,
   name: 'sum',
@@ -88,7 +88,7 @@ export const SUM_GRAPH: Graph = {
   ],
 }
 
-/** Opens a model, which is closed when the test is over. */
+/** Opens a model, which is closed after the test. */
 export async function openModel(folder: string, threads = 2): Promise<LocalModel> {
   const model = await openLocalModel(folder, { threads })
   onTestFinished(() => model[Symbol.asyncDispose]())
@@ -103,7 +103,7 @@ export function eventsOfLengths(lengths: readonly number[]): EventBatch {
   return { ...all, eventIds: BigInt64Array.from(lengths, (_, i) => BigInt(i)), offsets }
 }
 
-/** What SUM_GRAPH answers: the sum of the places. */
+/** The answer of SUM_GRAPH: the sum of the positions. */
 export function sumDirection({ offsets, sensorIds }: EventBatch, event: number) {
   const sum = [0, 0, 0]
   for (let row = offsets[event]; row < offsets[event + 1]; row++) {

@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface NustreamProcess {
   readonly child: ChildProcess
-  /** What it has printed so far. */
+  /** Its output so far. */
   stdout(): string
   stderr(): string
   /** Resolves when it has ended, with its exit code (or undefined when a signal ended it). */
@@ -22,7 +22,7 @@ export interface StartOptions {
   readonly cwd?: string
 }
 
-/** Runs `nustream` as a process of its own; it ends with the owner, and with this process. */
+/** Runs `nustream` as a separate process; it ends with the owner, and with this process. */
 export function startNustream(
   args: readonly string[],
   owner?: Owner,

@@ -30,7 +30,7 @@ export interface Constant {
   readonly dtype: 'float32' | 'int64'
   readonly shape: readonly number[]
   readonly data: readonly number[]
-  /** The values lie in this file beside the model, from its start. */
+  /** The values are at the beginning of this file next to the model. */
   readonly file?: string
 }
 
@@ -75,7 +75,7 @@ function encodeAttribute(name: string, value: number | readonly number[] | Graph
   return join([field(1, text(name)), ...value.map((item) => number(8, item)), number(20, INTS)])
 }
 
-/** The values as they lie in the model, or in a file beside it. */
+/** The values as stored in the model, or in a file next to it. */
 export function constantBytes({ dtype, data }: Constant): Uint8Array {
   const raw = dtype === 'float32' ? Float32Array.from(data) : BigInt64Array.from(data, BigInt)
   return new Uint8Array(raw.buffer)

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import type { Owner } from './redis.ts'
 
-/** A span as OTLP's JSON form tells of it (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). */
+/** A span in OTLP's JSON form (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). */
 export interface ReceivedSpan {
   readonly service: string
   readonly name: string
@@ -22,7 +22,7 @@ export interface ReceivedSpan {
 }
 
 export interface OtlpReceiver {
-  /** Base address, as --otlp takes it. */
+  /** Base address for --otlp. */
   readonly url: string
   readonly spans: readonly ReceivedSpan[]
   readonly requests: () => number
@@ -35,7 +35,7 @@ interface ExportRequest {
   }[]
 }
 
-/** A collector that keeps what it is sent, or with `silent` takes requests and never answers. */
+/** A collector that stores received spans, or with `silent` accepts requests and never answers. */
 export async function startOtlpReceiver(owner: Owner, { silent = false } = {}): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = []
   let requests = 0

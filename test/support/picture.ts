@@ -7,7 +7,7 @@ export interface Picture {
   readonly pixels: Uint8Array
 }
 
-/** Runs in the browser, whose names this side does not know. */
+/** Runs in the browser, whose names are not declared here. */
 const READ = `(async (data) => {
   const bitmap = await createImageBitmap(await (await fetch('data:image/png;base64,' + data)).blob())
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')
@@ -31,7 +31,7 @@ export async function readPicture(browser: Browser, png: Buffer): Promise<Pictur
   }
 }
 
-/** Places of the pixels that a colour test accepts. */
+/** Positions of the pixels that a colour test accepts. */
 export function pixelsLike(
   { width, pixels }: Picture,
   accepts: (red: number, green: number, blue: number) => boolean,
@@ -44,7 +44,7 @@ export function pixelsLike(
   return places
 }
 
-/** How much longer than wide a cloud of pixels is: the ratio of its spreads along its two axes. */
+/** Elongation of a cloud of pixels: the ratio of its spreads along its two axes. */
 export function elongation(places: readonly (readonly [number, number])[]): number {
   const [mx, my] = centre(places)
   let [xx, yy, xy] = [0, 0, 0]

@@ -7,7 +7,7 @@ export interface MakeEventsOptions {
   readonly pulsesPerEvent?: number
 }
 
-/** Sound events with ids `firstId`, `firstId + 1` …; the same ids always give the same pulses. */
+/** Valid events with ids `firstId`, `firstId + 1` …; the same ids always give the same pulses. */
 export function makeEvents(events: number, firstId = 1, options: MakeEventsOptions = {}): EventBatch {
   const { truth = false, pulsesPerEvent = 6 } = options
   const pulses = events * pulsesPerEvent

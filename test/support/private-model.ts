@@ -3,7 +3,7 @@ import type { Inference } from '../../src/inference/inferrer.ts'
 import type { LocalModel } from '../../src/inference/network/local.ts'
 import { fakeLocalModel } from './fake-local-model.ts'
 
-/** A model as a class: its methods lie on the prototype, and work only on the instance that has the private fields. */
+/** A model as a class: its methods are on the prototype and need the private fields of the instance. */
 export class PrivateModel implements LocalModel {
   readonly #inner = fakeLocalModel()
   readonly #identity = { name: 'private', version: '1' }

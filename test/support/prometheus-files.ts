@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 
-/** Folder of the configuration that is shipped. */
+/** Folder of the shipped configuration. */
 export const PROMETHEUS = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url))
 
 export interface Rule {
@@ -15,7 +15,7 @@ export interface Rule {
   readonly annotations?: Readonly<Record<string, string>>
 }
 
-/** Text of each rule file by its name. */
+/** Text of each rule file by name. */
 export function ruleFiles(): Record<string, string> {
   const folder = join(PROMETHEUS, 'rules')
   return Object.fromEntries(
@@ -24,13 +24,13 @@ export function ruleFiles(): Record<string, string> {
 }
 
 export function readRules(): Rule[] {
-  // promtool holds the form of the files.
+  // promtool checks the form of the files.
   return Object.values(ruleFiles()).flatMap((text) =>
     (parse(text) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules),
   )
 }
 
-/** Names of the metrics that docs/metrics.md lists, with what a histogram exports, and those that rules record. */
+/** Names of the metrics in docs/metrics.md, with the series of histograms, and of recorded metrics. */
 export function knownMetrics(): Set<string> {
   const page = readFileSync(new URL('../../docs/metrics.md', import.meta.url), 'utf8')
   const known = new Set<string>()
@@ -42,7 +42,7 @@ export function knownMetrics(): Set<string> {
   return known
 }
 
-/** Metrics that a PromQL expression names: whatever is no function, keyword, label or string. */
+/** Metrics in a PromQL expression: all names that are not functions, keywords, labels or strings. */
 export function metricsIn(expression: string): string[] {
   const bare = expression
     .replaceAll(/"[^"]*"/g, '')

@@ -11,7 +11,7 @@ import { isUnreachable, until } from './until.ts'
 const UNPACKED = fileURLToPath(new URL('../../.tools/debian/usr/bin', import.meta.url))
 const PAGES = fileURLToPath(new URL('../../.tools/debian/usr/share/prometheus/web', import.meta.url))
 
-/** A program of Prometheus: on the PATH, or unpacked by `npm test` and `npm run cubes`. */
+/** Path of a program of Prometheus: on the PATH, or unpacked by `npm test` and `npm run cubes`. */
 export function prometheusProgram(name: 'prometheus' | 'promtool' | 'amtool'): string {
   if (!spawnSync(name, ['--version']).error) return name
   const path = join(UNPACKED, name)
@@ -45,12 +45,12 @@ export interface Alert {
 
 export interface PrometheusServer {
   readonly url: string
-  /** Values now. @throws Error where Prometheus refuses the query */
+  /** Current values. @throws Error if Prometheus refuses the query */
   query(expression: string): Promise<Sample[]>
   /** GET of its HTTP API, without `/api/v1/`; the `data` of the answer. */
   get(path: string): Promise<unknown>
   alerts(): Promise<Alert[]>
-  /** Writes the list of targets anew; Prometheus reads it within seconds. */
+  /** Replaces the list of targets; Prometheus reads it within seconds. */
   setTargets(targets: readonly Target[]): void
   log(): string
 }
@@ -63,7 +63,7 @@ export interface StartPrometheusOptions {
   readonly targets: readonly Target[]
 }
 
-/** A real Prometheus on a free port with a store of its own; it ends with the owner. */
+/** A real Prometheus on a free port with a temporary store; it ends with the owner. */
 export async function startPrometheus(
   owner: Owner,
   options: StartPrometheusOptions,

@@ -1,7 +1,7 @@
 import { openDuckDb, queryRows } from '../../src/formats/parquet/duckdb.ts'
 import type { EventSource, RejectedEvent, SourceChunk, SourceReadOptions } from '../../src/source/source.ts'
 
-/** Writes what a query gives to a Parquet file: DuckDB casts, so any column type can be made. */
+/** Writes the result of a query to a Parquet file: DuckDB casts, so any column type is possible. */
 export async function writeQuery(
   path: string,
   sql: string,
@@ -27,7 +27,7 @@ export type Row = readonly [
   string | number,
 ]
 
-/** A query that gives these rows, in Kaggle's column types unless told otherwise. */
+/** A query that returns these rows, by default in Kaggle's column types. */
 export function rowsSql(rows: readonly Row[], types: Partial<Record<PulseName, string>> = {}): string {
   const names: PulseName[] = ['event_id', 'sensor_id', 'time', 'charge', 'auxiliary']
   const kaggle = {
@@ -43,7 +43,7 @@ export function rowsSql(rows: readonly Row[], types: Partial<Record<PulseName, s
 }
 type PulseName = 'event_id' | 'sensor_id' | 'time' | 'charge' | 'auxiliary'
 
-/** `pulses` sound rows of one event; sensor ids count from 10, times from 6000. */
+/** `pulses` valid rows of one event; sensor ids count from 10, times from 6000. */
 export function eventRows(id: number | string, pulses = 3): Row[] {
   return Array.from({ length: pulses }, (_, i) => [
     id,

@@ -12,10 +12,10 @@ const lock = join(root, 'node_modules/.nustream-python.lock')
 const INSTALL_WITHIN_MS = 600_000
 
 /**
- * Path of the Python of the project's `.venv`, which is made with the packages of requirements.txt where it is missing;
- * test files that ask at the same time wait for one of them. Undefined only where NUSTREAM_TEST_OFFLINE=1 and there is
- * no such Python: then tests that need it are skipped.
- * @throws Error in one sentence where Python or its packages cannot be had
+ * Path of the Python of the project's `.venv`, which is created with the packages of requirements.txt if it is missing.
+ * Of concurrent test files, one creates it and the others wait. Undefined only if NUSTREAM_TEST_OFFLINE=1 and there is no
+ * such Python; tests that need it are then skipped.
+ * @throws Error in one sentence if Python or its packages are not available
  */
 export async function openPython(): Promise<string | undefined> {
   const python = join(folder, 'bin/python')
@@ -23,7 +23,7 @@ export async function openPython(): Promise<string | undefined> {
   if (process.env['NUSTREAM_TEST_OFFLINE'] === '1') return undefined
   await until(takeLock, { withinMs: INSTALL_WITHIN_MS, everyMs: 200, what: `the lock ${lock}` })
   try {
-    // Another test file may have made it while this one waited.
+    // Another test file may have created it meanwhile.
     if (!isInstalled()) await install(python)
   } finally {
     rmSync(lock, { recursive: true, force: true })
@@ -31,7 +31,7 @@ export async function openPython(): Promise<string | undefined> {
   return python
 }
 
-/** Why a test that needs Python is skipped. */
+/** Reason for skipping a test that needs Python. */
 export const NO_PYTHON = 'NUSTREAM_TEST_OFFLINE=1 is set and there is no .venv'
 
 export interface RunPythonOptions {
@@ -41,8 +41,8 @@ export interface RunPythonOptions {
 }
 
 /**
- * Runs a Python to its end and gives what it wrote to stdout.
- * @throws Error with its stderr where it fails or does not end in time (60 s unless told)
+ * Runs a Python program to its end and returns its stdout.
+ * @throws Error with its stderr if it fails or exceeds its time limit (default 60 s)
  */
 export async function runPython(
   python: string,
@@ -99,7 +99,7 @@ async function install(python: string): Promise<void> {
   writeFileSync(join(folder, '.nustream-test-requirements'), digest)
 }
 
-/** A folder, because making one either succeeds or tells that it was there. A lock whose owner is gone is broken. */
+/** The lock is a folder, since mkdir is atomic. A lock whose owner has ended is removed. */
 function takeLock(): boolean {
   try {
     mkdirSync(lock)

@@ -5,14 +5,14 @@ import { fakeModel, inferenceOf } from './fake-model.ts'
 import { fakeWorkers } from './fake-workers.ts'
 
 export interface QueuedModelOptions extends QueueLimits {
-  /** Jobs at once; 1 unless told. */
+  /** Concurrent jobs; default 1. */
   readonly workers?: number
   readonly eventsPerRun?: number
   /** Runs before each job is answered, with the first time of each of its events: throw, or wait. */
   readonly before?: (times: readonly number[]) => void | Promise<void>
 }
 
-/** The model of `fakeModel` behind the queue that real models have. */
+/** The model of `fakeModel` behind the queue of real models. */
 export function queuedModel({
   workers = 1,
   eventsPerRun = 64,

@@ -19,11 +19,11 @@ export interface RandomEventsOptions {
   readonly truth?: boolean
   /** The first event has no reference. */
   readonly reference?: boolean
-  /** The last event's time is not known. */
+  /** The time of the last event is not known. */
   readonly utc?: boolean
 }
 
-/** Sound events without physics: ids from 100 on, pulses of any sensor at any time. */
+/** Valid events without physics: ids from 100 on, pulses of any sensor at any time. */
 export function randomEvents(options: RandomEventsOptions = {}): EventBatch {
   const { seed = 1, events = 5, pulsesMax = 9, truth = false, reference = false, utc = false } = options
   const random = seededRandom(seed)

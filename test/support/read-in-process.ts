@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-/** What reading a source took in a fresh process. Memory is the peak of the whole process, MB of 2^20 bytes. */
+/** Cost of reading a source in a new process. Memory is the peak of the whole process, MB of 2^20 bytes. */
 export interface Reading {
   readonly events: number
   readonly pulses: number
@@ -10,7 +10,7 @@ export interface Reading {
   /** Pulses of the largest event. */
   readonly largest: number
   readonly seconds: number
-  /** From the process's first line to the first events. */
+  /** Time from the process's first line to the first events. */
   readonly firstMs: number
   readonly cpuSeconds: number
   readonly peakMb: number

@@ -1,4 +1,4 @@
-/** Reads a source in a process of its own, as the emitter does, and prints what it took: one JSON object. */
+/** Reads a source in a separate process, like the emitter, and prints its cost as one JSON object. */
 import { openSource } from '../../src/source/open.ts'
 
 const [spec, resume] = process.argv.slice(2)

@@ -15,21 +15,21 @@ export interface RedisCluster {
   readonly nodes: readonly RedisServer[]
   /** `redis+cluster://` with every node. */
   readonly url: string
-  /** The node that is master of a key's slot, as those that live see it. */
+  /** The master of a key's slot, as the live nodes report it. */
   masterOf(key: string): Promise<RedisServer>
   /** The replicas of a node. */
   replicasOf(node: RedisServer): Promise<RedisServer[]>
-  /** Sends a command on a connection of its own. */
+  /** Sends a command on a separate connection. */
   command(node: RedisServer, ...args: string[]): Promise<unknown>
-  /** Waits until every node that lives sees all slots covered, and `replicas` replicas in step with their masters. */
+  /** Waits until every live node sees all slots covered, and `replicas` replicas in sync with their masters. */
   healthy(replicas?: number): Promise<void>
 }
 
-/** A failed master is replaced about two of these later; a busy machine must not make nodes take each other for dead. */
+/** A failed master is replaced after about two of these; on a busy machine, live nodes must not appear dead. */
 const NODE_TIMEOUT_MS = 3_000
 const WITHIN = { withinMs: 90_000, everyMs: 50 }
 
-/** Starts a Redis Cluster on loopback, as `redis-cli --cluster create` makes it. It ends with its owner. */
+/** Starts a Redis Cluster on loopback, like `redis-cli --cluster create`. It ends with its owner. */
 export async function startRedisCluster(
   owner: Owner,
   { masters = 3, replicas = 1, args = [] }: RedisClusterOptions = {},

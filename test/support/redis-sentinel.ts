@@ -25,7 +25,7 @@ export interface WatchedRedis {
 /** The name under which the Sentinels know the primary. */
 export const PRIMARY = 'main'
 
-/** A primary, a replica and three real Sentinels that replace a primary which is away for a second. */
+/** A primary, a replica and three real Sentinels that replace a primary which is unreachable for a second. */
 export async function startWatchedRedis(
   owner: Owner,
   { password }: SentinelOptions = {},
@@ -40,7 +40,7 @@ export async function startWatchedRedis(
   const ports: number[] = []
   for (let i = 0; i < 3; i++) ports.push(await startSentinel(owner, primary.port, password))
   const urls = ports.map((port) => `redis://127.0.0.1:${port}`)
-  // They find each other and the replica through the primary.
+  // The Sentinels find each other and the replica through the primary.
   const field = async (url: string, name: string) => {
     const [, ...fields] = [
       undefined,

@@ -12,12 +12,12 @@ export interface Certificate {
 
 /** A private authority and certificates that it has signed for 127.0.0.1 and localhost. */
 export interface Authority {
-  /** PEM file of its own certificate. */
+  /** PEM file of the authority's certificate. */
   readonly ca: string
   sign(name: string): Certificate
 }
 
-/** Makes an authority in a folder that is removed after the test. */
+/** Creates an authority in a folder that is removed after the test. */
 export function makeAuthority(owner: Owner): Authority {
   const folder = mkdtempSync(join(tmpdir(), 'nustream-tls-'))
   owner.onTestFinished(async () => rmSync(folder, { recursive: true, force: true }))
@@ -38,7 +38,7 @@ export function makeAuthority(owner: Owner): Authority {
   }
 }
 
-/** Arguments of redis-server for a certificate; it asks clients for one of its own where `ca` is given. */
+/** Arguments of redis-server for a certificate; with `ca`, it requires client certificates. */
 export function tlsArguments({ cert, key }: Certificate, ca?: string): string[] {
   const asks = ca === undefined ? ['--tls-auth-clients', 'no'] : ['--tls-ca-cert-file', ca]
   return ['--tls-cert-file', cert, '--tls-key-file', key, ...asks]

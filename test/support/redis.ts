@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
 
-/** Who cleans up: a vitest test context, or anything with its `onTestFinished`. */
+/** Owner of a resource: a vitest test context, or any object with its `onTestFinished`. */
 export interface Owner {
   onTestFinished(cleanup: () => Promise<void>): unknown
 }
@@ -22,15 +22,15 @@ export interface RedisServer extends AsyncDisposable {
   readonly port: number
   /** `redis://127.0.0.1:PORT`, without credentials. */
   readonly url: string
-  /** Where its append-only file lives. */
+  /** Folder of its append-only file. */
   readonly dir: string
-  /** Everything that it has logged so far. */
+  /** Its log so far. */
   log(): string
   /** Sends SIGKILL and waits for the process to be gone. */
   kill9(): Promise<void>
   /** Starts it again on the same port and data, and waits until it accepts commands. */
   restart(): Promise<void>
-  /** SIGSTOP and SIGCONT: a server that is there but does not answer. */
+  /** SIGSTOP and SIGCONT: a server that accepts connections but does not answer. */
   pause(): void
   resume(): void
   /** Ends the server and removes its data. Idempotent. */
@@ -110,7 +110,7 @@ class OwnRedis implements RedisServer {
     await this.#accepting(child)
   }
 
-  /** Redis says so in its log, with TLS and passwords alike, and only after its data is loaded. */
+  /** Waits for the line in Redis's log that follows loading its data; it also works with TLS and passwords. */
   async #accepting(child: ChildProcess): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     let seen = ''

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** Why a test that needs the ten real events is skipped. */
+/** Reason for skipping a test that needs the ten real events. */
 export const NO_SAMPLE = 'the ten real events of the Kaggle competition are not on this machine'
 
 /**

@@ -16,7 +16,7 @@ export interface ProxiedAnswer {
   readonly body?: string
 }
 
-/** What to do with a call: an answer of one's own, `hang`, or undefined to hand it on. May change the answer on its way back. */
+/** Decides about a call: its own answer, `hang`, or undefined to forward it. It may change the forwarded answer. */
 export type Script = (call: ProxiedCall) => ProxiedAnswer | 'hang' | undefined
 
 export interface Proxy {
@@ -24,7 +24,7 @@ export interface Proxy {
   readonly calls: readonly ProxiedCall[]
 }
 
-/** Stands between a client and a server at `target`, and does what its script says. */
+/** A proxy between a client and a server at `target` that follows a script. */
 export async function startProxy(owner: Owner, target: string, script: Script): Promise<Proxy> {
   const calls: ProxiedCall[] = []
   const server = createServer(async (incoming, outgoing) => {

@@ -4,8 +4,8 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /**
- * The settings of a role as it finds them in an environment.
- * @throws Error with what the role says, where it refuses them
+ * The settings that a role reads from an environment.
+ * @throws Error with the role's message if it refuses them
  */
 export async function settingsOf(
   command: string,
@@ -18,7 +18,7 @@ export async function settingsOf(
   return JSON.parse(stdout) as Readonly<Record<string, unknown>>
 }
 
-/** Names in the environment that the role takes no notice of: misspelt, or of another role. */
+/** Names in the environment that the role ignores: misspelt, or of another role. */
 export async function unknownTo(
   command: string,
   environment: Readonly<Record<string, string>>,

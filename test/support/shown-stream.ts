@@ -15,7 +15,7 @@ export async function startShownStream(args: readonly string[], owner?: Owner): 
   return await startWithPage(['up', '--port', '0', ...args], owner)
 }
 
-/** `nustream display` of a broker, on a free port unless told. */
+/** `nustream display` of a broker, by default on a free port. */
 export async function startDisplay(broker: string, owner?: Owner, port = 0): Promise<ShownStream> {
   const args = ['display', '--broker', broker, '--port', `${port}`, '--log-level', 'error']
   return await startWithPage(args, owner)

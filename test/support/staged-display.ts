@@ -11,7 +11,7 @@ import type { Owner } from './redis.ts'
 export interface StagedDisplay {
   readonly url: string
   readonly port: number
-  /** What the test puts here, the page shows. */
+  /** The data that the page shows; the test sets them. */
   readonly view: View
   close(): Promise<void>
 }
@@ -31,7 +31,7 @@ const SETTINGS: DisplaySettings = {
   sampleEveryMs: 1_000,
 }
 
-/** The page and its service without a stream: the test says what has happened. */
+/** The page and its service without a stream: the test sets the data. */
 export async function startStagedDisplay(owner: Owner, options: StagedOptions = {}): Promise<StagedDisplay> {
   const registry = new Registry()
   const browsers = new Browsers(displayMetrics(registry), 100)
@@ -44,7 +44,7 @@ export async function startStagedDisplay(owner: Owner, options: StagedOptions = 
   return { url, port, view, close: () => app.close() }
 }
 
-/** Figures of a stream that runs as it should. */
+/** Figures of a healthy stream. */
 export function stagedStrip(atMs: number, changes: Partial<Strip> = {}): Strip {
   return {
     atMs,
@@ -71,7 +71,7 @@ export function placeInSky(i: number): { azimuth: number; zenith: number } {
   return { azimuth: (i * 2.399963) % (2 * Math.PI), zenith: Math.acos(1 - (2 * (i + 0.5)) / SKY_POINTS) }
 }
 
-/** A page with something in every part of it. */
+/** A page with data in every panel. */
 export function stageEverything({ view }: StagedDisplay, events: readonly DrawnEvent[]): void {
   const atMs = Date.now()
   for (let second = 120; second >= 0; second--) view.addStrip(stagedStrip(atMs - 1_000 * second))

@@ -19,7 +19,7 @@ export interface TestServerOptions extends Partial<ServerOptions> {
   readonly queue?: QueuedModelOptions
 }
 
-/** The model server on a real socket; a fake model unless told otherwise. It ends with its owner. */
+/** The model server on a real socket, by default with a fake model. It ends with its owner. */
 export async function startServer(
   owner: Owner,
   { port = 0, queue, ...options }: TestServerOptions = {},

@@ -1,15 +1,15 @@
 import { type NustreamProcess, startNustream } from './nustream.ts'
 
-/** A part that is started again whenever it ends before it is done, as a service manager would. */
+/** A process that is restarted whenever it ends early, as by a service manager. */
 export interface Part {
   readonly name: string
-  /** Ends it as if the power had gone, and starts it again. */
+  /** Kills it with SIGKILL and starts it again. */
   kill9(): Promise<void>
   /** Whether it has ended by itself with exit code 0. */
   readonly isDone: boolean
   readonly restarts: number
   stop(): Promise<void>
-  /** The end of what it has written to stderr, for a failure's message. */
+  /** The end of its stderr, for the message of a failure. */
   lastWords(): string
 }
 

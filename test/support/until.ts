@@ -1,11 +1,11 @@
 import { SocketClosedUnexpectedlyError } from 'redis'
 
 export interface UntilOptions {
-  /** Deadline; 10 s unless told. */
+  /** Deadline; default 10 s. */
   readonly withinMs?: number
-  /** Pause between two tries; 10 ms unless told. */
+  /** Pause between two tries; default 10 ms. */
   readonly everyMs?: number
-  /** What is waited for, for the message when it does not come. */
+  /** Name of the condition, for the message at the deadline. */
   readonly what?: string
   /** Ends the wait at once. */
   readonly signal?: AbortSignal | undefined
@@ -14,7 +14,7 @@ export interface UntilOptions {
 }
 
 /**
- * Waits until `condition` gives something truthy and returns it.
+ * Waits until `condition` returns a truthy value and returns it.
  * @throws what `condition` throws, at once, unless `notYet` accepts it; Error when the deadline passes first, with the
  * last accepted error as its cause; the signal's reason where it aborts
  */

@@ -19,9 +19,9 @@ export interface WatchedStream {
 }
 
 /**
- * Every role as a process over a real Redis, with all that a dashboard can show: a model that tells kappa and knows the
- * events it was trained on, a challenger, dead letters, an archive, a page, and an MLflow that is away. The model server
- * takes its model from the registry at the URL where one is given.
+ * Every role as a process over a real Redis, with data for every dashboard: a model with kappa and a reference, a
+ * challenger, dead letters, an archive, a page, and an unreachable MLflow. If the URL of a registry is given, the model
+ * server loads its model from there.
  */
 export async function startWatchedStream(owner: Owner, registry?: string): Promise<WatchedStream> {
   const redis = await startRedis(owner)
@@ -41,7 +41,7 @@ export async function startWatchedStream(owner: Owner, registry?: string): Promi
   start('server', 'serve', ...served, ...cache, '--challenger', 'linefit', '--threads', '1')
   const away = ['--mlflow', `http://127.0.0.1:${await freePort()}`, '--mlflow-interval-ms', '1000']
   start('consumer', 'consume', '--model', `http://127.0.0.1:${ports['server']}`, ...away)
-  // On a busy machine little waits, so that the bad event finds its fate soon.
+  // A short backlog, so that the bad event is processed soon on a busy machine.
   start('emitter', 'emit', '--source', 'sim:5', '--rate', '60', '--batch', '16', '--backlog-max', '200')
   start('archive', 'archive', '--out', join(folder, 'predictions'), '--interval-ms', '2000')
   start('display', 'display')
@@ -52,7 +52,7 @@ export async function startWatchedStream(owner: Owner, registry?: string): Promi
   return { targets, publishBadEvent: () => publishBadEvent(redis.url) }
 }
 
-/** Puts a model into a registry; the flags that take it from there. */
+/** Publishes a model to a registry; returns the flags that load it. */
 async function publishModel(owner: Owner, folder: string, url: string): Promise<string[]> {
   const tracking = ['--mlflow', url]
   const name = ['--name', 'watched', '--alias', 'champion']
