@@ -77,7 +77,7 @@ export class Endpoints {
    */
   async ask<T>(
     request: (server: HttpCaller, signal: AbortSignal) => Promise<T>,
-    signal = new AbortController().signal,
+    signal: AbortSignal = new AbortController().signal,
   ): Promise<T> {
     this.#requests++
     this.#hedgeCredit = Math.min(HEDGE_CREDIT_MAX, this.#hedgeCredit + HEDGED_SHARE_MAX)
