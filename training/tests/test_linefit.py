@@ -15,7 +15,7 @@ from nustream_training.onnx_graph import run_module
 
 # Reads events as columns on stdin, prints the built-in line fit's answers.
 BUILT_IN = """
-import { openLocalModel } from './src/inference/local.ts'
+import { openLocalModel } from './src/inference/network/local.ts'
 import { text } from 'node:stream/consumers'
 const { offsets, sensorIds, times, charges, auxiliary } = JSON.parse(await text(process.stdin))
 await using model = await openLocalModel('linefit', { threads: 1 })
