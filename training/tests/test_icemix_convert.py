@@ -165,7 +165,7 @@ def test_code_in_a_file_is_never_run(tmp_path, capsys):
     torch.save({"model": RunsCode()}, tmp_path / "mine.pth")
     assert convert.main([str(tmp_path / "mine.pth"), "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
-    assert "without running code of others" in printed.err
+    assert "without running code from the file" in printed.err
     assert "code of the file ran" not in printed.out + printed.err
 
 
@@ -173,7 +173,7 @@ def test_files_that_torch_cannot_read_are_told_in_one_line(tmp_path, capsys):
     (tmp_path / "text.pth").write_text("not a checkpoint")
     torch.save(state_of(SMALL), tmp_path / "whole.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:9000])
-    reasons = {"text.pth": "was not written by torch.save", "cut.pth": "fetch it again", "none.pth": "No such file"}
+    reasons = {"text.pth": "was not written by torch.save", "cut.pth": "download it again", "none.pth": "No such file"}
     for name, reason in reasons.items():
         assert convert.main([str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
         error = capsys.readouterr().err
