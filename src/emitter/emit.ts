@@ -3,6 +3,7 @@ import { abortLater, sleep, untilAborted } from '../async/deadline.ts'
 import type { EmitterBroker } from '../broker/contract.ts'
 import { UsageError } from '../errors.ts'
 import type { EventSource } from '../source/source.ts'
+import { createRepeatLimit } from '../telemetry/log.ts'
 import { NO_TRACER, type Tracer } from '../telemetry/tracing.ts'
 import { createBacklogGate } from './backlog-gate.ts'
 import { createPacer, formBatches } from './batches.ts'
@@ -161,6 +162,7 @@ async function publishBatches(options: EmitOptions, publisher: Publisher): Promi
     pacer: createPacer(rate, () => performance.now(), options.seed),
     signal,
   })
+  const limit = createRepeatLimit()
   for await (const batch of batches) {
     if (rate !== 'max') metrics?.waiting(batch.readyMs)
     await gate.pass(batch.events)
@@ -169,6 +171,10 @@ async function publishBatches(options: EmitOptions, publisher: Publisher): Promi
     signal.throwIfAborted()
     const isLast = publisher.emitted + batch.events + batch.rejected.length >= eventsMax
     if ((await publisher.publish(batch, isLast)) === 'overtaken') return 'overtaken'
+    for (const { eventId, code, message } of batch.rejected) {
+      const facts = { code, eventId: eventId?.toString(), reason: message }
+      limit(code, (repeats) => log?.warn({ ...facts, repeats }, 'event of the source became a dead letter'))
+    }
     signal.throwIfAborted()
   }
   return publisher.isDone ? 'stored' : publisher.finish()

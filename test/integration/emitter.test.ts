@@ -8,6 +8,7 @@ import { eventCount, sliceEvents } from '../../src/event/event-batch.ts'
 import { decodeEventBatch } from '../../src/event/wire.ts'
 import { BACKENDS, openBackend } from '../support/broker-backends.ts'
 import { listSource } from '../support/list-source.ts'
+import { collectLog } from '../support/log-lines.ts'
 import { seededRandom } from '../support/random-events.ts'
 import { startRedis } from '../support/redis.ts'
 import { until } from '../support/until.ts'
@@ -30,8 +31,14 @@ describe.for(BACKENDS)('emit() over %s', (backend) => {
     const broker = await (await openBackend(t, backend)).open()
     const registry = new Registry()
     const source = listSource({ events: 12, chunk: 4, rejectEvery: 4 })
-    const report = await run({ source, broker, batchEvents: 5, metrics: emitterMetrics(registry) })
+    const { log, lines } = collectLog()
+    const report = await run({ source, broker, batchEvents: 5, metrics: emitterMetrics(registry), log })
     expect(report).toMatchObject({ emitted: 15, rejected: 3 })
+    // One line for many of a kind.
+    const told = lines.filter((line) => line.includes('event of the source became a dead letter'))
+    expect(told.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 40, code: 'source_value_invalid', eventId: '1000000', reason: expect.any(String) },
+    ])
     expect(await broker.totals()).toEqual({ emitted: 15, predicted: 0, deadLettered: 3 })
     const letters = await broker.deadLetters({ limit: 10 })
     expect(letters.map(({ eventId }) => eventId).toSorted()).toEqual([1_000_000n, 1_000_001n, 1_000_002n])
